@@ -1,0 +1,4 @@
+//! The authorizer: whose request is it, and what may it reach. One request walks through `attributes`, `tenant`, `route`, `guardrails`
+//! and `reply`.
+
+pub mod verdict;

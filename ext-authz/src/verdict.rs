@@ -1,0 +1,209 @@
+//! What was decided about a request, before it is put into Envoy's words. The default of every path is a denial: an allow can only be
+//! built from a caller, an API and the obligations that go with them.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bulkhead_tenancy::{api::Api, host::HostName, subscription::Subscription, tenant::Tenant};
+
+/// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "`name` and `status` say it, and SEMANTICS lists them")]
+pub enum Reason {
+    BadPath,
+    TooManyFailures,
+    NoCredentials,
+    InvalidToken,
+    WrongTenant,
+    Suspended,
+    UnknownApi,
+    Method,
+    Subscription,
+    Role,
+    Rule,
+    Tool,
+    Topic,
+    Pii,
+    TooLarge,
+    Unreadable,
+    Unavailable,
+    Loop,
+}
+
+impl Reason {
+    /// The name in problem bodies, metadata and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadPath => "bad_path",
+            Self::TooManyFailures => "too_many_failures",
+            Self::NoCredentials => "no_credentials",
+            Self::InvalidToken => "invalid_token",
+            Self::WrongTenant => "wrong_tenant",
+            Self::Suspended => "suspended",
+            Self::UnknownApi => "unknown_api",
+            Self::Method => "method",
+            Self::Subscription => "subscription",
+            Self::Role => "role",
+            Self::Rule => "rule",
+            Self::Tool => "tool",
+            Self::Topic => "topic",
+            Self::Pii => "pii",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+            Self::Unavailable => "unavailable",
+            Self::Loop => "loop",
+        }
+    }
+
+    /// The HTTP status of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadPath | Self::Unreadable => 400,
+            Self::NoCredentials | Self::InvalidToken | Self::WrongTenant => 401,
+            Self::Suspended | Self::Subscription | Self::Role | Self::Rule | Self::Tool | Self::Topic | Self::Pii => 403,
+            Self::UnknownApi => 404,
+            Self::Method => 405,
+            Self::TooLarge => 413,
+            Self::TooManyFailures => 429,
+            Self::Unavailable => 503,
+            Self::Loop => 508,
+        }
+    }
+}
+
+/// A denial: what the caller sees is the reason alone; what the operator sees is the detail, in logs and audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// What the caller is told.
+    pub reason: Reason,
+    /// What the operator is told. It holds no token, key, body or personal data.
+    pub detail: Cow<'static, str>,
+    /// `Allow` of a 405.
+    pub allow: Vec<String>,
+    /// Seconds until it is worth trying again, of a 429 or 503.
+    pub retry_after: Option<u64>,
+}
+
+impl Denial {
+    /// A denial with a detail for the operator.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, detail: detail.into(), allow: Vec::new(), retry_after: None }
+    }
+}
+
+/// Who makes the request: proven, never claimed.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The tenant that the credentials prove.
+    pub tenant: Arc<Tenant>,
+    /// The caller inside the tenant (`sub`), where a token names one.
+    pub subject: Option<String>,
+    /// The client of the token (`azp`, else `client_id`).
+    pub client: Option<String>,
+    /// Roles of the token.
+    pub roles: Vec<String>,
+    /// Scopes of the token.
+    pub scopes: Vec<String>,
+    /// Whether a token verified.
+    pub by_token: bool,
+    /// Whether an API key verified, and the subscription it belongs to.
+    pub by_key: Option<Arc<Subscription>>,
+}
+
+/// What Envoy and later filters must do because of an allow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Obligations {
+    /// Which bodies ext_proc must read.
+    pub process: Process,
+    /// Where the request goes, with contract routing; absent with the user's own routes (S1).
+    pub upstream: Option<Upstream>,
+    /// Whether `Authorization` and `X-API-Key` are kept (S13).
+    pub forward_credentials: bool,
+}
+
+/// Which bodies ext_proc must read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Process {
+    #[default]
+    None,
+    Request,
+    Response,
+    Both,
+}
+
+impl Process {
+    /// The name in the metadata.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// Where contract routing sends a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Which of Envoy's two contract clusters.
+    pub cluster: &'static str,
+    /// The host.
+    pub host: HostName,
+    /// The port.
+    pub port: u16,
+    /// The path to send, query included: the one that was judged, under the contract's base path.
+    pub path: String,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Allow or deny.
+    pub outcome: Result<Allowed, Denial>,
+    /// What is recorded about it.
+    pub facts: Facts,
+    /// What policies in shadow would have denied.
+    pub shadow: Vec<ShadowMark>,
+}
+
+/// An allow.
+#[derive(Debug)]
+pub struct Allowed {
+    /// Who.
+    pub caller: Caller,
+    /// What it reaches.
+    pub api: Arc<Api>,
+    /// The subscription that pays, if any.
+    pub subscription: Option<Arc<Subscription>>,
+    /// What must be done because of it.
+    pub obligations: Obligations,
+    /// What the request costs at the limiter, at least 1 unless the limits were charged already.
+    pub cost: u64,
+}
+
+/// What is recorded of a decision: known as far as the judgement came. A tenant stands here only once it is proven.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The proven tenant.
+    pub tenant: Option<Arc<Tenant>>,
+    /// The API, once it is resolved in that tenant's contract.
+    pub api: Option<Arc<Api>>,
+    /// The subscription.
+    pub subscription: Option<Arc<Subscription>>,
+    /// The caller inside the tenant.
+    pub subject: Option<String>,
+}
+
+/// A denial that a policy in shadow would have made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowMark {
+    /// The policy in shadow.
+    pub policy: String,
+    /// What it would have answered.
+    pub reason: Reason,
+}

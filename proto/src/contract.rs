@@ -1,0 +1,101 @@
+//! The contract between Envoy and the two services: every metadata key, descriptor entry and header name, once (S15).
+
+/// The namespace that Envoy puts a CheckResponse's dynamic metadata into, whatever the filter is called.
+pub const METADATA_NAMESPACE: &str = "envoy.filters.http.ext_authz";
+
+/// The rate limit domain that Bulkhead serves.
+pub const DOMAIN: &str = "bulkhead";
+
+/// Keys of the metadata that ext-authz writes.
+pub mod metadata {
+    /// The tenant's name.
+    pub const TENANT: &str = "tenant";
+    /// The tenant's namespace.
+    pub const NAMESPACE: &str = "namespace";
+    /// The subscription's name.
+    pub const SUBSCRIPTION: &str = "subscription";
+    /// The API's name.
+    pub const API: &str = "api";
+    /// The plan's name.
+    pub const PLAN: &str = "plan";
+    /// The tenant's region.
+    pub const REGION: &str = "region";
+    /// The caller inside the tenant.
+    pub const SUBJECT: &str = "subject";
+    /// The decision's id, as problem bodies, logs and audit have it.
+    pub const DECISION_ID: &str = "decision_id";
+    /// The generation of the snapshot that decided.
+    pub const GENERATION: &str = "generation";
+    /// What the request costs: a number, always there. Without it Envoy drops the descriptor silently (fact 5).
+    pub const COST: &str = "cost";
+    /// `allow`, or the name of the reason.
+    pub const VERDICT: &str = "verdict";
+    /// What ext_proc must read: none, request, response, both.
+    pub const PROCESS: &str = "process";
+    /// A hash of the tenant's policy content.
+    pub const POLICY: &str = "policy";
+}
+
+/// Entries of the one descriptor that the rate limit filter sends.
+pub mod descriptor {
+    /// The tenant's name.
+    pub const TENANT: &str = "tenant";
+    /// The subscription's name.
+    pub const SUBSCRIPTION: &str = "subscription";
+    /// The API's name.
+    pub const API: &str = "api";
+    /// The decision's id: never part of a key, so that a 429 carries it.
+    pub const DECISION: &str = "decision";
+    /// What Envoy sends for a tenant where there is no metadata (fact 4).
+    pub const UNRESOLVED: &str = "__unresolved__";
+    /// What Envoy sends for any other entry where there is no metadata.
+    pub const NONE: &str = "__none__";
+}
+
+/// Header names, lower case as Envoy has them.
+pub mod header {
+    /// Everything below this prefix is ours: a client's never reaches anything (S8).
+    pub const PREFIX: &str = "x-bulkhead-";
+    /// The tenant's name, for the upstream.
+    pub const TENANT: &str = "x-bulkhead-tenant";
+    /// The subscription's name, for the upstream.
+    pub const SUBSCRIPTION: &str = "x-bulkhead-subscription";
+    /// The API's name, for the upstream.
+    pub const API: &str = "x-bulkhead-api";
+    /// The caller, for the upstream.
+    pub const SUBJECT: &str = "x-bulkhead-subject";
+    /// The decision's id, for the upstream.
+    pub const DECISION: &str = "x-bulkhead-decision";
+    /// Which of Envoy's two contract clusters takes the request; removed before the upstream.
+    pub const CLUSTER: &str = "x-bulkhead-cluster";
+    /// `host:port` of the contract's upstream; removed before the upstream.
+    pub const UPSTREAM: &str = "x-bulkhead-upstream";
+    /// Marks what has passed through us (S24). Outside the stripped prefix on purpose: it identifies nobody.
+    pub const HOP: &str = "bulkhead-hop";
+    /// Old names of a tenant, which a client's own never survives in.
+    pub const FOREIGN: [&str; 2] = ["x-tenant-id", "x-subscription-id"];
+    /// What ext-authz sets on an allow for the upstream.
+    pub const IDENTITY: [&str; 5] = [TENANT, SUBSCRIPTION, API, SUBJECT, DECISION];
+    /// An API key.
+    pub const API_KEY: &str = "x-api-key";
+}
+
+/// The clusters of contract routing.
+pub mod cluster {
+    /// Clear text.
+    pub const HTTP: &str = "contract-http";
+    /// TLS with the contract's host as SNI and name to verify.
+    pub const HTTPS: &str = "contract-https";
+}
+
+/// Keys of a route's `context_extensions` that the operator may set (S13).
+pub mod context {
+    /// The tenant that the route belongs to.
+    pub const TENANT: &str = "tenant";
+    /// The API that the route belongs to.
+    pub const API: &str = "api";
+    /// Whether Envoy buffers the body for this route: `on`.
+    pub const BODY: &str = "bulkhead.body";
+    /// Whether ext_proc stands in this route's chain: `on`.
+    pub const PROCESS: &str = "bulkhead.process";
+}

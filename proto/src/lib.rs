@@ -1,0 +1,5 @@
+//! Envoy's messages, and the contract between Envoy and the two services. The only place that names `envoy-types`.
+
+pub mod contract;
+
+pub use envoy_types::pb;

@@ -1,0 +1,90 @@
+//! The guardrails of a tenant: all its GuardrailPolicies joined, the stricter winning (SEMANTICS, Precedence).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What every request of a tenant must pass.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Guardrails {
+    /// API and tool names that may be used; absent: every API of the contract; empty: none.
+    pub allowlist: Option<BTreeSet<String>>,
+    /// What is looked for in bodies.
+    pub content: ContentFilter,
+    /// Rego rules, joined by AND. Each is judged alone.
+    pub rules: Vec<Rule>,
+    /// The names of policies that only record what they would deny.
+    pub shadow: Vec<String>,
+}
+
+/// What is looked for in bodies.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ContentFilter {
+    /// What is done about personal data.
+    pub pii: PiiDetection,
+    /// The detectors that run; empty: all.
+    pub detectors: BTreeSet<Detector>,
+    /// Topics that deny, by label, with what each label means.
+    pub blocked: BTreeMap<String, TopicMatcher>,
+    /// Whether responses are read too.
+    pub responses: bool,
+    /// Whether requests are read.
+    pub requests: bool,
+    /// Whether a body that cannot be read passes.
+    pub allow_unscannable: bool,
+}
+
+/// What is done about personal data, from the mildest to the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum PiiDetection {
+    /// Nothing.
+    #[default]
+    Off,
+    /// It is counted.
+    Detect,
+    /// It is rewritten.
+    Redact,
+    /// It denies.
+    Block,
+}
+
+/// What a detector looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Detector {
+    Email,
+    Phone,
+    Card,
+    Iban,
+    NationalId,
+    Ip,
+    Secret,
+}
+
+/// What a topic's label means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicMatcher {
+    /// Phrases, matched as words.
+    pub phrases: Vec<String>,
+    /// Regular expressions.
+    pub patterns: Vec<String>,
+}
+
+/// One policy's Rego rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The policy that states it.
+    pub policy: String,
+    /// The text as written.
+    pub text: String,
+    /// The language version that was asked for; absent: SEMANTICS decides.
+    pub version: Option<RegoVersion>,
+    /// Whether it only records.
+    pub shadow: bool,
+}
+
+/// The Rego language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum RegoVersion {
+    V0,
+    V1,
+}

@@ -1,0 +1,20 @@
+//! What a tenant is, what it may reach and how much it may use: the domain of Bulkhead. It knows no transport.
+//!
+//! Resources come from a source, are parsed and checked into the types here, and joined into an immutable [`snapshot::Snapshot`] that both
+//! services decide by.
+
+pub mod api;
+pub mod clock;
+pub mod fault;
+pub mod guardrail;
+pub mod host;
+pub mod issuer;
+pub mod limit;
+pub mod name;
+pub mod platform;
+pub mod policy;
+pub mod snapshot;
+pub mod subscription;
+pub mod tenant;
+pub mod tool;
+pub mod upstream;

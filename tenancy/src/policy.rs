@@ -1,0 +1,132 @@
+//! What one tenant wrote, checked and joined: the contract, the guardrails, the subscriptions and tools.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::{
+    api::Api,
+    guardrail::Guardrails,
+    name::{ApiName, SubscriptionName, ToolName, ToolSetName},
+    subscription::{Holder, KeyHash, Subscription},
+    tool::{Tool, ToolSet},
+};
+
+/// A tenant's own configuration, as one immutable value.
+#[derive(Debug, Default)]
+pub struct TenantPolicy {
+    pub(crate) apis: BTreeMap<ApiName, Arc<Api>>,
+    pub(crate) guardrails: Guardrails,
+    pub(crate) subscriptions: BTreeMap<SubscriptionName, Arc<Subscription>>,
+    pub(crate) by_key: BTreeMap<KeyHash, SubscriptionName>,
+    pub(crate) by_client: BTreeMap<String, SubscriptionName>,
+    pub(crate) tools: BTreeMap<ToolName, Tool>,
+    pub(crate) tool_sets: BTreeMap<ToolSetName, ToolSet>,
+    pub(crate) hash: PolicyHash,
+    pub(crate) unbuilt: Vec<Unbuilt>,
+}
+
+impl TenantPolicy {
+    /// The API of that name in this contract, and nowhere else.
+    #[must_use]
+    pub fn api(&self, name: &str) -> Option<&Arc<Api>> {
+        self.apis.get(name)
+    }
+
+    /// Every API, by name.
+    pub fn apis(&self) -> impl Iterator<Item = &Arc<Api>> {
+        self.apis.values()
+    }
+
+    /// The guardrails, joined.
+    #[must_use]
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.guardrails
+    }
+
+    /// The subscription of that name.
+    #[must_use]
+    pub fn subscription(&self, name: &str) -> Option<&Arc<Subscription>> {
+        self.subscriptions.get(name)
+    }
+
+    /// Every subscription, by name.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.subscriptions.values()
+    }
+
+    /// The subscription that an API key belongs to, by the hash of the whole key.
+    #[must_use]
+    pub fn subscription_of_key(&self, key: &KeyHash) -> Option<&Arc<Subscription>> {
+        self.subscriptions.get(self.by_key.get(key)?)
+    }
+
+    /// The subscription that a client (`azp`, else `client_id`) belongs to.
+    #[must_use]
+    pub fn subscription_of_client(&self, client: &str) -> Option<&Arc<Subscription>> {
+        self.subscriptions.get(self.by_client.get(client)?)
+    }
+
+    /// Every tool, by name.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.values()
+    }
+
+    /// Every set of tools, by name.
+    pub fn tool_sets(&self) -> impl Iterator<Item = &ToolSet> {
+        self.tool_sets.values()
+    }
+
+    /// What tells this content from another: `policy` in the metadata.
+    #[must_use]
+    pub fn hash(&self) -> &PolicyHash {
+        &self.hash
+    }
+
+    /// What this policy asks for that is not served yet, for one API (or for all): such a request is denied with 503, never let
+    /// through unguarded.
+    pub fn unbuilt_for<'a>(&'a self, api: &'a ApiName) -> impl Iterator<Item = &'a Unbuilt> {
+        self.unbuilt.iter().filter(move |one| one.api.as_ref().is_none_or(|name| name == api))
+    }
+
+    /// Everything that this policy asks for and that is not served yet.
+    #[must_use]
+    pub fn unbuilt(&self) -> &[Unbuilt] {
+        &self.unbuilt
+    }
+
+    /// Indexes the subscriptions by what they are known by.
+    pub(crate) fn index_subscriptions(&mut self) {
+        for (name, subscription) in &self.subscriptions {
+            match &subscription.holder {
+                Holder::Key(hash) => drop(self.by_key.insert(*hash, name.clone())),
+                Holder::Client(client) => drop(self.by_client.insert(client.clone(), name.clone())),
+            }
+        }
+    }
+}
+
+/// A feature that a resource asks for and that this release does not serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbuilt {
+    /// The API that asks; absent: every API of the tenant.
+    pub api: Option<ApiName>,
+    /// The feature, as a field and its value: `contentFilter.piiDetection: redact`.
+    pub feature: String,
+}
+
+impl fmt::Display for Unbuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not served by this release: requests that it guards are denied (503)", self.feature)
+    }
+}
+
+/// A hash of a policy's content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct PolicyHash(pub(crate) Arc<str>);
+
+impl PolicyHash {
+    /// The hash, in hexadecimal.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,30 @@
+//! MCP tools and the sets that grant them.
+
+use crate::{
+    api::Access,
+    name::{ApiName, ToolName, ToolSetName},
+};
+
+/// One tool of a tenant's registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name, as `tools/call` gives it.
+    pub name: ToolName,
+    /// What it is for.
+    pub description: String,
+    /// The API that it is called through.
+    pub api: ApiName,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Option<serde_json::Value>,
+}
+
+/// A set of tools with one access rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolSet {
+    /// Its name.
+    pub name: ToolSetName,
+    /// What it holds.
+    pub tools: Vec<ToolName>,
+    /// Who may use it.
+    pub access: Access,
+}
