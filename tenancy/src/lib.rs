@@ -14,6 +14,7 @@ pub mod name;
 pub mod platform;
 pub mod policy;
 pub mod snapshot;
+pub mod source;
 pub mod subscription;
 pub mod tenant;
 pub mod tool;
