@@ -6,13 +6,16 @@
 pub mod api;
 pub mod clock;
 pub mod fault;
+pub mod grant;
 pub mod guardrail;
 pub mod host;
 pub mod issuer;
 pub mod limit;
 pub mod name;
+pub mod place;
 pub mod platform;
 pub mod policy;
+pub mod resource;
 pub mod snapshot;
 pub mod source;
 pub mod subscription;

@@ -95,6 +95,10 @@ name!(
     Namespace, 63
 );
 name!(
+    /// A resource whose name names nothing else: a contract, a guardrail policy, the platform.
+    ResourceName, 63
+);
+name!(
     /// An API of a contract.
     ApiName, 63
 );

@@ -1,0 +1,162 @@
+//! Where a value was written: what a later check needs in order to complain about it.
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use crate::fault::{Fault, Severity};
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<T> At<T> {
+    /// A value at its place.
+    pub const fn new(value: T, place: Place) -> Self {
+        Self { value, place }
+    }
+
+    /// Another value at the same place.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        At { value: change(self.value), place: self.place }
+    }
+
+    /// An error about this value.
+    #[must_use]
+    pub fn fault(&self, message: impl Into<String>) -> Fault {
+        self.place.fault(message)
+    }
+
+    /// A warning about this value.
+    #[must_use]
+    pub fn warning(&self, message: impl Into<String>) -> Fault {
+        self.place.warning(message)
+    }
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Equal values are equal wherever they stand.
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+/// A place in a file: file, line, column, field. Cheap to clone; the field's text is made only when somebody complains.
+#[derive(Clone)]
+pub struct Place {
+    path: Arc<Step>,
+    line: u32,
+    column: u32,
+}
+
+/// One step of a dotted path, and what it is a step from.
+enum Step {
+    /// The file itself.
+    File(Arc<str>),
+    /// A field that the schema knows.
+    Field(Arc<Step>, &'static str),
+    /// A field, or a key of a map, that the author named.
+    Key(Arc<Step>, Box<str>),
+    /// An entry of a list.
+    Item(Arc<Step>, usize),
+}
+
+impl Place {
+    /// The whole of a file, without a line: what cannot be read has none.
+    #[must_use]
+    pub fn file(file: &Arc<str>) -> Self {
+        Self { path: Arc::new(Step::File(Arc::clone(file))), line: 0, column: 0 }
+    }
+
+    /// The same field at a line and a column, both from 1.
+    #[must_use]
+    pub fn at(mut self, line: u32, column: u32) -> Self {
+        (self.line, self.column) = (line, column);
+        self
+    }
+
+    /// A field inside this one, at the same line until [`Place::at`] says more.
+    #[must_use]
+    pub fn field(&self, name: &'static str) -> Self {
+        Self { path: Arc::new(Step::Field(Arc::clone(&self.path), name)), ..*self }
+    }
+
+    /// A field inside this one, with a name that the author chose: shortened, and without control characters.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Self {
+        Self { path: Arc::new(Step::Key(Arc::clone(&self.path), shown(name).into())), ..*self }
+    }
+
+    /// An entry of this list.
+    #[must_use]
+    pub fn item(&self, index: usize) -> Self {
+        Self { path: Arc::new(Step::Item(Arc::clone(&self.path), index)), ..*self }
+    }
+
+    /// An error here.
+    #[must_use]
+    pub fn fault(&self, message: impl Into<String>) -> Fault {
+        self.say(message.into(), Severity::Error)
+    }
+
+    /// A warning here.
+    #[must_use]
+    pub fn warning(&self, message: impl Into<String>) -> Fault {
+        self.say(message.into(), Severity::Warning)
+    }
+
+    fn say(&self, message: String, severity: Severity) -> Fault {
+        let mut field = String::new();
+        let file = self.path.write(&mut field);
+        Fault { file, line: self.line, column: self.column, field, message, severity }
+    }
+}
+
+impl Step {
+    /// Writes the dotted path and returns the file that it is a path in.
+    fn write(&self, field: &mut String) -> Arc<str> {
+        let (file, name) = match self {
+            Self::File(file) => return Arc::clone(file),
+            Self::Item(parent, index) => {
+                let file = parent.write(field);
+                field.push_str(&format!("[{index}]"));
+                return file;
+            }
+            Self::Field(parent, name) => (parent.write(field), *name),
+            Self::Key(parent, name) => (parent.write(field), &**name),
+        };
+        if !field.is_empty() {
+            field.push('.');
+        }
+        field.push_str(name);
+        file
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { file, field, .. } = self.fault("");
+        write!(f, "{file}:{}:{}: {field}", self.line, self.column)
+    }
+}
+
+/// A text that a file's author chose, fit for one line of an error: at most 64 characters, control characters escaped (S16).
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+    if text.chars().nth(64).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}

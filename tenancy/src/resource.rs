@@ -1,0 +1,155 @@
+//! Resources as they are written: every field of the eight kinds, with the place of whatever a later check may complain about.
+//!
+//! What one value alone can show to be wrong (a name, a URL, a range, an unknown field) is found here. What needs other resources (a plan
+//! that does not exist, an upstream outside the tenant's list) is found by whoever judges them together.
+
+pub mod access;
+pub mod contract;
+pub mod guardrail;
+pub mod plan;
+pub mod platform;
+pub mod rate_limit;
+pub mod subscription;
+pub mod tenant;
+pub mod tool;
+pub mod tool_set;
+pub mod topic;
+
+use crate::{
+    name::{Namespace, TenantUid},
+    place::{At, Place},
+};
+
+/// The `apiVersion` of every kind.
+pub const API_VERSION: &str = "gostoa.dev/v1alpha1";
+
+/// One resource of a file, by kind.
+#[derive(Debug, Clone)]
+pub enum Resource {
+    /// `kind: Platform`
+    Platform(platform::PlatformManifest),
+    /// `kind: Plan`
+    Plan(plan::PlanManifest),
+    /// `kind: Tenant`
+    Tenant(tenant::TenantManifest),
+    /// `kind: UniversalAPIContract`
+    Contract(contract::ContractManifest),
+    /// `kind: GuardrailPolicy`
+    Guardrail(guardrail::GuardrailManifest),
+    /// `kind: Subscription`
+    Subscription(subscription::SubscriptionManifest),
+    /// `kind: Tool`
+    Tool(tool::ToolManifest),
+    /// `kind: ToolSet`
+    ToolSet(tool_set::ToolSetManifest),
+}
+
+/// `metadata`, with the kind's own type of name. Labels, annotations and what else Kubernetes keeps there are accepted and not kept.
+#[derive(Debug, Clone)]
+pub struct Metadata<N> {
+    /// `metadata.name`
+    pub name: At<N>,
+    /// `metadata.namespace`; absent: whichever partition the file lies in.
+    pub namespace: Option<At<Namespace>>,
+    /// `metadata.uid`, as Kubernetes sets it.
+    pub uid: Option<At<TenantUid>>,
+}
+
+impl Resource {
+    /// The kind, as `kind` writes it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Platform(_) => Kind::Platform,
+            Self::Plan(_) => Kind::Plan,
+            Self::Tenant(_) => Kind::Tenant,
+            Self::Contract(_) => Kind::UniversalApiContract,
+            Self::Guardrail(_) => Kind::GuardrailPolicy,
+            Self::Subscription(_) => Kind::Subscription,
+            Self::Tool(_) => Kind::Tool,
+            Self::ToolSet(_) => Kind::ToolSet,
+        }
+    }
+
+    /// `metadata.name`, whatever the kind.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Platform(one) => one.metadata.name.as_str(),
+            Self::Plan(one) => one.metadata.name.as_str(),
+            Self::Tenant(one) => one.metadata.name.as_str(),
+            Self::Contract(one) => one.metadata.name.as_str(),
+            Self::Guardrail(one) => one.metadata.name.as_str(),
+            Self::Subscription(one) => one.metadata.name.as_str(),
+            Self::Tool(one) => one.metadata.name.as_str(),
+            Self::ToolSet(one) => one.metadata.name.as_str(),
+        }
+    }
+
+    /// Where `metadata.name` stands: the place of a complaint about the whole resource.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Platform(one) => &one.metadata.name.place,
+            Self::Plan(one) => &one.metadata.name.place,
+            Self::Tenant(one) => &one.metadata.name.place,
+            Self::Contract(one) => &one.metadata.name.place,
+            Self::Guardrail(one) => &one.metadata.name.place,
+            Self::Subscription(one) => &one.metadata.name.place,
+            Self::Tool(one) => &one.metadata.name.place,
+            Self::ToolSet(one) => &one.metadata.name.place,
+        }
+    }
+
+    /// `metadata.namespace`, if it is written.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&At<Namespace>> {
+        match self {
+            Self::Platform(one) => one.metadata.namespace.as_ref(),
+            Self::Plan(one) => one.metadata.namespace.as_ref(),
+            Self::Tenant(one) => one.metadata.namespace.as_ref(),
+            Self::Contract(one) => one.metadata.namespace.as_ref(),
+            Self::Guardrail(one) => one.metadata.namespace.as_ref(),
+            Self::Subscription(one) => one.metadata.namespace.as_ref(),
+            Self::Tool(one) => one.metadata.namespace.as_ref(),
+            Self::ToolSet(one) => one.metadata.namespace.as_ref(),
+        }
+    }
+}
+
+/// The kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Platform,
+    Plan,
+    Tenant,
+    UniversalApiContract,
+    GuardrailPolicy,
+    Subscription,
+    Tool,
+    ToolSet,
+}
+
+impl Kind {
+    /// Whether only the operator may write it: in a tenant's partition it is refused.
+    #[must_use]
+    pub const fn is_operators(self) -> bool {
+        matches!(self, Self::Platform | Self::Plan | Self::Tenant)
+    }
+
+    /// As `kind` writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "Platform",
+            Self::Plan => "Plan",
+            Self::Tenant => "Tenant",
+            Self::UniversalApiContract => "UniversalAPIContract",
+            Self::GuardrailPolicy => "GuardrailPolicy",
+            Self::Subscription => "Subscription",
+            Self::Tool => "Tool",
+            Self::ToolSet => "ToolSet",
+        }
+    }
+}

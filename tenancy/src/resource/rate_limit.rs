@@ -1,0 +1,1 @@
+//! `rateLimit: { requestsPerMinute, burstMultiplier }`, wherever it stands.
