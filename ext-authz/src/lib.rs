@@ -1,4 +1,5 @@
 //! The authorizer: whose request is it, and what may it reach. One request walks through `attributes`, `tenant`, `route`, `guardrails`
 //! and `reply`.
 
+pub mod tenant;
 pub mod verdict;
