@@ -1,3 +1,49 @@
-//! `cargo xtask demo | test | bench`.
+//! `cargo xtask demo | test | bench | parts`: the project's own commands. Light on dependencies, so that it compiles in seconds.
+#![expect(clippy::print_stderr, reason = "a command line tool shows its progress there")]
 
-fn main() {}
+mod bench;
+mod demo;
+mod parts;
+mod stage;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Bulkhead's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything on free ports and play the isolation story; exit 1 if a step differs
+    Demo(demo::Options),
+    /// Formatting, clippy, unit, property, doc and end-to-end tests
+    Test(test::Options),
+    /// Measure load time, reload time, throughput and latency
+    Bench(bench::Options),
+    /// Fetch Envoy and Valkey (pinned, verified, cached), and print where they are
+    Parts,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Parts => parts::print(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nxtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
