@@ -2,4 +2,6 @@
 //! and `reply`.
 
 pub mod tenant;
+pub mod attributes;
+pub mod route;
 pub mod verdict;

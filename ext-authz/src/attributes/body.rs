@@ -1,0 +1,54 @@
+//! What Envoy shows of a body.
+
+use bulkhead_proto::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+
+use super::Headers;
+
+/// The state of a request's body. A policy that reads bodies may pass `Absent` and `Whole` only (S14).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The request has none.
+    Absent,
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Envoy buffered as much as it may and stopped there.
+    Truncated,
+    /// The request signals one, and Envoy does not show it: buffering is off for this route.
+    Unseen,
+}
+
+/// Envoy sets this on every buffered body: `true` if it was cut, else `false`.
+const PARTIAL: &str = "x-envoy-auth-partial-body";
+
+impl Body {
+    /// `raw_body` (with `pack_as_bytes`), else `body`; the headers say what is not there.
+    pub(super) fn of(http: &HttpRequest, headers: &Headers) -> Self {
+        if headers.all(PARTIAL).any(|value| value.eq_ignore_ascii_case(b"true")) {
+            return Self::Truncated;
+        }
+        match (http.raw_body.is_empty(), http.body.is_empty()) {
+            (false, _) => Self::Whole(http.raw_body.clone()),
+            (true, false) => Self::Whole(http.body.clone().into_bytes()),
+            (true, true) if signalled(headers) => Self::Unseen,
+            (true, true) => Self::Absent,
+        }
+    }
+}
+
+/// Whether the headers announce a body (RFC 9112 section 6.3). A length that cannot be read announces one.
+fn signalled(headers: &Headers) -> bool {
+    let none = |value: &[u8]| !value.is_empty() && value.iter().all(|byte| *byte == b'0');
+    headers.all("content-length").any(|value| !none(value)) || headers.all("transfer-encoding").next().is_some()
+}
+
+impl std::fmt::Debug for Body {
+    /// Bodies never appear in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Truncated => f.write_str("Truncated"),
+            Self::Unseen => f.write_str("Unseen"),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The headers of a request, from whichever of Envoy's two forms carries them.
+
+use bulkhead_proto::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+
+/// Every header as Envoy shows it: names in lower case, values as bytes, duplicates kept, pseudo headers among them.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// With `encode_raw_headers` Envoy fills `header_map` with raw values; without it (Istio, Envoy Gateway) the map `headers`, equal
+    /// names joined by commas. Both are read, so a header can hide in neither.
+    pub(super) fn of(http: &HttpRequest) -> Self {
+        let listed = http.header_map.iter().flat_map(|map| &map.headers).map(|header| {
+            let value = if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value };
+            (header.key.to_ascii_lowercase(), value.to_vec())
+        });
+        let mapped = http.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()));
+        Self(listed.chain(mapped).collect())
+    }
+
+    /// Every value of a header, in the order of arrival. The name is given in lower case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// Every name, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A header's name as some server behind us may understand it: CGI and its descendants take `_` for `-` (S8).
+pub(crate) fn understood(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
