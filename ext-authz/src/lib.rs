@@ -1,7 +1,7 @@
 //! The authorizer: whose request is it, and what may it reach. One request walks through `attributes`, `tenant`, `route`, `guardrails`
 //! and `reply`.
 
-pub mod tenant;
 pub mod attributes;
 pub mod route;
+pub mod tenant;
 pub mod verdict;
