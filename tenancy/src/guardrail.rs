@@ -11,8 +11,17 @@ pub struct Guardrails {
     pub content: ContentFilter,
     /// Rego rules, joined by AND. Each is judged alone.
     pub rules: Vec<Rule>,
-    /// The names of policies that only record what they would deny.
-    pub shadow: Vec<String>,
+    /// The policies that only record what they would deny. Nothing of theirs stands in the fields above but rules that say so.
+    pub shadow: Vec<ShadowPolicy>,
+}
+
+/// A policy with `shadow: true`, as far as it denies without reading a body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShadowPolicy {
+    /// The GuardrailPolicy's name.
+    pub name: String,
+    /// Its own `toolAllowlist`, with the meaning of [`Guardrails::allowlist`].
+    pub allowlist: Option<BTreeSet<String>>,
 }
 
 /// What is looked for in bodies.
