@@ -1,0 +1,35 @@
+//! Why a service ends, and with which exit status.
+
+use std::process::ExitCode;
+
+/// What ends a process. Its text is for the operator; it holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// What the operator asked for cannot be: a flag, a combination of flags, a file they name, the Platform. Exit status 2, before anything is bound.
+    #[error("{0}")]
+    Usage(String),
+    /// It should have worked and did not: an address in use, a listener that broke. Exit status 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Fatal {
+    /// An error of what was asked for: exit status 2.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    /// An error of the moment: exit status 1.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
+    }
+
+    /// The exit status.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Mutual TLS for doors that others than this machine reach (S2): a chain to a given authority, and one of the listed names on the certificate.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::aws_lc_rs,
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+
+use crate::fatal::Fatal;
+
+/// The TLS of a door. All of it, or none.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TlsArgs {
+    /// This service's certificate chain (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub grpc_tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub grpc_tls_key: Option<PathBuf>,
+    /// The authority that client certificates must chain to (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub grpc_tls_client_ca: Option<PathBuf>,
+    /// A DNS or URI name that a client certificate may carry (repeatable); one of them must match exactly
+    #[arg(long, value_name = "NAME")]
+    pub grpc_tls_client_name: Vec<String>,
+}
+
+impl TlsArgs {
+    /// Reads the files. `None` where no TLS flag is given.
+    ///
+    /// # Errors
+    /// Only some of the flags are given, no client name is listed (any certificate of the authority would do, S2), or a file cannot be
+    /// read or used. The text names the flag and the file, never the content.
+    pub fn load(&self) -> Result<Option<Arc<ServerConfig>>, Fatal> {
+        let (cert, key, ca) = match (&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_tls_client_ca) {
+            (None, None, None) if self.grpc_tls_client_name.is_empty() => return Ok(None),
+            (Some(cert), Some(key), Some(ca)) => (cert, key, ca),
+            _ => {
+                return Err(Fatal::usage(
+                    "TLS needs --grpc-tls-cert, --grpc-tls-key, --grpc-tls-client-ca and --grpc-tls-client-name together",
+                ));
+            }
+        };
+        if self.grpc_tls_client_name.iter().all(|name| name.trim().is_empty()) {
+            return Err(Fatal::usage(
+                "TLS needs at least one --grpc-tls-client-name: without it every certificate of the authority would be let in (S2)",
+            ));
+        }
+        let wrong = |flag: &str, path: &PathBuf, why: String| Fatal::usage(format!("{flag} {}: {why}", path.display()));
+        let chain = certificates(cert).map_err(|why| wrong("--grpc-tls-cert", cert, why))?;
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|why| wrong("--grpc-tls-key", key, why.to_string()))?;
+        let mut roots = RootCertStore::empty();
+        for root in certificates(ca).map_err(|why| wrong("--grpc-tls-client-ca", ca, why))? {
+            roots.add(root).map_err(|why| wrong("--grpc-tls-client-ca", ca, why.to_string()))?;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|why| wrong("--grpc-tls-client-ca", ca, why.to_string()))?;
+        let names = self.grpc_tls_client_name.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|why| Fatal::usage(why.to_string()))?
+            .with_client_cert_verifier(Arc::new(ListedClient { chains, names }))
+            .with_single_cert(chain, key_der)
+            .map_err(|why| wrong("--grpc-tls-cert", cert, why.to_string()))?;
+        Ok(Some(Arc::new(config)))
+    }
+}
+
+fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+    let list = CertificateDer::pem_file_iter(path).map_err(|why| why.to_string())?;
+    let list = list.collect::<Result<Vec<_>, _>>().map_err(|why| why.to_string())?;
+    if list.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(list) }
+}
+
+/// `config` with the one application protocol that its door speaks.
+#[must_use]
+pub(crate) fn speaking(config: &ServerConfig, protocol: &[u8]) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
+}
+
+/// Lets in a client whose chain is good and whose certificate carries a listed name. The names are compared whole: no wildcard, no
+/// suffix, and the subject's common name counts for nothing.
+#[derive(Debug)]
+struct ListedClient {
+    chains: Arc<dyn ClientCertVerifier>,
+    names: Vec<String>,
+}
+
+impl ListedClient {
+    fn lists(&self, certificate: &CertificateDer<'_>) -> bool {
+        let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return false };
+        // DNS names have no case (RFC 4343); URIs (SPIFFE ids) are compared byte by byte.
+        certificate.valid_dns_names().any(|name| self.names.iter().any(|listed| listed.eq_ignore_ascii_case(name)))
+            || certificate.valid_uri_names().any(|name| self.names.iter().any(|listed| listed == name))
+    }
+}
+
+impl ClientCertVerifier for ListedClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.chains.verify_client_cert(end_entity, intermediates, now)?;
+        if self.lists(end_entity) { Ok(verified) } else { Err(Error::General("the client certificate carries no listed name".to_owned())) }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
