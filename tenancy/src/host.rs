@@ -1,6 +1,13 @@
 //! Host names and the patterns that grant them, in one canonical form (S20, S21).
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use crate::address;
 
 /// Why a text is not a host or a pattern of hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +24,16 @@ pub enum HostError {
     /// A wildcard anywhere but as one leading `*.`.
     #[error("may have one wildcard, as a leading `*.`")]
     Wildcard,
+    /// A number that resolvers read as an IPv4 address in one of its older spellings: `127.1`, `0x7f.1`, `2130706433`, `0177.0.0.1`.
+    #[error("must write an IPv4 address as four decimal numbers without leading zeros")]
+    OddAddress,
+    /// Brackets around something else than an IPv6 address.
+    #[error("must hold an IPv6 address between its brackets")]
+    NotIpv6,
 }
 
-/// A host name in canonical form: lower case, letters, digits and hyphens, no trailing dot, no port. A dotted quad is one, too.
+/// A host in canonical form: a name of lower-case letters, digits and hyphens without a trailing dot, an IPv4 address as a strict dotted
+/// quad, or an IPv6 address in brackets as RFC 5952 writes it. No port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName(Arc<str>);
 
@@ -28,6 +42,56 @@ impl HostName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A host that is an address; an IPv4-mapped one is the IPv4 address itself (S3).
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(Arc::from(address.to_string())),
+            IpAddr::V6(address) => Self(Arc::from(format!("[{address}]"))),
+        }
+    }
+
+    /// A host as a URL writes it (RFC 3986 section 3.2.2): a name, or an address, with brackets if it is IPv6.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn of_url(host: &str) -> Result<Self, HostError> {
+        match host.strip_prefix('[') {
+            None => host.parse(),
+            Some(rest) => {
+                let address: Option<Ipv6Addr> = rest.strip_suffix(']').and_then(|inner| inner.parse().ok());
+                Ok(Self::of_address(address.ok_or(HostError::NotIpv6)?.into()))
+            }
+        }
+    }
+
+    /// The address, if the host is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    /// Why no contract may name this host unless loopback is allowed, in words (S3); absent where it may.
+    #[must_use]
+    pub fn local(&self) -> Option<&'static str> {
+        if let Some(address) = self.address() {
+            return address::forbidden(address);
+        }
+        // Envoy's resolver answers loopback for every name below `localhost` (RFC 6761 section 6.3); the rest stands in common hosts files.
+        let name = self.as_str().strip_suffix(".localdomain").unwrap_or(self.as_str());
+        let local = name == "localhost" || name.ends_with(".localhost") || matches!(name, "ip6-localhost" | "ip6-loopback" | "localhost6");
+        local.then_some("a name of the machine itself")
+    }
+
+    /// Whether it is this machine: where plain http leaves nothing to overhear (S18).
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.address() {
+            Some(address) => address.is_loopback(),
+            None => self.local().is_some(),
+        }
     }
 
     /// The host of a request's `:authority`: lower-cased, one valid port stripped. Whatever else it holds is refused (S20).
@@ -45,7 +109,7 @@ impl HostName {
 }
 
 /// A port as an authority writes it: 1 to 65535, without leading zero or sign.
-fn valid_port(port: &str) -> bool {
+pub(crate) fn valid_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok()
 }
 
@@ -68,8 +132,18 @@ impl FromStr for HostName {
                 return Err(HostError::NotLdh);
             }
         }
+        // What ends in a number is an address to a resolver (WHATWG URL, "ends in a number"), in spellings that differ between resolvers.
+        if ends_in_number(text) && text.parse::<Ipv4Addr>().is_err() {
+            return Err(HostError::OddAddress);
+        }
         Ok(Self(Arc::from(text.to_ascii_lowercase())))
     }
+}
+
+fn ends_in_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    last.bytes().all(|byte| byte.is_ascii_digit()) || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl fmt::Display for HostName {
@@ -119,6 +193,17 @@ impl HostPattern {
     }
 }
 
+impl HostPattern {
+    /// Why no contract may name hosts of this pattern unless loopback is allowed ([`HostName::local`]).
+    #[must_use]
+    pub fn local(&self) -> Option<&'static str> {
+        match self {
+            Self::Exact(host) => host.local(),
+            Self::Below(domain) => domain.local(),
+        }
+    }
+}
+
 fn is_below(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
@@ -129,9 +214,13 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, HostError> {
         match text.strip_prefix("*.") {
             Some(domain) if domain.contains('*') => Err(HostError::Wildcard),
-            Some(domain) => Ok(Self::Below(domain.parse()?)),
+            Some(domain) => match domain.parse::<HostName>()? {
+                // Nothing lies below an address.
+                domain if domain.address().is_some() => Err(HostError::Wildcard),
+                domain => Ok(Self::Below(domain)),
+            },
             None if text.contains('*') => Err(HostError::Wildcard),
-            None => Ok(Self::Exact(text.parse()?)),
+            None => Ok(Self::Exact(HostName::of_url(text)?)),
         }
     }
 }
@@ -144,3 +233,6 @@ impl fmt::Display for HostPattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

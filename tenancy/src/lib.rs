@@ -3,8 +3,10 @@
 //! Resources come from a source, are parsed and checked into the types here, and joined into an immutable [`snapshot::Snapshot`] that both
 //! services decide by.
 
+pub mod address;
 pub mod api;
 pub mod clock;
+pub mod decode;
 pub mod fault;
 pub mod grant;
 pub mod guardrail;
@@ -21,4 +23,6 @@ pub mod source;
 pub mod subscription;
 pub mod tenant;
 pub mod tool;
+pub mod tree;
 pub mod upstream;
+pub mod yaml;

@@ -1,0 +1,217 @@
+//! YAML text to trees, one for each document, inside bounds that hostile text cannot pass (S16).
+//!
+//! The parser gives events with marks; what is built here is a tree and nothing else, so that the decoder can go on after an error and
+//! report every one of a file. A document with a syntax error is left out; the documents after it are still read.
+
+use std::{collections::HashMap, sync::Arc};
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+
+use crate::{
+    fault::Fault,
+    place::Place,
+    tree::{Entry, Node, Scalar, Value},
+};
+
+/// The most bytes that a file may have.
+pub const MAX_BYTES: usize = 4 << 20;
+/// The most documents that a file may have.
+pub const MAX_DOCUMENTS: usize = 20_000;
+/// The most nodes that a file may have, aliases expanded: what bounds the memory, whatever the text.
+pub const MAX_NODES: usize = 400_000;
+/// The most aliases that a file may use.
+pub const MAX_ALIASES: usize = 1_000;
+/// How deep lists and mappings may lie in each other. A JSON Schema in a Tool is the deepest thing that we read.
+pub const MAX_DEPTH: usize = 64;
+
+/// The documents of a text that hold something, in order, and what is wrong with the text as YAML.
+#[must_use]
+pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
+    let whole = Place::file(file);
+    if text.len() > MAX_BYTES {
+        return (Vec::new(), vec![whole.fault(format!("has more than {MAX_BYTES} bytes"))]);
+    }
+    let options = granit_parser::options! { emit_comments: false, block_nesting_limit: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH };
+    let parser = Parser::new_from_str_with_options(text, options).keep_tags(false);
+    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, aliases: 0 };
+    let (mut documents, mut faults) = (Vec::new(), Vec::new());
+    let mut count = 0;
+    loop {
+        match builder.document() {
+            Ok(Some(document)) => {
+                count += 1;
+                if count > MAX_DOCUMENTS {
+                    faults.push(whole.at(document.line, document.column).fault(format!("has more than {MAX_DOCUMENTS} documents")));
+                    return (documents, faults);
+                }
+                if document.value != Value::Scalar(Scalar::Null) {
+                    documents.push(document);
+                }
+            }
+            Ok(None) => return (documents, faults),
+            Err(error) => {
+                faults.push(whole.clone().at(error.line, error.column).fault(error.message));
+                let goes_on = !error.last && builder.parser.proceed_next_document().unwrap_or(false);
+                if !goes_on {
+                    return (documents, faults);
+                }
+            }
+        }
+    }
+}
+
+/// Why a document has no tree.
+struct Broken {
+    line: u32,
+    column: u32,
+    message: String,
+    /// Whether the rest of the file is not looked at: a bound was passed.
+    last: bool,
+}
+
+impl From<ScanError> for Broken {
+    fn from(error: ScanError) -> Self {
+        // The parser's messages name characters and constructs, never the text's own words.
+        Self {
+            line: narrow(error.marker().line()),
+            column: narrow(error.marker().col() + 1),
+            message: format!("is not YAML: {}", error.kind()),
+            last: false,
+        }
+    }
+}
+
+impl Broken {
+    fn at(span: &Span, message: impl Into<String>) -> Self {
+        let (line, column) = position(span);
+        Self { line, column, message: message.into(), last: false }
+    }
+
+    fn bound(span: &Span, message: String) -> Self {
+        Self { last: true, ..Self::at(span, message) }
+    }
+}
+
+fn position(span: &Span) -> (u32, u32) {
+    (narrow(span.start.line()), narrow(span.start.col() + 1))
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+struct Builder<'t> {
+    parser: Parser<'t, StrInput<'t>>,
+    /// Anchored nodes of the document, by the parser's number, with how many nodes each is.
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+    aliases: usize,
+}
+
+impl<'t> Builder<'t> {
+    /// The next document; absent at the end.
+    fn document(&mut self) -> Result<Option<Node>, Broken> {
+        self.anchors.clear();
+        while let Some(event) = self.parser.next_event() {
+            match event? {
+                (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
+                (Event::StreamEnd, _) => return Ok(None),
+                (event, span) => return self.node(event, &span, 0).map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Broken> {
+        match self.parser.next_event() {
+            Some(event) => Ok(event?),
+            None => Err(Broken { line: 0, column: 0, message: "is not YAML: it ends too early".into(), last: true }),
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, Broken> {
+        let before = self.nodes;
+        self.count(1, span)?;
+        if depth > MAX_DEPTH {
+            return Err(Broken::at(span, format!("is nested deeper than {MAX_DEPTH} levels")));
+        }
+        let (line, column) = position(span);
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                untagged(tag.as_deref(), span)?;
+                let scalar = if style == ScalarStyle::Plain { Scalar::plain(&text) } else { Scalar::Text(text.into()) };
+                (Value::Scalar(scalar), anchor)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                untagged(tag.as_deref(), span)?;
+                (Value::List(self.list(depth)?), anchor)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                untagged(tag.as_deref(), span)?;
+                (Value::Mapping(self.mapping(depth)?), anchor)
+            }
+            Event::Alias(target) => return self.alias(target, span),
+            _ => return Err(Broken::at(span, "is not YAML that this release reads")),
+        };
+        let node = Node { line, column, value };
+        if anchor != 0 {
+            // The copy counts, too: a tower of anchors would else cost its square.
+            let size = self.nodes - before;
+            self.count(size, span)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Broken> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, span) => items.push(self.node(event, &span, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Broken> {
+        let mut entries = Vec::new();
+        loop {
+            let (key, span) = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(entries),
+                (Event::Scalar(key, _, 0, None), span) => (key, span),
+                (_, span) => return Err(Broken::at(&span, "has a key that is not plain text")),
+            };
+            let (line, column) = position(&span);
+            let (event, span) = self.next()?;
+            let node = self.node(event, &span, depth + 1)?;
+            entries.push(Entry { key: key.into(), line, column, node });
+        }
+    }
+
+    fn alias(&mut self, target: usize, span: &Span) -> Result<Node, Broken> {
+        self.aliases += 1;
+        if self.aliases > MAX_ALIASES {
+            return Err(Broken::bound(span, format!("uses more than {MAX_ALIASES} aliases")));
+        }
+        // A node inside itself is not there yet.
+        let Some((node, size)) = self.anchors.get(&target) else {
+            return Err(Broken::at(span, "uses an alias inside the value that it stands for"));
+        };
+        let (node, size) = (node.clone(), *size);
+        self.count(size, span)?;
+        Ok(node)
+    }
+
+    fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Broken> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(Broken::bound(span, format!("has more than {MAX_NODES} values, aliases expanded")));
+        }
+        Ok(())
+    }
+}
+
+/// A tag could only say what the field says already, or contradict it.
+fn untagged(tag: Option<&Tag>, span: &Span) -> Result<(), Broken> {
+    tag.map_or(Ok(()), |_| Err(Broken::at(span, "has a tag (`!...`): write the value without it")))
+}
