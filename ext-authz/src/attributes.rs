@@ -20,6 +20,7 @@ use crate::verdict::{Denial, Reason};
 
 pub use body::Body;
 pub use headers::Headers;
+pub(crate) use headers::understood;
 
 mod body;
 mod headers;

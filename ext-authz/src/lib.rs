@@ -2,6 +2,9 @@
 //! and `reply`.
 
 pub mod attributes;
+pub mod decide;
+pub mod guardrails;
+pub mod reply;
 pub mod route;
 pub mod tenant;
 pub mod verdict;

@@ -1,4 +1,82 @@
 //! Step 3: which API of the caller's own contract is meant, and where its requests go.
 
+use std::sync::Arc;
+
+use bulkhead_tenancy::{
+    api::{Api, Methods},
+    policy::TenantPolicy,
+    snapshot::Snapshot,
+    tenant::{Policy, Status, Tenant},
+};
+
+use crate::{
+    attributes::{Context, RouteOwner},
+    verdict::{Denial, Reason},
+};
+
 pub mod address;
+pub mod forward;
 pub mod path;
+
+/// The policy of a proven tenant. That it has none is told only to a caller that is proven (S22).
+///
+/// # Errors
+/// `unavailable` if no policy of it was ever good.
+pub fn policy(tenant: &Tenant) -> Result<&Arc<TenantPolicy>, Denial> {
+    match &tenant.policy {
+        Policy::Ready(policy) => Ok(policy),
+        Policy::Unavailable(why) => Err(Denial::new(Reason::Unavailable, format!("the tenant has no policy: {why}"))),
+    }
+}
+
+/// Refuses a tenant that is not served. This too is told only to a caller that is proven (S22).
+///
+/// # Errors
+/// `suspended`.
+pub fn served(tenant: &Tenant) -> Result<(), Denial> {
+    match tenant.status {
+        Status::Active => Ok(()),
+        Status::Suspended => Err(Denial::new(Reason::Suspended, "the tenant is suspended")),
+        Status::Offboarding => Err(Denial::new(Reason::Suspended, "the tenant is offboarding")),
+    }
+}
+
+/// Refuses a caller on a route that another namespace owns: on a shared gateway a tenant may write routes and their
+/// `context_extensions` in its own namespace, and may catch nobody else's requests with them (S13).
+///
+/// # Errors
+/// `wrong_tenant`.
+pub fn owned(snapshot: &Snapshot, tenant: &Tenant, context: &Context, route: &RouteOwner) -> Result<(), Denial> {
+    let RouteOwner::Namespaces(namespaces) = route else { return Ok(()) };
+    let own = |namespace: &String| namespace == tenant.namespace.as_str();
+    let another = |namespace: &String| snapshot.tenants().any(|tenant| tenant.namespace.as_str() == namespace);
+    let bound = if context.names_something() {
+        !namespaces.is_empty() && namespaces.iter().all(own)
+    } else {
+        namespaces.iter().all(|namespace| own(namespace) || !another(namespace))
+    };
+    if bound { Ok(()) } else { Err(Denial::new(Reason::WrongTenant, "the route belongs to another namespace than the caller's")) }
+}
+
+/// The API in the tenant's contract, and nowhere else.
+///
+/// # Errors
+/// `unknown_api`, the same whether or not another tenant has one of that name.
+pub fn api<'a>(policy: &'a TenantPolicy, named: Option<&str>) -> Result<&'a Arc<Api>, Denial> {
+    let named = named.ok_or_else(|| Denial::new(Reason::UnknownApi, "the request names no API"))?;
+    policy.api(named).ok_or_else(|| Denial::new(Reason::UnknownApi, "the tenant's contract has no API of that name"))
+}
+
+/// Refuses a method that the contract does not list.
+///
+/// # Errors
+/// `method` with the methods that are allowed.
+pub fn method(api: &Api, method: &str) -> Result<(), Denial> {
+    match &api.methods {
+        Methods::Only(methods) if !api.methods.allow(method) => {
+            let allow = methods.iter().cloned().collect();
+            Err(Denial { allow, ..Denial::new(Reason::Method, "the contract does not list this method for the API") })
+        }
+        _ => Ok(()),
+    }
+}

@@ -160,15 +160,74 @@ pub struct Upstream {
     pub path: String,
 }
 
+/// The five steps of a decision, as the files are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Step {
+    #[default]
+    Attributes,
+    Tenant,
+    Route,
+    Guardrails,
+    Reply,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 5] = [Self::Attributes, Self::Tenant, Self::Route, Self::Guardrails, Self::Reply];
+
+    /// The file's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attributes => "attributes",
+            Self::Tenant => "tenant",
+            Self::Route => "route",
+            Self::Guardrails => "guardrails",
+            Self::Reply => "reply",
+        }
+    }
+}
+
 /// What was decided.
 #[derive(Debug)]
 pub struct Verdict {
     /// Allow or deny.
     pub outcome: Result<Allowed, Denial>,
+    /// The step that decided: of an allow, the last.
+    pub step: Step,
     /// What is recorded about it.
     pub facts: Facts,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
+}
+
+impl Verdict {
+    /// A denial by somebody who knows nothing more: no snapshot, no time left, a fault of our own.
+    #[must_use]
+    pub fn denied(denial: Denial) -> Self {
+        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new() }
+    }
+
+    /// `allow`, or the reason's name: `verdict` in metadata, metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match &self.outcome {
+            Ok(_) => "allow",
+            Err(denial) => denial.reason.name(),
+        }
+    }
+}
+
+/// A verdict with what identifies it.
+#[derive(Debug)]
+pub struct Decision {
+    /// What problem bodies, metadata, headers, logs and audit have in common: a UUID of version 7 (RFC 9562), so that it sorts by time.
+    pub id: String,
+    /// The generation of the one snapshot that decided; absent where there was none.
+    pub generation: Option<u64>,
+    /// What was decided.
+    pub verdict: Verdict,
 }
 
 /// An allow.

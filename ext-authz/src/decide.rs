@@ -1,0 +1,153 @@
+//! One decision, from start to end: the five steps in their order. The first that denies answers (SEMANTICS, Precedence).
+
+use std::{future::Future, net::IpAddr, sync::Arc};
+
+use bulkhead_proto::contract::header;
+use bulkhead_tenancy::{clock::Clock, snapshot::Snapshot};
+
+use crate::{
+    attributes::{Attributes, understood},
+    guardrails,
+    route::{
+        self,
+        address::{Address, Host},
+        forward,
+        path::SafePath,
+    },
+    tenant::{Addressed, Identity, Presented, Refusal},
+    verdict::{Allowed, Caller, Denial, Facts, Obligations, Process, Reason, ShadowMark, Step, Verdict},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Who proves callers: [`Identity`], and whoever stands in for it in tests.
+pub trait Identify: Send + Sync + 'static {
+    /// Proves who makes a request; see [`Identity::identify`].
+    fn identify(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        presented: &Presented<'_>,
+        addressed: Addressed<'_>,
+        source: Option<IpAddr>,
+    ) -> impl Future<Output = Result<Caller, Refusal>> + Send;
+}
+
+impl Identify for Identity {
+    fn identify(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        presented: &Presented<'_>,
+        addressed: Addressed<'_>,
+        source: Option<IpAddr>,
+    ) -> impl Future<Output = Result<Caller, Refusal>> + Send {
+        Self::identify(self, snapshot, presented, addressed, source)
+    }
+}
+
+/// What the operator declares of the Envoy in front of us, for every route (a route's context may declare it for itself, S14).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Declared {
+    /// Bodies are buffered.
+    pub body: bool,
+    /// ext_proc stands in the chain.
+    pub process: bool,
+}
+
+/// Whoever decides.
+pub struct Judge<I> {
+    identity: I,
+    clock: Arc<dyn Clock>,
+    declared: Declared,
+}
+
+/// What is known so far, kept where a denial cannot lose it.
+#[derive(Default)]
+struct Trail {
+    step: Step,
+    facts: Facts,
+    shadow: Vec<ShadowMark>,
+}
+
+impl<I: Identify> Judge<I> {
+    /// A judge over an identity step.
+    pub fn new(identity: I, clock: Arc<dyn Clock>, declared: Declared) -> Self {
+        Self { identity, clock, declared }
+    }
+
+    /// Decides about a request by one snapshot.
+    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes) -> Verdict {
+        let mut trail = Trail::default();
+        let outcome = self.walk(snapshot, request, &mut trail).await;
+        let Trail { step, facts, shadow } = trail;
+        Verdict { outcome, step, facts, shadow }
+    }
+
+    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, trail: &mut Trail) -> Result<Allowed, Denial> {
+        // Attributes: can this request be judged at all?
+        if request.headers.names().any(|name| understood(name) == header::HOP) {
+            return Err(Denial::new(Reason::Loop, "the request already carries our hop mark"));
+        }
+        let path = SafePath::judge(&request.path)?;
+        let host = Host::of_authority(&request.authority)?;
+        let address = Address::of(snapshot, &host, path, &request.context);
+
+        trail.step = Step::Tenant;
+        let caller = self.prove(snapshot, request, &address, trail).await?;
+        let tenant = caller.tenant.clone();
+        route::owned(snapshot, &tenant, &request.context, &request.route)?;
+
+        trail.step = Step::Route;
+        let policy = route::policy(&tenant)?;
+        let subscription = guardrails::subscription(policy, &caller)?;
+        trail.facts.subscription.clone_from(&subscription);
+        route::served(&tenant)?;
+        let api = route::api(policy, address.api.as_deref())?;
+        trail.facts.api = Some(api.clone());
+        guardrails::credentials(api, &caller)?;
+        route::method(api, &request.method)?;
+
+        trail.step = Step::Guardrails;
+        guardrails::built(policy, api)?;
+        trail.shadow = guardrails::judge(policy, api, &caller, subscription.as_deref(), self.clock.now_s())?;
+        if guardrails::body::is_read(&policy.guardrails().content, api) {
+            guardrails::body::readable(request, self.declared.body || request.context.body)?;
+        }
+
+        trail.step = Step::Reply;
+        let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
+        let obligations = Obligations { process: Process::None, upstream, forward_credentials: api.forward_credentials };
+        Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost: 1 })
+    }
+
+    /// Whoever the credentials prove, if it is whom the request addresses.
+    async fn prove(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        request: &Attributes,
+        address: &Address<'_>,
+        trail: &mut Trail,
+    ) -> Result<Caller, Denial> {
+        let presented = Presented {
+            authorization: request.headers.all("authorization").collect(),
+            api_key: request.headers.all(header::API_KEY).collect(),
+        };
+        let addressed = Addressed { name: address.tenant.as_deref(), consistent: address.consistent };
+        match self.identity.identify(snapshot, &presented, addressed, request.source).await {
+            Ok(caller) => {
+                trail.facts.tenant = Some(caller.tenant.clone());
+                trail.facts.subject.clone_from(&caller.subject);
+                // Identity has seen to this; it is the one thing that must never be wrong.
+                let meant = address.tenant.as_deref().is_none_or(|named| named == caller.tenant.name.as_str());
+                if !meant || !address.consistent {
+                    return Err(Denial::new(Reason::WrongTenant, "the credentials prove another tenant than the request addresses"));
+                }
+                Ok(caller)
+            }
+            Err(Refusal { denial, proven }) => {
+                trail.facts.tenant = proven;
+                Err(denial)
+            }
+        }
+    }
+}
