@@ -100,9 +100,11 @@ struct ListedClient {
 impl ListedClient {
     fn lists(&self, certificate: &CertificateDer<'_>) -> bool {
         let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return false };
-        // DNS names have no case (RFC 4343); URIs (SPIFFE ids) are compared byte by byte.
-        certificate.valid_dns_names().any(|name| self.names.iter().any(|listed| listed.eq_ignore_ascii_case(name)))
-            || certificate.valid_uri_names().any(|name| self.names.iter().any(|listed| listed == name))
+        // DNS names have no case (RFC 4343); URIs (SPIFFE ids) are compared byte by byte. A listed URI is matched by a URI alone, a listed
+        // DNS name by a DNS name alone: authorities do not check both alike.
+        let (uris, hosts): (Vec<_>, Vec<_>) = self.names.iter().partition(|name| name.contains(':'));
+        certificate.valid_dns_names().any(|name| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(name)))
+            || certificate.valid_uri_names().any(|name| uris.iter().any(|listed| *listed == name))
     }
 }
 

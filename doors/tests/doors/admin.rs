@@ -1,0 +1,103 @@
+//! The admin door answers the bearer of the token, and nobody else.
+
+use std::{fs, process::Command};
+
+use bulkhead_doors::fatal::Fatal;
+
+use crate::house::{House, fetch, refused, until};
+
+const TOKEN: &str = "correct-horse-battery-staple";
+
+async fn status(request: reqwest::RequestBuilder) -> u16 {
+    fetch(request).await.unwrap().0
+}
+
+#[tokio::test]
+async fn s2_without_a_token_file_everything_is_401() {
+    let house = House::open(&[]).await;
+    for path in ["/snapshot", "/explain", "/", "/nothing"] {
+        assert_eq!(status(house.admin(path)).await, 401, "{path}");
+        assert_eq!(status(house.admin(path).bearer_auth("")).await, 401, "{path}");
+        assert_eq!(status(house.admin(path).bearer_auth(TOKEN)).await, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn s2_only_the_bearer_of_the_token_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let house = House::open(&["--admin-token-file", file.to_str().unwrap()]).await;
+
+    for path in ["/snapshot", "/explain", "/nothing"] {
+        let refused = [
+            house.admin(path),
+            house.admin(path).bearer_auth(""),
+            house.admin(path).bearer_auth("correct-horse-battery-stapl"),
+            house.admin(path).bearer_auth("correct-horse-battery-staples"),
+            house.admin(path).bearer_auth("Correct-horse-battery-staple"),
+            house.admin(path).basic_auth("admin", Some(TOKEN)),
+            house.admin(path).header("authorization", TOKEN),
+            house.admin(path).header("x-api-key", TOKEN),
+            house.admin(path).bearer_auth(TOKEN).header("authorization", "Bearer other"),
+            house.admin(&format!("{path}?token={TOKEN}")),
+        ];
+        for request in refused {
+            assert_eq!(status(request).await, 401, "{path}");
+        }
+    }
+    assert_eq!(status(house.admin("/nothing").bearer_auth(TOKEN)).await, 404);
+    assert_eq!(fetch(house.admin("/explain").bearer_auth(TOKEN)).await.unwrap(), (200, "\"explained\"".to_owned()));
+    let (status, body) = fetch(house.admin("/snapshot").bearer_auth(TOKEN)).await.unwrap();
+    assert_eq!((status, body.as_str()), (200, r#"{"generation":7,"tenants":[{"tenant":"acme","state":"ready","age_seconds":3}]}"#));
+}
+
+#[tokio::test]
+async fn s2_a_rotated_token_holds_at_once_and_a_bad_file_admits_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, TOKEN).unwrap();
+    let house = House::open(&["--admin-token-file", file.to_str().unwrap()]).await;
+    let ask = async |token: &str| status(house.admin("/snapshot").bearer_auth(token)).await;
+    assert_eq!(ask(TOKEN).await, 200);
+
+    let next = folder.path().join("next");
+    fs::write(&next, "another-token").unwrap();
+    fs::rename(&next, &file).unwrap();
+    assert_eq!((ask("another-token").await, ask(TOKEN).await), (200, 401));
+
+    fs::write(&file, " \n").unwrap();
+    assert_eq!((ask("another-token").await, ask("").await), (401, 401), "empty");
+    fs::remove_file(&file).unwrap();
+    assert_eq!((ask("another-token").await, ask("").await), (401, 401), "gone");
+    fs::write(&file, TOKEN).unwrap();
+    until("the token is back", async || ask(TOKEN).await == 200).await;
+}
+
+#[tokio::test]
+async fn a_token_file_that_does_not_do_refuses_to_start_and_is_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("empty"), "").unwrap();
+    fs::write(path("blank"), " \n\t").unwrap();
+    fs::write(path("two"), "secret-one\nsecret-two").unwrap();
+    fs::write(path("large"), "secret".repeat(1000)).unwrap();
+    fs::write(path("binary"), [0xff, 0xfe]).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    for name in ["missing", "empty", "blank", "two", "large", "binary", "folder", "pipe"] {
+        let fatal = refused(&["--admin-token-file", &path(name)]).await;
+        let names_it = |text: &str| text.contains("--admin-token-file") && text.contains(name) && !text.contains("secret");
+        assert!(matches!(&fatal, Fatal::Usage(text) if names_it(text)), "{name}: {fatal}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_behind_a_link_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("data"), TOKEN).unwrap();
+    let link = folder.path().join("token");
+    std::os::unix::fs::symlink("data", &link).unwrap();
+    let house = House::open(&["--admin-token-file", link.to_str().unwrap()]).await;
+    assert_eq!(status(house.admin("/snapshot").bearer_auth(TOKEN)).await, 200);
+}

@@ -1,0 +1,65 @@
+//! The health door: probes and metrics, and no way to hold it up.
+
+use std::sync::atomic::Ordering;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::house::{House, serving, until};
+
+#[tokio::test]
+async fn readiness_waits_for_a_first_snapshot_on_http_and_grpc() {
+    let house = House::open(&[]).await;
+    let channel = house.channel().await;
+    let grpc = async |service: &str| serving(channel.clone(), service).await.unwrap();
+
+    house.ready.store(false, Ordering::SeqCst);
+    assert_eq!(house.health("/readyz").await.0, 503);
+    assert_eq!(house.health("/healthz").await.0, 200, "it lives all the same");
+    until("gRPC health says no", async || !grpc("").await && !grpc("house.v1.House").await).await;
+
+    house.ready.store(true, Ordering::SeqCst);
+    assert_eq!(house.health("/readyz").await.0, 200);
+    until("gRPC health says yes", async || grpc("").await && grpc("house.v1.House").await).await;
+    assert_eq!(serving(channel.clone(), "someone.else").await.unwrap_err().code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text_and_nothing_else_is_served() {
+    let house = House::open(&[]).await;
+    let (status, text) = house.health("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("house_total{tenant_id=\"__unresolved__\",verdict=\"allow\"} 1"), "{text}");
+    assert_eq!(house.health("/jwks").await, (200, "public".to_owned()));
+    for path in ["/", "/snapshot", "/explain", "/debug", "/healthz/", "/readyz/x"] {
+        assert_eq!(house.health(path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_request_is_sent_away() {
+    let house = House::open(&[]).await;
+    let mut silent = TcpStream::connect(house.at.health.to_string()).await.unwrap();
+    let mut slow = TcpStream::connect(house.at.health.to_string()).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+    // read_to_end returns because the door closes the connection, not because we do.
+    for stream in [&mut silent, &mut slow] {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let house = House::open(&[]).await;
+    let mut stream = TcpStream::connect(house.at.health.to_string()).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: {}", "a".repeat(64 * 1024));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(house.health("/healthz").await.0, 200);
+}
