@@ -89,13 +89,13 @@ impl<'a> Reader<'a> {
     }
 
     /// What `read` makes of it, with its place.
-    pub fn at<T>(self, read: impl FnOnce(Reader<'_>) -> Option<T>) -> Option<At<T>> {
+    pub fn at<T>(&mut self, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<At<T>> {
         let place = self.place.clone();
         read(self).map(|value| At::new(value, place))
     }
 
     /// Any text, the empty one too.
-    pub fn prose(mut self) -> Option<String> {
+    pub fn prose(&mut self) -> Option<String> {
         match &self.node.value {
             Value::Scalar(Scalar::Text(text)) => Some(text.to_string()),
             _ => self.unlike("text"),
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that says something, at most so many bytes of it.
-    pub fn text(mut self, most: usize) -> Option<String> {
+    pub fn text(&mut self, most: usize) -> Option<String> {
         match &self.node.value {
             Value::Scalar(Scalar::Text(text)) if text.trim().is_empty() => self.refuse("must not be empty"),
             Value::Scalar(Scalar::Text(text)) if text.len() > most => self.refuse(format!("must have at most {most} bytes")),
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that is something more: a name, a host, a URL. The complaint is the type's own, and never quotes the text.
-    pub fn parse<T>(self) -> Option<T>
+    pub fn parse<T>(&mut self) -> Option<T>
     where
         T: FromStr<Err: Display>,
     {
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that a function makes something of.
-    pub fn parse_with<T, E: Display>(mut self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parse_with<T, E: Display>(&mut self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match &self.node.value {
             Value::Scalar(Scalar::Text(text)) => match parse(text) {
                 Ok(value) => Some(value),
@@ -131,8 +131,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether it is `false`.
+    #[must_use]
+    pub fn is_false(&self) -> bool {
+        self.node.value == Value::Scalar(Scalar::Bool(false))
+    }
+
+    /// Whether it is a list without entries.
+    #[must_use]
+    pub fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
+    /// Whether it is text of which something is so.
+    #[must_use]
+    pub fn is_text_of(&self, is_so: impl FnOnce(&str) -> bool) -> bool {
+        matches!(&self.node.value, Value::Scalar(Scalar::Text(text)) if is_so(text))
+    }
+
     /// `true` or `false`.
-    pub fn flag(mut self) -> Option<bool> {
+    pub fn flag(&mut self) -> Option<bool> {
         match &self.node.value {
             Value::Scalar(Scalar::Bool(value)) => Some(*value),
             _ => self.unlike("true or false"),
@@ -140,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number inside bounds.
-    pub fn whole(mut self, least: u64, most: u64) -> Option<u64> {
+    pub fn whole(&mut self, least: u64, most: u64) -> Option<u64> {
         let value = match &self.node.value {
             Value::Scalar(Scalar::Integer(value)) => u64::try_from(*value).ok(),
             Value::Scalar(Scalar::Float(_)) => None,
@@ -153,7 +171,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, whole or not.
-    pub fn number(mut self) -> Option<f64> {
+    pub fn number(&mut self) -> Option<f64> {
         match &self.node.value {
             #[expect(clippy::cast_precision_loss, reason = "a factor, not a count: its bounds are checked by whoever reads it")]
             Value::Scalar(Scalar::Integer(value)) => Some(*value as f64),
@@ -163,7 +181,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of a few words.
-    pub fn one_of<T: Copy>(mut self, words: &[(&'static str, T)]) -> Option<T> {
+    pub fn one_of<T: Copy>(&mut self, words: &[(&'static str, T)]) -> Option<T> {
         let Value::Scalar(Scalar::Text(text)) = &self.node.value else {
             let wanted = alternatives(words.iter().map(|(word, _)| *word));
             return self.unlike(&wanted);
@@ -177,21 +195,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A list; entries that are wrong are left out, complained about.
-    pub fn list<T>(mut self, mut each: impl FnMut(Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
         let Value::List(nodes) = &self.node.value else { return self.unlike("a list") };
         let mut items = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
-            items.extend(each(Reader::new(node, self.place.item(index), self.faults)));
+            items.extend(each(&mut Reader::new(node, self.place.item(index), self.faults)));
         }
         Some(items)
     }
 
     /// A list of which every entry stands once, with places.
-    pub fn distinct<T: Ord + Clone>(self, mut each: impl FnMut(Reader<'_>) -> Option<T>) -> Option<Vec<At<T>>> {
+    pub fn distinct<T: Ord + Clone>(&mut self, mut each: impl FnMut(&mut Reader<'_>) -> Option<T>) -> Option<Vec<At<T>>> {
         let mut seen = BTreeSet::new();
         self.list(|reader| {
             let (place, faults) = (reader.place.clone(), &mut *reader.faults);
-            let value = each(Reader { node: reader.node, place: place.clone(), faults })?;
+            let value = each(&mut Reader { node: reader.node, place: place.clone(), faults })?;
             if seen.insert(value.clone()) {
                 return Some(At::new(value, place));
             }
@@ -201,7 +219,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of which every entry stands once, and that is not empty: an empty one could be meant as all or as none.
-    pub fn some<T: Ord + Clone>(mut self, each: impl FnMut(Reader<'_>) -> Option<T>) -> Option<Vec<At<T>>> {
+    pub fn some<T: Ord + Clone>(&mut self, each: impl FnMut(&mut Reader<'_>) -> Option<T>) -> Option<Vec<At<T>>> {
         match &self.node.value {
             Value::List(nodes) if nodes.is_empty() => self.refuse("must not be empty: leave the field out for its default"),
             _ => self.distinct(each),
@@ -209,7 +227,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A mapping whose keys the author chose. A key that is not there twice reaches `each`, with its place.
-    pub fn map<T>(mut self, mut each: impl FnMut(At<&str>, Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
+    pub fn map<T>(&mut self, mut each: impl FnMut(At<&str>, &mut Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
         let Value::Mapping(entries) = &self.node.value else { return self.unlike("a mapping") };
         let mut seen = BTreeSet::new();
         let mut items = Vec::with_capacity(entries.len());
@@ -217,7 +235,7 @@ impl<'a> Reader<'a> {
             let place = self.place.key(&entry.key);
             let key = At::new(&*entry.key, place.clone().at(entry.line, entry.column));
             if seen.insert(&entry.key) {
-                items.extend(each(key, Reader::new(&entry.node, place, self.faults)));
+                items.extend(each(key, &mut Reader::new(&entry.node, place, self.faults)));
             } else {
                 self.faults.push(key.fault("is there twice"));
             }
@@ -226,21 +244,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A mapping whose keys the schema names. Keys that `read` does not ask for are refused.
-    pub fn object<T>(self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Option<T> {
+    pub fn object<T>(&mut self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Option<T> {
         self.object_of("field", read)
     }
 
     /// As [`Reader::object`], with another word for what a key is.
-    pub fn object_of<T>(mut self, noun: &'static str, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Option<T> {
+    pub fn object_of<T>(&mut self, noun: &'static str, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Option<T> {
         let Value::Mapping(entries) = &self.node.value else { return self.unlike("a mapping") };
-        let mut fields = Fields::new(entries, self.place, self.faults, noun);
+        let mut fields = Fields::new(entries, self.place.clone(), self.faults, noun);
         let value = read(&mut fields);
         fields.finish();
         value
     }
 
     /// A JSON object that is kept as it is.
-    pub fn json_object(mut self) -> Option<serde_json::Value> {
+    pub fn json_object(&mut self) -> Option<serde_json::Value> {
         if !matches!(self.node.value, Value::Mapping(_)) {
             return self.unlike("a mapping");
         }

@@ -1,6 +1,6 @@
 //! Who may sign a tenant's tokens, and how: the operator's grant, never the token's word.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use url::Url;
 
@@ -102,6 +102,9 @@ impl Algorithm {
     }
 }
 
+/// The leeway of an issuer that states none, in seconds.
+pub const DEFAULT_LEEWAY: u64 = 30;
+
 /// The claim that names the tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantClaim {
@@ -112,7 +115,7 @@ pub struct TenantClaim {
 }
 
 /// A dotted path into the claims: `realm_access.roles`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimPath(pub(crate) Vec<String>);
 
 impl ClaimPath {
@@ -120,5 +123,33 @@ impl ClaimPath {
     #[must_use]
     pub fn segments(&self) -> &[String] {
         &self.0
+    }
+}
+
+impl Default for TenantClaim {
+    fn default() -> Self {
+        Self { name: "tenant_id".to_owned(), required: false }
+    }
+}
+
+impl ClaimPath {
+    /// Where Keycloak and most others put roles: the list of an issuer that states none.
+    #[must_use]
+    pub fn default_roles() -> Vec<Self> {
+        vec![Self(vec!["roles".to_owned()]), Self(vec!["realm_access".to_owned(), "roles".to_owned()])]
+    }
+}
+
+/// Why a text is not a path into the claims.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be the names of claims joined by dots, 256 bytes at the most: `realm_access.roles`")]
+pub struct ClaimPathError;
+
+impl FromStr for ClaimPath {
+    type Err = ClaimPathError;
+
+    fn from_str(text: &str) -> Result<Self, ClaimPathError> {
+        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+        if text.len() > 256 || names.iter().any(String::is_empty) { Err(ClaimPathError) } else { Ok(Self(names)) }
     }
 }

@@ -138,3 +138,21 @@ pub struct UpstreamSettings {
     /// Hosts of the gateway and of the platform's own services, which no contract may name.
     pub own_hosts: BTreeSet<HostPattern>,
 }
+
+impl Default for AuthFailures {
+    fn default() -> Self {
+        Self { per_source_minute: 300, per_tenant_minute: 3000 }
+    }
+}
+
+impl Default for LimiterSettings {
+    fn default() -> Self {
+        Self { mode: LimiterMode::Exact, replicas: 1 }
+    }
+}
+
+impl Default for ContextToken {
+    fn default() -> Self {
+        Self { enabled: false, ttl_seconds: 60 }
+    }
+}

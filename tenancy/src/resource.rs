@@ -15,10 +15,33 @@ pub mod tool;
 pub mod tool_set;
 pub mod topic;
 
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
 use crate::{
+    decode::{Faults, Fields, Reader},
+    fault::Fault,
     name::{Namespace, TenantUid},
     place::{At, Place},
+    tree::Node,
+    yaml,
 };
+
+/// Reads every resource of a file, and reports every error of it. A resource with an error is not among the resources; the others are.
+#[must_use]
+pub fn read(file: &Arc<str>, text: &str) -> (Vec<Resource>, Vec<Fault>) {
+    let (documents, faults) = yaml::documents(file, text);
+    let mut faults = Faults::from(faults);
+    let resources = documents.iter().filter_map(|document| Resource::read(file, document, &mut faults)).collect();
+    (resources, faults.in_order())
+}
+
+/// Reads one resource that came as JSON (a Kubernetes object); `object` stands where a file's name would. Its faults have no lines.
+#[must_use]
+pub fn read_json(object: &Arc<str>, json: &serde_json::Value) -> (Option<Resource>, Vec<Fault>) {
+    let mut faults = Faults::default();
+    let resource = Resource::read(object, &Node::from(json), &mut faults);
+    (resource, faults.in_order())
+}
 
 /// The `apiVersion` of every kind.
 pub const API_VERSION: &str = "gostoa.dev/v1alpha1";
@@ -55,7 +78,63 @@ pub struct Metadata<N> {
     pub uid: Option<At<TenantUid>>,
 }
 
+impl<N> Metadata<N>
+where
+    N: FromStr<Err: Display>,
+{
+    fn read(top: &mut Fields<'_>) -> Option<Self> {
+        top.required("metadata", |metadata| {
+            metadata.object(|fields| {
+                let name = fields.required("name", |reader| reader.at(|value| value.parse()));
+                let namespace = fields.optional("namespace", |reader| reader.at(|value| value.parse()));
+                let uid = fields.optional("uid", |reader| reader.at(|value| value.parse()));
+                fields.ignore(&KUBERNETES_METADATA);
+                Some(Self { name: name?, namespace, uid })
+            })
+        })
+    }
+}
+
+/// The rest of Kubernetes' ObjectMeta.
+const KUBERNETES_METADATA: [&str; 12] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+];
+
 impl Resource {
+    fn read(file: &Arc<str>, document: &Node, faults: &mut Faults) -> Option<Self> {
+        let before = faults.count();
+        let resource = Reader::new(document, Place::file(file), faults).object(|top| {
+            let version = top.required("apiVersion", |reader| reader.one_of(&[(API_VERSION, ())]));
+            let kind = top.required("kind", |reader| reader.one_of(&Kind::ALL.map(|kind| (kind.as_str(), kind))));
+            top.ignore(&["metadata", "spec"]);
+            // What another version or kind means is not known.
+            version?;
+            match kind? {
+                Kind::Platform => platform::PlatformManifest::read(top).map(Self::Platform),
+                Kind::Plan => plan::PlanManifest::read(top).map(Self::Plan),
+                Kind::Tenant => tenant::TenantManifest::read(top).map(Self::Tenant),
+                Kind::UniversalApiContract => contract::ContractManifest::read(top).map(Self::Contract),
+                Kind::GuardrailPolicy => guardrail::GuardrailManifest::read(top).map(Self::Guardrail),
+                Kind::Subscription => subscription::SubscriptionManifest::read(top).map(Self::Subscription),
+                Kind::Tool => tool::ToolManifest::read(top).map(Self::Tool),
+                Kind::ToolSet => tool_set::ToolSetManifest::read(top).map(Self::ToolSet),
+            }
+        });
+        // A field that was wrong and has a default would else be read as its default.
+        resource.filter(|_| faults.count() == before)
+    }
+
     /// The kind, as `kind` writes it.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -132,6 +211,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Platform,
+        Self::Plan,
+        Self::Tenant,
+        Self::UniversalApiContract,
+        Self::GuardrailPolicy,
+        Self::Subscription,
+        Self::Tool,
+        Self::ToolSet,
+    ];
+
     /// Whether only the operator may write it: in a tenant's partition it is refused.
     #[must_use]
     pub const fn is_operators(self) -> bool {

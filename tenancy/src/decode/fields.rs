@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Reader<'_>) -> Option<T>) -> Option<T> {
+    pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         if self.has(name) {
             return self.optional(name, read);
         }
@@ -52,10 +52,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be there.
-    pub fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(Reader<'_>) -> Option<T>) -> Option<T> {
+    pub fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         self.known.push(name);
         let entry = self.entries.iter().find(|entry| &*entry.key == name)?;
-        read(Reader::new(&entry.node, self.place.field(name), self.faults))
+        read(&mut Reader::new(&entry.node, self.place.field(name), self.faults))
     }
 
     /// Fields that may be there and are not read.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Metadata, topic::Topics};
+use super::{Metadata, rate_limit, topic, topic::Topics};
 use crate::{
+    decode::{Fields, Reader},
     guardrail::{Detector, PiiDetection, RegoVersion},
     limit::RateLimit,
-    name::ResourceName,
+    name::{ApiName, ResourceName},
     place::At,
 };
 
@@ -59,4 +60,75 @@ impl Default for Apply {
     fn default() -> Self {
         Self { request: true, response: false }
     }
+}
+
+/// The longest Rego text, in bytes (S16).
+const MAX_RULES: usize = 64 << 10;
+
+impl GuardrailManifest {
+    pub(super) fn read(top: &mut Fields<'_>) -> Option<Self> {
+        let metadata = Metadata::read(top);
+        top.required("spec", |spec| {
+            spec.object(|spec| {
+                let rate_limit = spec.optional("rateLimit", rate_limit::read);
+                let content_filter = spec.optional("contentFilter", |reader| reader.at(ContentFilterManifest::read));
+                let tool_allowlist = spec.optional("toolAllowlist", |reader| {
+                    // APIs and tools have names of one form.
+                    reader.at(|reader| reader.distinct(|name| name.parse::<ApiName>().map(|name| name.as_str().to_owned())))
+                });
+                let shadow = spec.optional("shadow", |value| value.flag()).unwrap_or(false);
+                let rego_version = spec.optional("regoVersion", |reader| {
+                    reader.at(|reader| reader.one_of(&[("v0", RegoVersion::V0), ("v1", RegoVersion::V1)]))
+                });
+                let rules = spec.optional("rules", |reader| reader.at(|reader| reader.text(MAX_RULES)));
+                Some(Self { metadata: metadata?, rate_limit, content_filter, tool_allowlist, shadow, rego_version, rules })
+            })
+        })
+    }
+}
+
+impl ContentFilterManifest {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.object(|fields| {
+            let pii_detection = fields.optional("piiDetection", |reader| reader.at(read_pii_detection));
+            let detectors = fields.optional("detectors", |reader| reader.some(|detector| detector.one_of(&DETECTORS)));
+            let blocked_topics =
+                fields.optional("blockedTopics", |reader| reader.distinct(|label| label.text(topic::MAX_LABEL))).unwrap_or_default();
+            let topics = fields.optional("topics", topic::read).unwrap_or_default();
+            let apply = fields.optional("apply", |reader| reader.some(|body| body.one_of(&[("request", false), ("response", true)])));
+            let unscannable = fields.optional("unscannable", |reader| reader.one_of(&[("deny", false), ("allow", true)]));
+            let holds = |response: bool| apply.iter().flatten().any(|body| body.value == response);
+            Some(Self {
+                pii_detection,
+                detectors: detectors.into_iter().flatten().map(|one| one.value).collect(),
+                blocked_topics,
+                topics,
+                apply: if apply.is_some() { Apply { request: holds(false), response: holds(true) } } else { Apply::default() },
+                allow_unscannable: unscannable.unwrap_or(false),
+            })
+        })
+    }
+}
+
+const DETECTORS: [(&str, Detector); 7] = [
+    ("email", Detector::Email),
+    ("phone", Detector::Phone),
+    ("card", Detector::Card),
+    ("iban", Detector::Iban),
+    ("national-id", Detector::NationalId),
+    ("ip", Detector::Ip),
+    ("secret", Detector::Secret),
+];
+
+fn read_pii_detection(reader: &mut Reader<'_>) -> Option<PiiDetection> {
+    // Tools that still read YAML 1.1 (kubectl) turn an unquoted `off` into `false` before we see it.
+    if reader.is_false() {
+        return Some(PiiDetection::Off);
+    }
+    reader.one_of(&[
+        ("off", PiiDetection::Off),
+        ("detect", PiiDetection::Detect),
+        ("redact", PiiDetection::Redact),
+        ("block", PiiDetection::Block),
+    ])
 }

@@ -1,11 +1,13 @@
 //! `kind: Tenant`: what the operator grants one tenant.
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::Metadata;
 use crate::{
+    decode::{Fields, Reader},
     host::HostPattern,
-    issuer::{Algorithm, ClaimPath, TenantClaim},
+    issuer::{Algorithm, ClaimPath, DEFAULT_LEEWAY, TenantClaim},
     name::{Namespace, PlanName, Region, TenantName, TenantUid},
     place::At,
     tenant::{Status, StoreFailure},
@@ -57,4 +59,141 @@ pub struct IssuerManifest {
     pub roles_claims: Option<Vec<ClaimPath>>,
     /// `leewaySeconds`; default 30.
     pub leeway_seconds: u64,
+}
+
+/// A URL longer than this is none.
+const MAX_URL: usize = 1024;
+/// An audience or the name of a claim longer than this is none.
+const MAX_CLAIM: usize = 256;
+/// The most leeway between clocks, in seconds: more would keep expired tokens alive.
+const MAX_LEEWAY: u64 = 300;
+
+impl TenantManifest {
+    pub(super) fn read(top: &mut Fields<'_>) -> Option<Self> {
+        let metadata = Metadata::read(top);
+        top.required("spec", |spec| {
+            spec.object(|spec| {
+                let namespace = spec.optional("namespace", |reader| reader.at(|value| value.parse()));
+                let plan = spec.required("plan", |reader| reader.at(|value| value.parse()));
+                let region = spec.optional("region", |reader| reader.at(|value| value.parse()));
+                let status = spec.optional("status", |reader| {
+                    reader.one_of(&[("active", Status::Active), ("suspended", Status::Suspended), ("offboarding", Status::Offboarding)])
+                });
+                let issuers = spec.optional("issuers", read_issuers);
+                let hosts = spec.optional("hosts", |reader| reader.distinct(|value| value.parse())).unwrap_or_default();
+                let upstreams = spec.optional("upstreams", |reader| reader.distinct(|value| value.parse())).unwrap_or_default();
+                let on_store_failure = spec.optional("limiter", read_limiter);
+                let store = spec.optional("store", |reader| reader.at(|reader| reader.parse_with(parse_store)));
+                let uid = spec.optional("uid", |reader| reader.at(|value| value.parse()));
+                Some(Self {
+                    metadata: metadata?,
+                    namespace,
+                    plan: plan?,
+                    region,
+                    status: status.unwrap_or(Status::Active),
+                    issuers,
+                    hosts,
+                    upstreams,
+                    on_store_failure: on_store_failure.unwrap_or(StoreFailure::Local),
+                    store,
+                    uid,
+                })
+            })
+        })
+    }
+}
+
+fn read_limiter(reader: &mut Reader<'_>) -> Option<StoreFailure> {
+    reader.object(|fields| {
+        let mode = fields.optional("onStoreFailure", |reader| {
+            reader.one_of(&[("open", StoreFailure::Open), ("closed", StoreFailure::Closed), ("local", StoreFailure::Local)])
+        });
+        Some(mode.unwrap_or(StoreFailure::Local))
+    })
+}
+
+/// The URL of a store. It may hold a password, so nothing of it is ever quoted.
+fn parse_store(text: &str) -> Result<SecretString, &'static str> {
+    let url = Url::parse(text).map_err(|_| "must be a URL: `rediss://host:6379`")?;
+    if !matches!(url.scheme(), "redis" | "rediss") {
+        return Err("must start with `redis://` or `rediss://`");
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("must name a host");
+    }
+    Ok(SecretString::from(text))
+}
+
+fn read_issuers(reader: &mut Reader<'_>) -> Option<Vec<At<IssuerManifest>>> {
+    if reader.is_empty_list() {
+        return reader.refuse("must not be empty: leave the field out for the platform's template");
+    }
+    reader.list(|issuer| issuer.at(IssuerManifest::read))
+}
+
+impl IssuerManifest {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.object(|fields| {
+            let url = |reader: &mut Reader<'_>| reader.at(|reader| reader.text(MAX_URL));
+            let issuer = fields.required("issuer", url);
+            let jwks_uri = fields.optional("jwksUri", url);
+            let jwks = fields.optional("jwks", |reader| reader.at(read_jwks));
+            if fields.has("jwksUri") && fields.has("jwks") {
+                fields.refuse::<()>("must have `jwksUri` or `jwks`, not both");
+            }
+            let audiences = fields.optional("audiences", |reader| reader.some(|audience| audience.text(MAX_CLAIM)));
+            let algorithms = fields.optional("algorithms", |reader| reader.some(read_algorithm));
+            let tenant_claim = fields.optional("tenantClaim", read_tenant_claim).unwrap_or_default();
+            let roles_claims = fields.optional("rolesClaims", |reader| reader.distinct(|value| value.parse()));
+            let leeway_seconds = fields.optional("leewaySeconds", |reader| reader.whole(0, MAX_LEEWAY)).unwrap_or(DEFAULT_LEEWAY);
+            Some(Self {
+                issuer: issuer?,
+                jwks_uri,
+                jwks,
+                audiences: audiences.into_iter().flatten().map(|audience| audience.value).collect(),
+                algorithms: algorithms.map(|some| some.into_iter().map(|algorithm| algorithm.value).collect()),
+                tenant_claim,
+                roles_claims: roles_claims.map(|paths| paths.into_iter().map(|path| path.value).collect()),
+                leeway_seconds,
+            })
+        })
+    }
+}
+
+/// `{ keys: [...] }` (RFC 7517 section 5), each key kept apart so that one bad one spoils no other (S19). A secret has no place here.
+fn read_jwks(reader: &mut Reader<'_>) -> Option<Vec<serde_json::Value>> {
+    reader.object(|fields| {
+        fields.required("keys", |reader| {
+            if reader.is_empty_list() {
+                return reader.refuse("must not be empty");
+            }
+            reader.list(|key| {
+                let json = key.json_object()?;
+                // `k` is a symmetric key, `d` the private part of the others (RFC 7518 section 6).
+                if json.get("k").is_some() || json.get("d").is_some() {
+                    return key.refuse("must be a public key: this one holds a secret, which should be replaced now");
+                }
+                if json.get("kty").is_none_or(|kty| !kty.is_string()) {
+                    return key.refuse("must be a JWK: it has no `kty`");
+                }
+                Some(json)
+            })
+        })
+    })
+}
+
+fn read_algorithm(reader: &mut Reader<'_>) -> Option<Algorithm> {
+    if reader.is_text_of(|text| text.eq_ignore_ascii_case("none") || text.to_ascii_uppercase().starts_with("HS")) {
+        return reader.refuse("is never allowed: only signatures with a private key prove who signed");
+    }
+    reader.one_of(&Algorithm::ALL.map(|algorithm| (algorithm.as_str(), algorithm)))
+}
+
+fn read_tenant_claim(reader: &mut Reader<'_>) -> Option<TenantClaim> {
+    reader.object(|fields| {
+        let name = fields.optional("name", |reader| reader.text(MAX_CLAIM));
+        let required = fields.optional("required", |value| value.flag());
+        let default = TenantClaim::default();
+        Some(TenantClaim { name: name.unwrap_or(default.name), required: required.unwrap_or(default.required) })
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::Metadata;
 use crate::{
+    decode::Fields,
     name::{ApiName, ToolName},
     place::At,
 };
@@ -17,4 +18,18 @@ pub struct ToolManifest {
     pub api: At<ApiName>,
     /// `spec.inputSchema`: a JSON Schema, always an object.
     pub input_schema: Option<At<serde_json::Value>>,
+}
+
+impl ToolManifest {
+    pub(super) fn read(top: &mut Fields<'_>) -> Option<Self> {
+        let metadata = Metadata::read(top);
+        top.required("spec", |spec| {
+            spec.object(|spec| {
+                let description = spec.optional("description", |value| value.prose()).unwrap_or_default();
+                let api = spec.required("api", |reader| reader.at(|value| value.parse()));
+                let input_schema = spec.optional("inputSchema", |reader| reader.at(|value| value.json_object()));
+                Some(Self { metadata: metadata?, description, api: api?, input_schema })
+            })
+        })
+    }
 }

@@ -1,8 +1,9 @@
 //! `kind: ToolSet`: tools with one access rule.
 
-use super::Metadata;
+use super::{Metadata, access};
 use crate::{
     api::Access,
+    decode::Fields,
     name::{ToolName, ToolSetName},
     place::At,
 };
@@ -16,4 +17,17 @@ pub struct ToolSetManifest {
     pub tools: Vec<At<ToolName>>,
     /// `spec.access`
     pub access: Access,
+}
+
+impl ToolSetManifest {
+    pub(super) fn read(top: &mut Fields<'_>) -> Option<Self> {
+        let metadata = Metadata::read(top);
+        top.required("spec", |spec| {
+            spec.object(|spec| {
+                let tools = spec.required("tools", |reader| reader.distinct(|value| value.parse()));
+                let access = spec.optional("access", access::read).unwrap_or_default();
+                Some(Self { metadata: metadata?, tools: tools?, access })
+            })
+        })
+    }
 }

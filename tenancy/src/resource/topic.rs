@@ -2,7 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use crate::{guardrail::TopicMatcher, place::At};
+use crate::{decode::Reader, guardrail::TopicMatcher, place::At};
 
 /// Labels with what they mean. Patterns are not compiled yet.
 pub type Topics = BTreeMap<String, At<TopicMatcher>>;
+
+/// The longest label, in bytes.
+pub(super) const MAX_LABEL: usize = 63;
+/// The longest phrase, in bytes.
+const MAX_PHRASE: usize = 256;
+/// The longest pattern, in bytes.
+const MAX_PATTERN: usize = 1024;
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Topics> {
+    let topics = reader.map(|label, reader| {
+        if label.trim().is_empty() || label.len() > MAX_LABEL {
+            return reader.refuse(format!("must have a label of 1 to {MAX_LABEL} bytes"));
+        }
+        Some(((*label).to_owned(), reader.at(matcher)?))
+    });
+    topics.map(BTreeMap::from_iter)
+}
+
+fn matcher(reader: &mut Reader<'_>) -> Option<TopicMatcher> {
+    reader.object(|fields| {
+        let phrases = fields.optional("phrases", |reader| reader.some(|phrase| phrase.text(MAX_PHRASE)));
+        let patterns = fields.optional("patterns", |reader| reader.some(|pattern| pattern.text(MAX_PATTERN)));
+        if !fields.has("phrases") && !fields.has("patterns") {
+            return fields.refuse("must have `phrases` or `patterns`");
+        }
+        let values = |list: Option<Vec<At<String>>>| list.unwrap_or_default().into_iter().map(|one| one.value).collect();
+        Some(TopicMatcher { phrases: values(phrases), patterns: values(patterns) })
+    })
+}
