@@ -3,20 +3,47 @@
 //!
 //! Status, roles and subscriptions are judged later: this step only proves who is there.
 
-use std::{net::IpAddr, sync::Arc};
+mod api_key;
+mod budget;
+mod claims;
+mod compartment;
+mod failures;
+mod keys;
+mod presented;
+mod proof;
+mod token;
+mod verified;
 
-use bulkhead_tenancy::{clock::Clock, snapshot::Snapshot, tenant::Tenant};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bulkhead_tenancy::{
+    clock::Clock,
+    snapshot::Snapshot,
+    tenant::{Policy, Tenant},
+};
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::verdict::{Caller, Denial, Reason};
 
-/// Every value of the two credential headers, as Envoy sent them: `Authorization` and `X-API-Key`, raw or not (S19).
-#[derive(Debug, Clone, Default)]
-pub struct Presented<'a> {
-    /// Values of `authorization`.
-    pub authorization: Vec<&'a [u8]>,
-    /// Values of `x-api-key`.
-    pub api_key: Vec<&'a [u8]>,
-}
+pub use budget::Shares;
+pub use compartment::Caps;
+pub use keys::{FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
+pub use presented::Presented;
+
+use api_key::KeyProof;
+use compartment::Compartments;
+use failures::{Counters, Source, Unresolved};
+use keys::Supply;
+use presented::Credentials;
+use proof::Unproven;
+use verified::{Verified, VerifiedTokens};
 
 /// What the request addresses, as far as the unproven side goes (S20).
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +52,13 @@ pub struct Addressed<'a> {
     pub name: Option<&'a str>,
     /// Whether host, path and context agree.
     pub consistent: bool,
+}
+
+impl Addressed<'_> {
+    /// Whether a request that is addressed like this may be the tenant's.
+    fn agrees_with(self, tenant: &Tenant) -> bool {
+        self.consistent && self.name.is_none_or(|name| name == tenant.name.as_str())
+    }
 }
 
 /// A request that nobody was proven for, or that addresses somebody else.
@@ -42,20 +76,58 @@ impl From<Denial> for Refusal {
     }
 }
 
-/// How much identity may wait, fetch, hold and count.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {}
+/// How much identity may wait, fetch and hold. The defaults fit a Check that Envoy gives 250 ms.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The longest that one request waits, for keys and for its turn together.
+    pub wait: Duration,
+    /// How often keys are fetched and how long they are believed.
+    pub pace: Pace,
+    /// What each tenant may use.
+    pub caps: Caps,
+    /// Key fetches of all tenants at a time.
+    pub fetches: usize,
+    /// First-sight verifications of all tenants that run at a time.
+    pub verifications: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { wait: Duration::from_millis(150), pace: Pace::default(), caps: Caps::default(), fetches: 256, verifications: 32 }
+    }
+}
 
 /// Everything that proving needs beside the snapshot: key sets, verified tokens, failure counts, caps.
 pub struct Identity {
-    _clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
+    wait: Duration,
+    compartments: Arc<Compartments>,
+    verified: VerifiedTokens,
+    verifications: Arc<Semaphore>,
+    by_source: Counters,
+    by_name: Counters,
+    unresolved: Unresolved,
+    /// The generation of the snapshot that compartments were last swept by.
+    swept: AtomicU64,
 }
 
 impl Identity {
     /// An identity step with nothing cached yet.
     #[must_use]
-    pub fn new(_settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        Self { _clock: clock }
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>, provider: Arc<dyn KeyProvider>) -> Self {
+        let fetches = Arc::new(Semaphore::new(settings.fetches));
+        let supply = Supply { provider, clock: Arc::clone(&clock), pace: settings.pace, fetches };
+        Self {
+            clock,
+            wait: settings.wait,
+            compartments: Arc::new(Compartments::new(settings.caps, supply)),
+            verified: VerifiedTokens::new(),
+            verifications: Arc::new(Semaphore::new(settings.verifications)),
+            by_source: Counters::new(),
+            by_name: Counters::new(),
+            unresolved: Unresolved::new(),
+            swept: AtomicU64::new(0),
+        }
     }
 
     /// Proves who makes a request.
@@ -64,11 +136,157 @@ impl Identity {
     /// `too_many_failures`, `no_credentials`, `invalid_token`, `wrong_tenant` or `unavailable`.
     pub async fn identify(
         &self,
-        _snapshot: &Arc<Snapshot>,
-        _presented: &Presented<'_>,
-        _addressed: Addressed<'_>,
-        _source: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+        presented: &Presented<'_>,
+        addressed: Addressed<'_>,
+        source: Option<IpAddr>,
     ) -> Result<Caller, Refusal> {
-        Err(Denial::new(Reason::Unavailable, "credentials cannot be verified yet").into())
+        self.sweep(snapshot);
+        let source = source.map(Source::of);
+        let limits = snapshot.platform().auth_failures;
+        if let Some(wait) = source.and_then(|source| self.by_source.closed(source, limits.per_source_minute, self.clock.now_us())) {
+            return Err(too_many("too many failed authentications of the source", wait).into());
+        }
+        let deadline = Instant::now() + self.wait;
+        let failure = match self.prove(snapshot, presented, addressed, deadline).await {
+            Ok(caller) => return Ok(caller),
+            Err(failure) => failure,
+        };
+        Err(self.answer(failure, snapshot, addressed, source))
+    }
+
+    async fn prove(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        presented: &Presented<'_>,
+        addressed: Addressed<'_>,
+        deadline: Instant,
+    ) -> Result<Caller, Failure> {
+        let credentials = Credentials::read(presented).map_err(|denial| Failure { refusal: denial.into(), signed: false })?;
+        let key = credentials.api_key.map(|key| api_key::prove(key, snapshot, addressed));
+        if matches!(key, Some(KeyProof::Nobody)) {
+            return Err(Failure::invalid("an API key that nobody has"));
+        }
+        let token = match credentials.token {
+            None => None,
+            Some(text) => match self.prove_token(text, snapshot, deadline).await {
+                Ok(proven) => Some(proven),
+                Err(Unproven::Unfit(why)) => return Err(Failure::invalid(why)),
+                Err(Unproven::Signed(why)) => return Err(Failure { signed: true, ..Failure::invalid(why) }),
+                Err(Unproven::Unchecked(tenant, why)) => {
+                    let agree = addressed.agrees_with(&tenant) && key.is_none_or(|key| key.tenant().is_some_and(|of| of.uid == tenant.uid));
+                    // That a tenant's keys are unavailable is its own affair: a foreign address learns nothing of it (S22).
+                    return Err(if agree { Failure::unavailable(why) } else { Failure::invalid(why) });
+                }
+            },
+        };
+        let caller = join(token, key)?;
+        if !addressed.agrees_with(&caller.tenant) {
+            let denial = Denial::new(Reason::WrongTenant, "the address is not the proven tenant's");
+            return Err(Failure { refusal: Refusal { denial, proven: Some(caller.tenant) }, signed: true });
+        }
+        Ok(caller)
+    }
+
+    /// Counts a failure, and answers 429 in its place where there were too many (S5). A request whose credentials verify never comes here.
+    fn answer(&self, failure: Failure, snapshot: &Snapshot, addressed: Addressed<'_>, source: Option<Source>) -> Refusal {
+        let now = self.clock.now_us();
+        let platform = snapshot.platform();
+        let limits = platform.auth_failures;
+        let Failure { refusal, signed } = failure;
+        if matches!(refusal.denial.reason, Reason::InvalidToken | Reason::WrongTenant) {
+            if let Some(source) = source {
+                self.by_source.count(source, limits.per_source_minute, now);
+            }
+            if let Some(name) = addressed.name {
+                if let Some(wait) = self.by_name.closed(name, limits.per_tenant_minute, now) {
+                    let denial = too_many("too many failed authentications at the addressed name", wait);
+                    return Refusal { denial, ..refusal };
+                }
+                self.by_name.count(name, limits.per_tenant_minute, now);
+            }
+        }
+        // What is under an issuer's own signature has a tenant, expired or not: strangers cannot drown its 401, by which a client
+        // learns to renew its token. The rest has none yet, and shares one small bucket.
+        let stranger = !signed && refusal.denial.reason != Reason::Unavailable;
+        match stranger.then(|| self.unresolved.charge(platform.unresolved, now)).flatten() {
+            Some(wait) => too_many("too many requests without a tenant", wait).into(),
+            None => refusal,
+        }
+    }
+
+    /// Drops the keys and bounds of tenants and issuers that are gone, once for each snapshot.
+    fn sweep(&self, snapshot: &Arc<Snapshot>) {
+        let generation = snapshot.generation();
+        if self.swept.fetch_max(generation, Ordering::AcqRel) < generation {
+            let (compartments, snapshot) = (Arc::clone(&self.compartments), Arc::clone(snapshot));
+            tokio::task::spawn_blocking(move || compartments.sweep(&snapshot));
+        }
     }
 }
+
+/// A request that proved nobody.
+struct Failure {
+    refusal: Refusal,
+    /// Whether an issuer's signature, or a tenant's key, was right all the same.
+    signed: bool,
+}
+
+impl Failure {
+    fn invalid(why: &'static str) -> Self {
+        Self { refusal: Denial::new(Reason::InvalidToken, why).into(), signed: false }
+    }
+
+    fn unavailable(why: &'static str) -> Self {
+        let denial = Denial { retry_after: Some(1), ..Denial::new(Reason::Unavailable, why) };
+        Self { refusal: denial.into(), signed: false }
+    }
+}
+
+fn too_many(why: &'static str, wait: u64) -> Denial {
+    Denial { retry_after: Some(wait), ..Denial::new(Reason::TooManyFailures, why) }
+}
+
+/// One caller of all that was presented: it must agree on the tenant and on the subscription (S19).
+fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> Result<Caller, Failure> {
+    let by_key = match (&token, key) {
+        (_, None) => None,
+        (Some((tenant, _)), Some(key)) if key.tenant().is_none_or(|of| of.uid != tenant.uid) => {
+            return Err(Failure { signed: true, ..Failure::invalid("the token and the API key are of different tenants") });
+        }
+        (Some(_), Some(KeyProof::Unchecked(_))) => return Err(Failure::unavailable("no policy of the tenant to look the API key up in")),
+        (_, Some(KeyProof::Of(tenant, subscription))) => Some((tenant, subscription)),
+        (_, Some(_)) => return Err(Failure::invalid("an API key that cannot be looked up")),
+    };
+    let Some((tenant, verified)) = token else {
+        let (tenant, subscription) = by_key.ok_or_else(|| Failure::invalid("nothing was proven"))?;
+        let caller = Caller {
+            tenant,
+            subject: None,
+            client: None,
+            roles: Vec::new(),
+            scopes: Vec::new(),
+            by_token: false,
+            by_key: Some(subscription),
+        };
+        return Ok(caller);
+    };
+    let claims = &verified.claims;
+    if let (Policy::Ready(policy), Some((_, of_key)), Some(client)) = (&tenant.policy, &by_key, &claims.client) {
+        if policy.subscription_of_client(client).is_some_and(|of_client| of_client.name != of_key.name) {
+            return Err(Failure { signed: true, ..Failure::invalid("the token and the API key are of different subscriptions") });
+        }
+    }
+    Ok(Caller {
+        tenant,
+        subject: claims.subject.clone(),
+        client: claims.client.clone(),
+        roles: claims.roles.clone(),
+        scopes: claims.scopes.clone(),
+        by_token: true,
+        by_key: by_key.map(|(_, subscription)| subscription),
+    })
+}
+
+#[cfg(test)]
+mod tests;

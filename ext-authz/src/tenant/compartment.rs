@@ -1,0 +1,132 @@
+//! What one tenant may use of this process while it proves its callers: key fetches, waits, verifications and memory, each bounded for
+//! itself, so that one flooded tenant floods nobody else (S5).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use bulkhead_tenancy::{
+    issuer::{Issuer, IssuerId},
+    name::TenantUid,
+    snapshot::Snapshot,
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    budget::{Account, Pool, Shares},
+    keys::{Keyring, Supply},
+};
+
+/// The caps of every tenant, and the memory that they share.
+#[derive(Debug, Clone, Copy)]
+pub struct Caps {
+    /// Requests that wait for the tenant's keys at a time.
+    pub waiting: usize,
+    /// Key fetches at a time.
+    pub fetching: usize,
+    /// First-sight verifications that wait for their turn or run.
+    pub first_sights: usize,
+    /// First-sight verifications that run at a time.
+    pub verifying: usize,
+    /// Bytes of issuers' keys.
+    pub keys: Shares,
+    /// Bytes of verified tokens.
+    pub tokens: Shares,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const MIB: usize = 1024 * KIB;
+        Self {
+            waiting: 64,
+            fetching: 2,
+            first_sights: 64,
+            verifying: 4,
+            keys: Shares { floor: 16 * KIB, ceiling: 256 * KIB, pool: 32 * MIB },
+            tokens: Shares { floor: 16 * KIB, ceiling: 8 * MIB, pool: 128 * MIB },
+        }
+    }
+}
+
+/// The bounds of one tenant.
+pub(super) struct Bounds {
+    pub(super) waiting: Semaphore,
+    pub(super) fetching: Semaphore,
+    pub(super) first_sights: Arc<Semaphore>,
+    pub(super) verifying: Arc<Semaphore>,
+    pub(super) keys: Arc<Account>,
+    pub(super) tokens: Arc<Account>,
+}
+
+/// The bounds of one tenant, and the keys of its issuers.
+pub(super) struct Compartment {
+    pub(super) bounds: Arc<Bounds>,
+    rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
+}
+
+/// Every tenant's compartment, by uid: a tenant that is made anew under an old name starts with an empty one (S23).
+pub(super) struct Compartments {
+    caps: Caps,
+    keys: Arc<Pool>,
+    tokens: Arc<Pool>,
+    supply: Arc<Supply>,
+    all: RwLock<HashMap<TenantUid, Arc<Compartment>>>,
+}
+
+impl Compartments {
+    pub(super) fn new(caps: Caps, supply: Supply) -> Self {
+        let (keys, tokens) = (Pool::new(caps.keys), Pool::new(caps.tokens));
+        Self { caps, keys, tokens, supply: Arc::new(supply), all: RwLock::default() }
+    }
+
+    /// The compartment of a tenant of the snapshot.
+    pub(super) fn of(&self, tenant: &TenantUid) -> Arc<Compartment> {
+        if let Some(known) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
+            return Arc::clone(known);
+        }
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(tenant.clone()).or_insert_with(|| Arc::new(self.empty())))
+    }
+
+    fn empty(&self) -> Compartment {
+        let Caps { waiting, fetching, first_sights, verifying, .. } = self.caps;
+        let bounds = Bounds {
+            waiting: Semaphore::new(waiting),
+            fetching: Semaphore::new(fetching),
+            first_sights: Arc::new(Semaphore::new(first_sights)),
+            verifying: Arc::new(Semaphore::new(verifying)),
+            keys: self.keys.account(),
+            tokens: self.tokens.account(),
+        };
+        Compartment { bounds: Arc::new(bounds), rings: Mutex::default() }
+    }
+
+    /// The keys of an issuer as it is configured now: other places, keys or algorithms make a new ring.
+    pub(super) fn ring(&self, compartment: &Compartment, issuer: &Arc<Issuer>) -> Arc<Keyring> {
+        let mut rings = compartment.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        match rings.get(&issuer.id) {
+            Some(ring) if ring.serves(issuer) => Arc::clone(ring),
+            _ => {
+                // The old keys go first, so that the new ones find their place in the tenant's share.
+                rings.remove(&issuer.id);
+                let ring = Keyring::new(Arc::clone(issuer), Arc::clone(&self.supply), Arc::clone(&compartment.bounds));
+                rings.insert(issuer.id.clone(), Arc::clone(&ring));
+                ring
+            }
+        }
+    }
+
+    /// Drops what belongs to tenants and issuers that a snapshot does not have any more.
+    pub(super) fn sweep(&self, snapshot: &Snapshot) {
+        let issuers: HashMap<&TenantUid, Vec<&IssuerId>> =
+            snapshot.tenants().map(|tenant| (&tenant.uid, tenant.issuers.iter().map(|issuer| &issuer.id).collect())).collect();
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|uid, compartment| {
+            let Some(own) = issuers.get(uid) else { return false };
+            compartment.rings.lock().unwrap_or_else(PoisonError::into_inner).retain(|issuer, _| own.contains(&issuer));
+            true
+        });
+    }
+}

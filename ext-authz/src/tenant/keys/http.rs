@@ -1,0 +1,209 @@
+//! The bounded fetch (S18): what is fetched, from where, how much and how long is settled here, never by the provider that answers.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bulkhead_tenancy::issuer::{Issuer, KeySource};
+use reqwest::{
+    Client, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{ACCEPT, LOCATION},
+};
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::{FetchError, KeyProvider, address};
+
+/// What one fetch may take.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpBounds {
+    /// Bytes of one answer's body.
+    pub body: usize,
+    /// Redirects of one document.
+    pub redirects: usize,
+    /// The time to connect.
+    pub connect: Duration,
+    /// The time from the first byte sent to the last byte read, discovery and redirects included.
+    pub total: Duration,
+}
+
+impl Default for HttpBounds {
+    fn default() -> Self {
+        Self { body: 256 * 1024, redirects: 3, connect: Duration::from_secs(2), total: Duration::from_secs(5) }
+    }
+}
+
+/// Keys over HTTP: from a `jwksUri`, or where OIDC discovery says.
+pub struct HttpKeys {
+    /// For exactly the origins that the operator wrote: they may be loopback, or plain http.
+    written: Client,
+    /// For every other origin: https, and connected only to addresses that were checked.
+    checked: Client,
+    bounds: HttpBounds,
+}
+
+impl HttpKeys {
+    /// A fetcher that trusts the system's certificate authorities. Where the system has none, https is refused and http to the operator's own
+    /// origins still works.
+    ///
+    /// # Errors
+    /// When no TLS client can be built.
+    pub fn new(bounds: HttpBounds) -> Result<Self, reqwest::Error> {
+        let build = |resolver: Option<Arc<CheckedAddresses>>, no_authorities: bool| {
+            let mut client = Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .user_agent(concat!("bulkhead-ext-authz/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(bounds.connect)
+                .timeout(bounds.total)
+                .pool_max_idle_per_host(1)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .http2_max_header_list_size(16 * 1024);
+            if no_authorities {
+                client = client.tls_certs_only([]);
+            }
+            match resolver {
+                Some(resolver) => client.dns_resolver(resolver).build(),
+                None => client.build(),
+            }
+        };
+        let (written, no_authorities) = match build(None, false) {
+            Ok(client) => (client, false),
+            Err(error) => {
+                tracing::warn!(%error, "no certificate authorities: keys cannot be fetched over https");
+                (build(None, true)?, true)
+            }
+        };
+        let checked = build(Some(Arc::new(CheckedAddresses)), no_authorities)?;
+        Ok(Self { written, checked, bounds })
+    }
+
+    async fn jwks(&self, issuer: &Issuer) -> Result<Vec<Value>, FetchError> {
+        let written = Written::of(issuer);
+        let uri = match &issuer.keys {
+            KeySource::Inline(jwks) => return Ok(jwks.clone()),
+            KeySource::JwksUri(uri) => uri.clone(),
+            KeySource::Discovery(issuer_url) => {
+                let document = self.document(configuration_url(issuer_url)?, &written).await?;
+                jwks_uri_of(&document, issuer)?
+            }
+        };
+        match self.document(uri, &written).await? {
+            Value::Object(mut set) => match set.remove("keys") {
+                Some(Value::Array(keys)) => Ok(keys),
+                _ => Err(FetchError::Unexpected("no list `keys`")),
+            },
+            _ => Err(FetchError::Unexpected("a key set is an object")),
+        }
+    }
+
+    /// One JSON document, each redirect judged like the first request.
+    async fn document(&self, mut url: Url, written: &Written) -> Result<Value, FetchError> {
+        for _ in 0..=self.bounds.redirects {
+            let client = if written.allows(&url)? { &self.written } else { &self.checked };
+            let request = client.get(url.clone()).header(ACCEPT, "application/json");
+            let mut response = request.send().await.map_err(FetchError::Unreachable)?;
+            if response.status().is_redirection() {
+                let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+                url = location.and_then(|to| url.join(to).ok()).ok_or(FetchError::Unexpected("a redirect to nowhere"))?;
+                continue;
+            }
+            if response.status() != StatusCode::OK {
+                return Err(FetchError::Status(response.status().as_u16()));
+            }
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(FetchError::Unreachable)? {
+                if body.len() + chunk.len() > self.bounds.body {
+                    return Err(FetchError::TooLong(self.bounds.body));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            return serde_json::from_slice(&body).map_err(|_| FetchError::Unexpected("not JSON"));
+        }
+        Err(FetchError::Refused("too many redirects"))
+    }
+}
+
+#[async_trait]
+impl KeyProvider for HttpKeys {
+    async fn fetch(&self, issuer: &Issuer) -> Result<Vec<Value>, FetchError> {
+        // reqwest bounds each request; this bounds them all together.
+        tokio::time::timeout(self.bounds.total, self.jwks(issuer)).await.map_err(|_| FetchError::TimedOut)?
+    }
+}
+
+/// Where the discovery document stands: OpenID Connect Discovery 1.0 section 4, the issuer without a trailing slash and the well-known path.
+fn configuration_url(issuer: &Url) -> Result<Url, FetchError> {
+    let text = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
+    Url::parse(&text).map_err(|_| FetchError::Refused("the issuer is no URL"))
+}
+
+/// The `jwks_uri` of a document that is this issuer's own (section 4.3: its `issuer` must be identical).
+fn jwks_uri_of(document: &Value, issuer: &Issuer) -> Result<Url, FetchError> {
+    if document.get("issuer").and_then(Value::as_str) != Some(issuer.id.as_str()) {
+        return Err(FetchError::Unexpected("the discovery document is another issuer's"));
+    }
+    let uri = document.get("jwks_uri").and_then(Value::as_str).ok_or(FetchError::Unexpected("no `jwks_uri`"))?;
+    Url::parse(uri).map_err(|_| FetchError::Unexpected("`jwks_uri` is no URL"))
+}
+
+/// The origins (scheme, host and port) of this issuer that the operator wrote.
+struct Written(BTreeSet<String>);
+
+impl Written {
+    fn of(issuer: &Issuer) -> Self {
+        let source = match &issuer.keys {
+            KeySource::Discovery(url) | KeySource::JwksUri(url) => Some(url.clone()),
+            KeySource::Inline(_) => None,
+        };
+        let own = Url::parse(issuer.id.as_str()).ok();
+        Self(source.into_iter().chain(own).map(|url| url.origin().ascii_serialization()).collect())
+    }
+
+    /// Whether a URL is at one of the operator's own origins; another one may be fetched if it is https and no banned address.
+    fn allows(&self, url: &Url) -> Result<bool, FetchError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::Refused("a URL with user or password"));
+        }
+        let origin = url.origin();
+        if origin.is_tuple() && matches!(url.scheme(), "http" | "https") && self.0.contains(&origin.ascii_serialization()) {
+            return Ok(true);
+        }
+        if url.scheme() != "https" {
+            return Err(FetchError::Refused("plain http, and not at an origin that the operator wrote"));
+        }
+        // A host that is a number is connected to without asking the resolver: it is judged here.
+        let number = match url.host() {
+            Some(Host::Ipv4(v4)) => Some(v4.into()),
+            Some(Host::Ipv6(v6)) => Some(v6.into()),
+            Some(Host::Domain(_)) => None,
+            None => return Err(FetchError::Refused("a URL without host")),
+        };
+        if number.is_some_and(address::banned) {
+            return Err(FetchError::Refused("an address that is banned, and not at an origin that the operator wrote"));
+        }
+        Ok(false)
+    }
+}
+
+/// Resolves names to addresses that are not banned. What it returns is what is connected to, so a second answer cannot differ
+/// from the one that was judged (DNS rebinding).
+struct CheckedAddresses;
+
+impl Resolve for CheckedAddresses {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let fine: Vec<SocketAddr> = found.filter(|address| !address::banned(address.ip())).collect();
+            if fine.is_empty() {
+                return Err("no address that may be connected to".into());
+            }
+            Ok(Box::new(fine.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

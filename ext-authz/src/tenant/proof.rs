@@ -1,0 +1,123 @@
+//! From a token's text to the tenant that it proves.
+
+use std::sync::Arc;
+
+use bulkhead_tenancy::{issuer::Issuer, snapshot::Snapshot, tenant::Tenant};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Identity,
+    compartment::{Bounds, Compartment},
+    keys::{SharedKeys, Unavailable},
+    token::{Signed, UnverifiedToken},
+    verified::{TokenHash, Verified},
+};
+
+/// Why a token proves nobody; the texts are for the operator.
+pub(super) enum Unproven {
+    /// No signature that one of our issuers made.
+    Unfit(&'static str),
+    /// An issuer's own signature over claims that do not stand.
+    Signed(&'static str),
+    /// It says that it is of this tenant, and nobody could check that now.
+    Unchecked(Arc<Tenant>, &'static str),
+}
+
+impl Identity {
+    /// Proves a token: by what is remembered, else by its signature.
+    pub(super) async fn prove_token(
+        &self,
+        text: &str,
+        snapshot: &Snapshot,
+        deadline: Instant,
+    ) -> Result<(Arc<Tenant>, Arc<Verified>), Unproven> {
+        let hash = TokenHash::of(text);
+        if let Some(remembered) = self.remembered(hash, snapshot) {
+            return remembered;
+        }
+        let token = UnverifiedToken::read(text).map_err(|malformed| Unproven::Unfit(malformed.why()))?;
+        let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
+        let compartment = self.compartments.of(&tenant.uid);
+        let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
+        let signed = self.signed(Arc::new(token), &compartment, issuer, deadline).await.map_err(unchecked)?;
+        let signed = signed.ok_or(Unproven::Unfit("no key of the issuer verifies the signature"))?;
+        let claims = signed.claims(issuer).map_err(|unfit| Unproven::Signed(unfit.why()))?;
+        let now = self.clock.now_s();
+        claims.stand(tenant, issuer, now).map_err(|unfit| Unproven::Signed(unfit.why()))?;
+        let verified = Arc::new(Verified { tenant: tenant.uid.clone(), issuer: Arc::clone(issuer), key: signed.key, claims });
+        self.verified.insert(hash, &verified, &compartment.bounds.tokens, now);
+        Ok((Arc::clone(tenant), verified))
+    }
+
+    /// What is remembered of a token, if its tenant, issuer and key still are what they were: a key that the issuer withdrew stops its tokens
+    /// at the next refresh of the keys, at the latest after [`super::Pace::stale`] (S23).
+    #[expect(clippy::type_complexity, reason = "absent, or the same result as proving anew")]
+    fn remembered(&self, hash: TokenHash, snapshot: &Snapshot) -> Option<Result<(Arc<Tenant>, Arc<Verified>), Unproven>> {
+        let verified = self.verified.get(&hash)?;
+        let (tenant, issuer) = snapshot.by_issuer(verified.issuer.id.as_str())?;
+        let compartment = self.compartments.of(&tenant.uid);
+        let keys = self.compartments.ring(&compartment, issuer).current()?;
+        if !verified.is_of(tenant, issuer) || !keys.holds(verified.key) {
+            self.verified.forget(&hash);
+            return None;
+        }
+        if let Err(unfit) = verified.claims.stand(tenant, issuer, self.clock.now_s()) {
+            self.verified.forget(&hash);
+            return Some(Err(Unproven::Signed(unfit.why())));
+        }
+        Some(Ok((Arc::clone(tenant), verified)))
+    }
+
+    /// The claims under one of the issuer's keys. Where no key of the set could be the token's, newer keys are asked for, once.
+    async fn signed(
+        &self,
+        token: Arc<UnverifiedToken>,
+        compartment: &Compartment,
+        issuer: &Arc<Issuer>,
+        deadline: Instant,
+    ) -> Result<Option<Signed>, Unavailable> {
+        let ring = self.compartments.ring(compartment, issuer);
+        let keys = ring.keys(deadline).await?;
+        let known = token.has_candidate(&keys);
+        if known {
+            let signed = self.verify(&token, &keys, &compartment.bounds, deadline).await?;
+            // A token that names its key, which is there, and does not verify, is forged: nothing newer would help it.
+            if signed.is_some() || token.kid().is_some() {
+                return Ok(signed);
+            }
+        }
+        let newer = match ring.newer_than(&keys, deadline).await {
+            Ok(newer) => newer,
+            Err(_) if known => None,
+            Err(unavailable) => return Err(unavailable),
+        };
+        match newer {
+            Some(newer) => self.verify(&token, &newer, &compartment.bounds, deadline).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Verifies off the I/O threads, with a place of the tenant's own and one of all (S5). A signature costs 30 to 50 microseconds to verify:
+    /// a flood of tokens never seen before keeps its own tenant waiting, and the threads that talk to Envoy free.
+    async fn verify(
+        &self,
+        token: &Arc<UnverifiedToken>,
+        keys: &SharedKeys,
+        bounds: &Bounds,
+        deadline: Instant,
+    ) -> Result<Option<Signed>, Unavailable> {
+        let late = |_| Unavailable { why: "the token's turn to be verified did not come in time" };
+        let crowded = |_| Unavailable { why: "too many first-sight tokens of the tenant" };
+        let queued = Arc::clone(&bounds.first_sights).try_acquire_owned().map_err(crowded)?;
+        let own = timeout_at(deadline, Arc::clone(&bounds.verifying).acquire_owned()).await.map_err(late)?;
+        let any = timeout_at(deadline, Arc::clone(&self.verifications).acquire_owned()).await.map_err(late)?;
+        let (token, keys) = (Arc::clone(token), Arc::clone(keys));
+        // The places go with the work, not with the request that waits for it.
+        let work = tokio::task::spawn_blocking(move || {
+            let _places = (queued, own, any);
+            token.verify(&keys)
+        });
+        let done = timeout_at(deadline, work).await.map_err(late)?;
+        done.map_err(|_| Unavailable { why: "the verification failed" })
+    }
+}

@@ -1,0 +1,127 @@
+//! JSON whose objects name each member once (S19): of two equal members one parser takes the first and another the last, and a token
+//! that means two things is refused.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+
+/// The object in `bytes`, and nothing after it.
+///
+/// # Errors
+/// When it is no JSON, no object, nested deeper than serde_json's 128 levels, or names a member twice at any level.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    match serde_json::from_slice::<Unique>(bytes)?.0 {
+        Value::Object(members) => Ok(members),
+        _ => Err(serde_json::Error::custom("not an object")),
+    }
+}
+
+/// A value without duplicate members.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Members).map(Self)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is not finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Unique(item)) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Unique(value))) = access.next_entry::<String, Unique>()? {
+            // The text of the error names no member: it may be a person's data.
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands twice"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn s19_a_duplicate_member_is_refused_at_any_level() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":[{"b":1,"b":2}]}"#,
+            r#"{"iss":"x","sub":"y","iss":"z"}"#,
+        ] {
+            assert!(object(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_whole_object_is_read() {
+        for text in ["", "1", "[]", "null", "\"x\"", "{} {}", "{}x", "{", &"[".repeat(100_000), &r#"{"a":"#.repeat(10_000)] {
+            assert!(object(text.as_bytes()).is_err());
+        }
+        assert!(object(b" {} ").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = object(&bytes);
+        }
+
+        #[test]
+        fn a_document_without_duplicates_reads_as_serde_json_reads_it(
+            members in proptest::collection::btree_map("[a-z\\\\\"é]{0,6}", any::<f64>().prop_filter("finite", |n| n.is_finite()), 0..8)
+        ) {
+            let text = serde_json::to_string(&members).unwrap();
+            let plain: Map<String, Value> = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(object(text.as_bytes()).unwrap(), plain);
+        }
+    }
+}
