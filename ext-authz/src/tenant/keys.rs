@@ -1,6 +1,5 @@
 //! The keys of an issuer: where they come from, how long they are believed, and which of them may verify a token.
 
-mod address;
 mod http;
 mod jwk;
 mod keyring;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bulkhead_tenancy::issuer::{Issuer, KeySource};
+use bulkhead_tenancy::{
+    address::forbidden,
+    issuer::{Issuer, KeySource},
+};
 use reqwest::{
     Client, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -12,7 +15,7 @@ use reqwest::{
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{FetchError, KeyProvider, address};
+use super::{FetchError, KeyProvider};
 
 /// What one fetch may take.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +184,7 @@ impl Written {
             Some(Host::Domain(_)) => None,
             None => return Err(FetchError::Refused("a URL without host")),
         };
-        if number.is_some_and(address::banned) {
+        if number.is_some_and(|address| forbidden(address).is_some()) {
             return Err(FetchError::Refused("an address that is banned, and not at an origin that the operator wrote"));
         }
         Ok(false)
@@ -196,7 +199,7 @@ impl Resolve for CheckedAddresses {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let fine: Vec<SocketAddr> = found.filter(|address| !address::banned(address.ip())).collect();
+            let fine: Vec<SocketAddr> = found.filter(|address| forbidden(address.ip()).is_none()).collect();
             if fine.is_empty() {
                 return Err("no address that may be connected to".into());
             }
