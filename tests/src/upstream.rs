@@ -1,0 +1,146 @@
+//! An upstream double: it answers 200 with what it saw, counts, and can hang.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+};
+use http_body_util::BodyExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// A running upstream, over HTTP/1.1 and HTTP/2 without TLS.
+pub struct Upstream {
+    address: SocketAddr,
+    state: Arc<Shared>,
+    serving: JoinHandle<()>,
+}
+
+/// What an upstream saw of a request.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Seen {
+    /// The upstream's own name.
+    pub upstream: String,
+    /// The method.
+    pub method: String,
+    /// Path and query, as received.
+    pub path: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Trailers, names in lower case.
+    pub trailers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Seen {
+    /// Every value of that (lower case) header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+struct Shared {
+    name: String,
+    count: AtomicU64,
+    hangs: watch::Sender<bool>,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl Upstream {
+    /// Starts one on a free loopback port.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn start(name: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let state =
+            Arc::new(Shared { name: name.to_owned(), count: AtomicU64::new(0), hangs: watch::Sender::new(false), seen: Mutex::new(None) });
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("an upstream serves until it is dropped") });
+        Self { address, state, serving }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many requests reached it.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.state.count.load(Ordering::SeqCst)
+    }
+
+    /// The last request that reached it.
+    #[must_use]
+    pub fn last(&self) -> Option<Seen> {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on requests are taken and not answered, until [`Upstream::release`].
+    pub fn hang(&self) {
+        self.state.hangs.send_replace(true);
+    }
+
+    /// Answers what hangs and what comes.
+    pub fn release(&self) {
+        self.state.hangs.send_replace(false);
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Json<Seen> {
+    state.count.fetch_add(1, Ordering::SeqCst);
+    let (parts, body) = request.into_parts();
+    let (body, trailers) = read(body).await;
+    let seen = Seen {
+        upstream: state.name.clone(),
+        method: parts.method.to_string(),
+        path: parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
+        headers: lines(&parts.headers),
+        trailers,
+        body,
+    };
+    *state.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
+    let mut hangs = state.hangs.subscribe();
+    // The sender lives in the state, so waiting ends by its word only.
+    drop(hangs.wait_for(|hangs| !hangs).await);
+    Json(seen)
+}
+
+async fn read(body: Body) -> (String, Vec<(String, String)>) {
+    match body.collect().await {
+        Ok(collected) => {
+            let trailers = collected.trailers().map(lines).unwrap_or_default();
+            (String::from_utf8_lossy(&collected.to_bytes()).into_owned(), trailers)
+        }
+        Err(error) => (format!("the body broke off: {error}"), Vec::new()),
+    }
+}
+
+fn lines(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+}

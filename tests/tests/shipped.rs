@@ -1,0 +1,203 @@
+//! Every Envoy file that we ship: Envoy takes it, and it says what `proto::contract` says (S15, S7, S9, S24, S4, S3).
+
+use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, cluster, descriptor, header, metadata};
+use bulkhead_tests::{
+    envoy::{
+        Envoy,
+        shipped::{FILES, Shipped},
+    },
+    parts,
+};
+use serde_json::{Value, json};
+
+/// Filters that write none of our metadata: the only ones that may stand in a shipped chain beside ext_authz and ratelimit (S7).
+const HARMLESS: [&str; 4] = ["local_ratelimit", "header_mutation", "dynamic_forward_proxy", "rbac"];
+
+fn manager(file: &Value) -> &Value {
+    &file["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+fn filter<'a>(file: &'a Value, name: &str) -> &'a Value {
+    let filters = manager(file)["http_filters"].as_array().expect("HTTP filters");
+    let name = format!("envoy.filters.http.{name}");
+    &filters.iter().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
+}
+
+fn clusters(file: &Value) -> &Vec<Value> {
+    file["static_resources"]["clusters"].as_array().expect("clusters")
+}
+
+fn each_file(check: impl Fn(&str, &Value)) {
+    for name in FILES {
+        check(name, &Shipped::parse(name));
+    }
+}
+
+#[test]
+fn no_shipped_file_is_forgotten() {
+    let mut found: Vec<String> = std::fs::read_dir(parts::workspace().join("envoy"))
+        .expect("envoy/")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    found.sort();
+    let mut known = FILES.map(str::to_owned).to_vec();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn envoy_takes_every_shipped_file_as_it_is() {
+    for name in FILES {
+        let file = parts::workspace().join("envoy").join(name);
+        Envoy::validate(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn s15_the_order_is_ext_authz_ratelimit_router_and_s7_nothing_beside_them_writes_metadata() {
+    each_file(|name, file| {
+        let chain: Vec<&str> = manager(file)["http_filters"]
+            .as_array()
+            .expect("HTTP filters")
+            .iter()
+            .map(|filter| filter["name"].as_str().and_then(|name| name.strip_prefix("envoy.filters.http.")).expect("a filter's own name"))
+            .collect();
+        let ours: Vec<&str> = chain.iter().copied().filter(|filter| !HARMLESS.contains(filter)).collect();
+        assert_eq!(ours, ["ext_authz", "ratelimit", "router"], "{name}");
+        let place = |filter| chain.iter().position(|name| *name == filter);
+        assert_eq!(place("ext_authz").map(|at| at + 1), place("ratelimit"), "{name}: nothing stands between the writer and the reader");
+        assert_eq!(file["static_resources"]["listeners"].as_array().map(Vec::len), Some(1), "{name}: one listener, one chain");
+    });
+}
+
+#[test]
+fn s15_the_descriptor_is_the_contracts_and_every_entry_has_a_default() {
+    each_file(|name, file| {
+        let limiter = filter(file, "ratelimit");
+        assert_eq!(limiter["domain"], DOMAIN, "{name}");
+        let entry = |key: &str, from: &str, default: &str| {
+            json!({ "metadata": {
+                "descriptor_key": key,
+                "source": "DYNAMIC",
+                "metadata_key": { "key": METADATA_NAMESPACE, "path": [{ "key": from }] },
+                "default_value": default,
+            } })
+        };
+        let expected = json!([{
+            "actions": [
+                entry(descriptor::TENANT, metadata::TENANT, descriptor::UNRESOLVED),
+                entry(descriptor::SUBSCRIPTION, metadata::SUBSCRIPTION, descriptor::NONE),
+                entry(descriptor::API, metadata::API, descriptor::NONE),
+                entry(descriptor::DECISION, metadata::DECISION_ID, descriptor::NONE),
+            ],
+            "hits_addend": { "format": format!("%DYNAMIC_METADATA({METADATA_NAMESPACE}:{})%", metadata::COST) },
+        }]);
+        assert_eq!(limiter["rate_limits"], expected, "{name}");
+    });
+}
+
+#[test]
+fn s8_every_identity_header_of_a_client_is_removed_before_anything_else() {
+    each_file(|name, file| {
+        let early = manager(file)["early_header_mutation_extensions"].as_array().expect("early mutations");
+        let mutations = early[0]["typed_config"]["mutations"].as_array().expect("mutations");
+        let prefix = json!({ "remove_on_match": { "key_matcher": { "prefix": header::PREFIX, "ignore_case": true } } });
+        assert!(mutations.contains(&prefix), "{name}");
+        for foreign in header::FOREIGN {
+            assert!(mutations.contains(&json!({ "remove": foreign })), "{name}: {foreign}");
+        }
+        // The hop marker must arrive at ext-authz, which answers 508 to it (S24).
+        assert!(!mutations.contains(&json!({ "remove": header::HOP })), "{name}");
+        let options = &manager(file)["common_http_protocol_options"];
+        assert_eq!(options["headers_with_underscores_action"], "REJECT_REQUEST", "{name}");
+        assert!(
+            header::IDENTITY.iter().chain([&header::CLUSTER, &header::UPSTREAM]).all(|ours| ours.starts_with(header::PREFIX)),
+            "the prefix covers every header of ours"
+        );
+        let trailers = &filter(file, "header_mutation")["mutations"]["request_trailers_mutations"];
+        assert!(trailers.as_array().is_some_and(|trailers| trailers.len() >= 2), "{name}: request trailers too");
+    });
+}
+
+#[test]
+fn s6_paths_are_normalised_and_escaped_slashes_refused() {
+    each_file(|name, file| {
+        assert_eq!(manager(file)["normalize_path"], true, "{name}");
+        assert_eq!(manager(file)["merge_slashes"], true, "{name}");
+        assert_eq!(manager(file)["path_with_escaped_slashes_action"], "REJECT_REQUEST", "{name}");
+    });
+}
+
+#[test]
+fn s9_both_services_fail_closed() {
+    each_file(|name, file| {
+        assert_eq!(filter(file, "ext_authz")["failure_mode_allow"], false, "{name}");
+        assert_eq!(filter(file, "ratelimit")["failure_mode_deny"], true, "{name}");
+        for service in ["ext_authz", "ratelimit"] {
+            assert_eq!(filter(file, service)["status_on_error"]["code"], "ServiceUnavailable", "{name}");
+        }
+    });
+}
+
+#[test]
+fn s24_ratelimit_is_never_retried_and_ext_authz_only_where_it_cannot_have_judged() {
+    each_file(|name, file| {
+        assert_eq!(
+            filter(file, "ratelimit")["rate_limit_service"]["grpc_service"].as_object().map(serde_json::Map::len),
+            Some(1),
+            "{name}"
+        );
+        let retry = &filter(file, "ext_authz")["grpc_service"]["retry_policy"]["retry_on"];
+        assert_eq!(retry, "connect-failure,refused-stream,reset-before-request", "{name}");
+    });
+}
+
+#[test]
+fn s1_only_contract_routing_matches_routes_again_and_it_has_one_forwarding_route() {
+    assert_eq!(filter(&Shipped::parse("envoy.yaml"), "ext_authz")["clear_route_cache"], false);
+    let file = Shipped::parse("contract-routing.yaml");
+    assert_eq!(filter(&file, "ext_authz")["clear_route_cache"], true);
+    let hosts = manager(&file)["route_config"]["virtual_hosts"].as_array().expect("virtual hosts");
+    assert_eq!(hosts.len(), 1);
+    let routes = hosts[0]["routes"].as_array().expect("routes");
+    let forwarding: Vec<&Value> = routes.iter().filter(|route| route["route"].is_object()).collect();
+    assert_eq!(forwarding.len(), 1);
+    let needed = json!([{ "name": header::CLUSTER, "present_match": true }, { "name": header::UPSTREAM, "present_match": true }]);
+    assert_eq!(forwarding[0]["match"]["headers"], needed);
+    assert_eq!(forwarding[0]["route"]["cluster_header"], header::CLUSTER);
+    assert_eq!(forwarding[0]["request_headers_to_remove"], json!([header::CLUSTER, header::UPSTREAM]));
+}
+
+#[test]
+fn s3_the_guard_stands_after_the_proxy_and_denies_this_machine_and_its_link() {
+    let file = Shipped::parse("contract-routing.yaml");
+    assert_eq!(filter(&file, "dynamic_forward_proxy")["save_upstream_address"], true);
+    let rules = &filter(&file, "rbac")["rules"];
+    assert_eq!(rules["action"], "DENY");
+    let denied: Vec<(&str, u64)> = rules["policies"]["not-an-upstream"]["permissions"]
+        .as_array()
+        .expect("the guard's lines")
+        .iter()
+        .map(|line| &line["matcher"]["typed_config"]["upstream_ip"])
+        .map(|range| (range["address_prefix"].as_str().expect("a prefix"), range["prefix_len"].as_u64().expect("a length")))
+        .collect();
+    assert_eq!(denied, [("127.0.0.0", 8), ("0.0.0.0", 8), ("169.254.0.0", 16), ("::", 127), ("::ffff:0:0", 96), ("fe80::", 10)]);
+    assert!(!file.to_string().contains("sub_clusters_config"), "it switches the guard off");
+}
+
+#[test]
+fn s4_shared_clusters_have_room_and_each_contract_host_has_its_own_bound() {
+    let file = Shipped::parse("contract-routing.yaml");
+    for name in [cluster::HTTP, cluster::HTTPS] {
+        let cluster = clusters(&file).iter().find(|cluster| cluster["name"] == name).unwrap_or_else(|| panic!("no cluster {name}"));
+        let breakers = &cluster["circuit_breakers"];
+        for bound in ["max_connections", "max_pending_requests", "max_requests"] {
+            assert!(breakers["thresholds"][0][bound].as_u64() >= Some(100_000), "{name}: {bound}");
+        }
+        assert_eq!(breakers["per_host_thresholds"][0]["max_connections"], 128, "{name}");
+        let dns = &cluster["cluster_type"]["typed_config"]["dns_cache_config"];
+        assert!(dns["max_hosts"].as_u64() >= Some(100_000), "{name}");
+        assert_eq!(dns, &filter(&file, "dynamic_forward_proxy")["dns_cache_config"], "filter and clusters share one cache");
+    }
+}
