@@ -28,7 +28,7 @@ pub struct TenantGrant {
     pub region: At<Region>,
     /// Whether it is served.
     pub status: Status,
-    /// Its issuers, at least one, no two alike.
+    /// Its issuers, no two alike; none where neither it nor the platform names one (then only API keys prove it).
     pub issuers: Vec<At<Arc<Issuer>>>,
     /// The hosts that its contract may claim.
     pub hosts: Vec<At<HostPattern>>,

@@ -12,6 +12,7 @@ pub mod grant;
 pub mod guardrail;
 pub mod host;
 pub mod issuer;
+pub mod judge;
 pub mod limit;
 pub mod name;
 pub mod place;

@@ -123,6 +123,13 @@ name!(
     Region, 63
 );
 
+impl Default for Region {
+    /// The region of a tenant that names none.
+    fn default() -> Self {
+        Self(Arc::from("default"))
+    }
+}
+
 impl TenantName {
     /// The namespace of a tenant that names none: `tenant-<name>`.
     #[must_use]

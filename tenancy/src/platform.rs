@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    str::FromStr,
 };
 
 use crate::{
     guardrail::TopicMatcher,
-    host::HostPattern,
+    host::{HostName, HostPattern},
     limit::RateLimit,
     name::{Region, TenantName},
     upstream::Origin,
@@ -44,7 +45,7 @@ pub struct Platform {
     pub upstreams: UpstreamSettings,
 }
 
-/// A text with `{tenant}` in it, exactly once or more; made concrete for a tenant.
+/// A text with `{tenant}` in it, once or more; made concrete for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantTemplate(pub(crate) String);
 
@@ -52,7 +53,41 @@ impl TenantTemplate {
     /// The text for one tenant.
     #[must_use]
     pub fn for_tenant(&self, tenant: &TenantName) -> String {
-        self.0.replace("{tenant}", tenant.as_str())
+        self.0.replace(TENANT, tenant.as_str())
+    }
+
+    /// The template as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What stands for a tenant's name in templates.
+const TENANT: &str = "{tenant}";
+
+/// Why a text is not a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Every tenant would have the same.
+    #[error("must contain `{{tenant}}`: without it all tenants would share one")]
+    NoTenant,
+    /// Braces around something else.
+    #[error("must contain no braces but `{{tenant}}`")]
+    Braces,
+    /// A host template that is none.
+    #[error("must be a host name with `{{tenant}}` as one whole label and a domain after it: `{{tenant}}.api.example.com`")]
+    NotAHost,
+}
+
+impl FromStr for TenantTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        if !text.contains(TENANT) {
+            return Err(TemplateError::NoTenant);
+        }
+        if text.replace(TENANT, "").contains(['{', '}']) { Err(TemplateError::Braces) } else { Ok(Self(text.to_owned())) }
     }
 }
 
@@ -81,6 +116,21 @@ pub struct HostTemplate {
     pub prefix: String,
     /// Labels after it, with their dots (`".api.example.com"`).
     pub suffix: String,
+}
+
+impl FromStr for HostTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let (prefix, suffix) = text.split_once(TENANT).ok_or(TemplateError::NoTenant)?;
+        let whole_label = (prefix.is_empty() || prefix.ends_with('.')) && suffix.starts_with('.');
+        // The longest name that a tenant may have must still make a host name.
+        let longest: Result<HostName, _> = text.replacen(TENANT, &"x".repeat(56), 1).parse();
+        if !whole_label || longest.is_err() {
+            return Err(TemplateError::NotAHost);
+        }
+        Ok(Self { prefix: prefix.to_ascii_lowercase(), suffix: suffix.to_ascii_lowercase() })
+    }
 }
 
 /// The leading segments of a path that name something.
