@@ -3,6 +3,8 @@
 //! The directory is one source; Kubernetes becomes another behind a cargo feature. A partition is hostile input (S16), and a read error
 //! is never a deletion (S10): the three kinds of [`Content`] keep these apart.
 
+pub mod directory;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{fault::Fault, name::Namespace};
@@ -48,6 +50,11 @@ pub enum Content {
     Gone,
 }
 
+impl Content {
+    /// What an empty partition holds.
+    pub const NOTHING: Self = Self::Files { files: Vec::new(), faults: Vec::new() };
+}
+
 /// A partition and what it holds now, in place of all it held before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -64,6 +71,10 @@ pub trait Source: Send {
 
     /// Waits until partitions differ from what was reported last, or until `patience` is over or the [`Waker`] was used (then: no changes).
     fn wait(&mut self, patience: Duration) -> Vec<Change>;
+
+    /// What is wrong with the source itself, outside of every partition, as of the last read: folders that cannot be partitions, changes that
+    /// are not heard of.
+    fn faults(&self) -> Vec<Fault>;
 
     /// Ends a [`Source::wait`] from another thread.
     fn waker(&self) -> Waker;
