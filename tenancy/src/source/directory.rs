@@ -100,7 +100,18 @@ impl DirectorySource {
     /// # Errors
     /// The system has no file handles left.
     pub fn new(path: &Path) -> io::Result<Self> {
-        let watch = Watch::new()?;
+        Self::with(path, Watch::new()?)
+    }
+
+    /// A source that looks for changes instead of hearing of them: for file systems that send no events.
+    ///
+    /// # Errors
+    /// The system has no file handles left.
+    pub fn without_events(path: &Path) -> io::Result<Self> {
+        Self::with(path, Watch::deafened()?)
+    }
+
+    fn with(path: &Path, watch: Watch) -> io::Result<Self> {
         let waker = watch.waker()?;
         let now = Instant::now();
         Ok(Self {

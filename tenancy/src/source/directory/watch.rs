@@ -108,13 +108,22 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new() -> std::io::Result<Self> {
-        let (woken, wake) = UnixStream::pair()?;
-        woken.set_nonblocking(true)?;
-        wake.set_nonblocking(true)?;
         let (inotify, deaf) = match Inotify::new() {
             Ok(inotify) => (Some(inotify), None),
             Err(error) => (None, Some(error.to_string())),
         };
+        Self::with(inotify, deaf)
+    }
+
+    /// Ears that hear the waker alone.
+    pub(super) fn deafened() -> std::io::Result<Self> {
+        Self::with(None, Some("events are switched off".to_owned()))
+    }
+
+    fn with(inotify: Option<Inotify>, deaf: Option<String>) -> std::io::Result<Self> {
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
         Ok(Self { inotify, woken, wake, deaf })
     }
 
@@ -178,3 +187,7 @@ impl Watch {
         if dirty.is_empty() { Heard::Nothing } else { Heard::Change }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
