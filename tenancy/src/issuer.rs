@@ -28,6 +28,12 @@ pub struct Issuer {
 pub struct IssuerId(pub(crate) Arc<str>);
 
 impl IssuerId {
+    /// An issuer as the operator wrote it.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
