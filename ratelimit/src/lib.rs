@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The limiter: how much of the shared capacity a request may use.
+//!
+//! A library with two doors: the rate limit service ([`rls`]) that Envoy asks, and (next) ext-authz itself as the last step of Check. Both
+//! build [`charge::Charge`]s from the snapshot ([`levels`]) and hand them to one [`limiter::Limiter`], so both charge the same counters.
+//!
+//! One request on its way: [`rls`] reads the descriptors, [`levels`] turns them into a charge, [`limiter`] asks the [`store`] within the
+//! deadline (or answers by the tenant's failure mode), [`outcome`] says who denied and when to come back, and [`rls`] writes the answer.
+
+pub mod bucket;
+pub mod charge;
+pub mod key;
+mod model;
+pub mod outcome;
+pub mod store;

@@ -1,0 +1,13 @@
+//! The script's text and the name that the store knows it by.
+
+use std::sync::LazyLock;
+
+/// What the store runs.
+pub(super) const SOURCE: &str = include_str!("decide.lua");
+
+static SCRIPT: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(SOURCE));
+
+/// The SHA-1 of the text, for EVALSHA.
+pub(super) fn sha() -> &'static str {
+    SCRIPT.get_hash()
+}

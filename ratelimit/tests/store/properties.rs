@@ -1,0 +1,1 @@
+//! Random schedules: the script does what the model does, and both keep the promises.
