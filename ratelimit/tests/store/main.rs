@@ -1,5 +1,7 @@
 //! One behaviour suite over every store, properties over random schedules, and faults of the store's values.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod behaviour;
 mod faults;
 mod properties;
