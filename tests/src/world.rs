@@ -1,1 +1,232 @@
-//! placeholder
+//! Everything at once: an issuer a tenant, two upstreams a tenant, both services, a store and Envoy, from `examples/config` and one of the
+//! shipped Envoy files.
+//!
+//! ```no_run
+//! # use bulkhead_tests::{client::Request, world::World};
+//! # async fn example() {
+//! let world = World::start().await;
+//! let token = world.acme.issuer.token().sign();
+//! let answer = world.send(&Request::get("/acme/billing-api/invoices").bearer(&token)).await;
+//! assert_eq!(answer.seen().upstream, "acme-billing");
+//!
+//! // Changed on disk, live without a restart:
+//! world.config.edit("tenants/acme.yaml", |tenant| tenant["spec"]["status"] = "suspended".into());
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    client::{Answer, Request},
+    config::Config,
+    envoy::{Envoy, shipped::Shipped},
+    issuer::Issuer,
+    service::Service,
+    upstream::Upstream,
+    valkey::Valkey,
+};
+
+/// One tenant's surroundings.
+pub struct Tenant {
+    /// Its name.
+    pub name: &'static str,
+    /// Its issuer.
+    pub issuer: Issuer,
+    upstreams: BTreeMap<&'static str, Upstream>,
+}
+
+impl Tenant {
+    async fn start(name: &'static str, upstreams: [&'static str; 2]) -> Self {
+        let mut started = BTreeMap::new();
+        for upstream in upstreams {
+            started.insert(upstream, Upstream::start(&format!("{name}-{upstream}")).await);
+        }
+        Self { name, issuer: Issuer::start(name).await, upstreams: started }
+    }
+
+    /// The upstream of that name: `billing` and `orders` of acme, `inventory` and `catalog` of globex. It calls itself `acme-billing`.
+    ///
+    /// # Panics
+    /// Where there is none.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> &Upstream {
+        self.upstreams.get(name).unwrap_or_else(|| panic!("{} has no upstream {name}", self.name))
+    }
+
+    /// How many requests reached any of its upstreams.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.upstreams.values().map(Upstream::requests).sum()
+    }
+}
+
+/// Everything, running.
+pub struct World {
+    /// acme, on the plan `professional`.
+    pub acme: Tenant,
+    /// globex, on the plan `starter`.
+    pub globex: Tenant,
+    /// The configuration that both services watch.
+    pub config: Config,
+    /// The real Envoy.
+    pub envoy: Envoy,
+    /// The authorizer.
+    pub ext_authz: Service,
+    /// The limiter.
+    pub ratelimit: Service,
+    /// The store, where the limiter does not keep the limits in its own memory.
+    pub valkey: Option<Valkey>,
+}
+
+/// What a world is made of.
+#[derive(Default)]
+pub struct Builder<'a> {
+    own_routes: bool,
+    guarded: bool,
+    store: Store,
+    configure: Vec<Box<dyn FnOnce(&Config) + 'a>>,
+    bootstrap: Vec<Box<dyn FnOnce(&mut Value) + 'a>>,
+    ext_authz: Vec<&'a str>,
+    ratelimit: Vec<&'a str>,
+}
+
+/// Where the limits are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Store {
+    /// In the limiter's own memory.
+    #[default]
+    Memory,
+    /// In a Valkey of the world's own.
+    Valkey,
+    /// In the server at this URL, which others may use as well.
+    At(String),
+}
+
+impl World {
+    /// Contract routing, limits in memory.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A world with something different about it.
+    #[must_use]
+    pub fn builder<'a>() -> Builder<'a> {
+        Builder::default()
+    }
+
+    /// Sends a request to Envoy.
+    pub async fn send(&self, request: &Request) -> Answer {
+        request.send(self.envoy.address()).await
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// `envoy/envoy.yaml` and `routing: own`, in place of contract routing.
+    #[must_use]
+    pub fn own_routes(mut self) -> Self {
+        self.own_routes = true;
+        self
+    }
+
+    /// Contract routing with Envoy's guard whole: no upstream on loopback answers then (S3).
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
+    /// Limits in a Valkey of its own.
+    #[must_use]
+    pub fn valkey(self) -> Self {
+        self.store(Store::Valkey)
+    }
+
+    /// Limits in this store.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Changes the configuration before the services read it.
+    #[must_use]
+    pub fn config(mut self, change: impl FnOnce(&Config) + 'a) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// Changes more in the shipped Envoy file than addresses: for tests whose point is that change.
+    #[must_use]
+    pub fn bootstrap(mut self, change: impl FnOnce(&mut Value) + 'a) -> Self {
+        self.bootstrap.push(Box::new(change));
+        self
+    }
+
+    /// More arguments for ext-authz.
+    #[must_use]
+    pub fn ext_authz(mut self, arguments: &[&'a str]) -> Self {
+        self.ext_authz.extend(arguments);
+        self
+    }
+
+    /// More arguments for ratelimit.
+    #[must_use]
+    pub fn ratelimit(mut self, arguments: &[&'a str]) -> Self {
+        self.ratelimit.extend(arguments);
+        self
+    }
+
+    /// Starts it, all of it ready.
+    ///
+    /// # Panics
+    /// Where any part does not start.
+    pub async fn start(self) -> World {
+        let acme = Tenant::start("acme", ["billing", "orders"]).await;
+        let globex = Tenant::start("globex", ["inventory", "catalog"]).await;
+        let config = Config::examples();
+        surroundings(&config, [&acme, &globex]);
+        if self.own_routes {
+            config.edit("platform.yaml", |platform| platform["spec"]["routing"] = "own".into());
+        }
+        for change in self.configure {
+            change(&config);
+        }
+
+        let valkey = if self.store == Store::Valkey { Some(Valkey::start().await) } else { None };
+        let store = match (self.store, &valkey) {
+            (Store::At(url), _) => url,
+            (_, Some(valkey)) => valkey.url(),
+            (_, None) => "memory".to_owned(),
+        };
+        let path = config.path();
+        let (ext_authz, ratelimit) =
+            tokio::join!(Service::ext_authz(&path, &self.ext_authz), Service::ratelimit(&path, &store, &self.ratelimit));
+
+        let mut shipped = match (self.own_routes, self.guarded) {
+            (true, _) => {
+                let (billing, inventory) = (acme.upstream("billing").address(), globex.upstream("inventory").address());
+                Shipped::own_routes(ext_authz.grpc(), ratelimit.grpc(), billing, inventory)
+            }
+            (false, true) => Shipped::guarded(ext_authz.grpc(), ratelimit.grpc()),
+            (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),
+        };
+        for change in self.bootstrap {
+            shipped = shipped.edit(change);
+        }
+        let envoy = Envoy::start(shipped.bootstrap()).await;
+        World { acme, globex, config, envoy, ext_authz, ratelimit, valkey }
+    }
+}
+
+/// Replaces the addresses in `examples/config` by those of the doubles, and nothing else.
+fn surroundings(config: &Config, tenants: [&Tenant; 2]) {
+    for tenant in tenants {
+        let file = format!("tenants/{}.yaml", tenant.name);
+        config.replace(&file, "http://keycloak:8080", &format!("http://{}", tenant.issuer.address()));
+        for (name, upstream) in &tenant.upstreams {
+            config.replace("platform.yaml", &format!("http://{}-{name}:8080", tenant.name), &upstream.origin());
+        }
+    }
+}
