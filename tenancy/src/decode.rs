@@ -3,6 +3,8 @@
 //! A reader gives `None` where it has complained. Whoever builds a struct asks for every field first and gives up (`?`) only then.
 
 mod fields;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
@@ -190,7 +192,7 @@ impl<'a> Reader<'a> {
             return Some(*value);
         }
         let wanted = alternatives(words.iter().map(|(word, _)| *word));
-        let hint = did_you_mean(text, words.iter().map(|(word, _)| *word));
+        let hint = if words.len() > 1 { did_you_mean(text, words.iter().map(|(word, _)| *word)) } else { String::new() };
         self.refuse(format!("must be {wanted}{hint}"))
     }
 

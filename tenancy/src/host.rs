@@ -22,7 +22,7 @@ pub enum HostError {
     #[error("must be labels of letters, digits and inner hyphens, joined by dots")]
     NotLdh,
     /// A wildcard anywhere but as one leading `*.`.
-    #[error("may have one wildcard, as a leading `*.`")]
+    #[error("may have one wildcard, as a leading `*.` before a domain name")]
     Wildcard,
     /// A number that resolvers read as an IPv4 address in one of its older spellings: `127.1`, `0x7f.1`, `2130706433`, `0177.0.0.1`.
     #[error("must write an IPv4 address as four decimal numbers without leading zeros")]

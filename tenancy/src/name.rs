@@ -21,6 +21,9 @@ pub enum NameError {
     /// A character outside `a-z`, `0-9` and `-`, or a hyphen first or last.
     #[error("must be lower-case letters, digits and inner hyphens (RFC 1123 label)")]
     NotALabel,
+    /// A character that no uid has.
+    #[error("must be letters, digits, `-`, `.` and `_`")]
+    NotAUid,
     /// The word means something else on our path and may not be a tenant (S21).
     #[error("is a reserved word")]
     Reserved,
@@ -173,7 +176,7 @@ impl FromStr for TenantUid {
             return Err(NameError::TooLong { max: 64, len: text.len() });
         }
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        if text.bytes().all(fine) { Ok(Self(Arc::from(text))) } else { Err(NameError::NotALabel) }
+        if text.bytes().all(fine) { Ok(Self(Arc::from(text))) } else { Err(NameError::NotAUid) }
     }
 }
 

@@ -133,6 +133,12 @@ impl Step {
                 field.push_str(&format!("[{index}]"));
                 return file;
             }
+            // A key with a dot in it would read as two.
+            Self::Key(parent, name) if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) => {
+                let file = parent.write(field);
+                field.push_str(&format!("[\"{name}\"]"));
+                return file;
+            }
             Self::Field(parent, name) => (parent.write(field), *name),
             Self::Key(parent, name) => (parent.write(field), &**name),
         };
@@ -152,8 +158,7 @@ impl fmt::Debug for Place {
 }
 
 /// A text that a file's author chose, fit for one line of an error: at most 64 characters, control characters escaped (S16).
-#[must_use]
-pub fn shown(text: &str) -> String {
+fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     if text.chars().nth(64).is_some() {
         shown.push_str("...");

@@ -54,7 +54,7 @@ pub enum UpstreamError {
     #[error("must not have a query or a fragment")]
     QueryOrFragment,
     /// The host is none.
-    #[error("has a host that {0}")]
+    #[error("has a host that is none: it {0}")]
     Host(#[from] HostError),
     /// The port is none.
     #[error("must have a port from 1 to 65535, or none")]

@@ -13,6 +13,9 @@ use crate::{
     tree::{Entry, Node, Scalar, Value},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The most bytes that a file may have.
 pub const MAX_BYTES: usize = 4 << 20;
 /// The most documents that a file may have.
@@ -100,10 +103,19 @@ fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// A node that aliases may stand for.
+struct Anchored {
+    node: Node,
+    /// How many nodes it is.
+    size: usize,
+    /// How many levels it is deep.
+    height: usize,
+}
+
 struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
-    /// Anchored nodes of the document, by the parser's number, with how many nodes each is.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Anchored nodes of the document, by the parser's number.
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
     aliases: usize,
 }
@@ -132,9 +144,7 @@ impl<'t> Builder<'t> {
     fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, Broken> {
         let before = self.nodes;
         self.count(1, span)?;
-        if depth > MAX_DEPTH {
-            return Err(Broken::at(span, format!("is nested deeper than {MAX_DEPTH} levels")));
-        }
+        shallow(depth, span)?;
         let (line, column) = position(span);
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -150,7 +160,7 @@ impl<'t> Builder<'t> {
                 untagged(tag.as_deref(), span)?;
                 (Value::Mapping(self.mapping(depth)?), anchor)
             }
-            Event::Alias(target) => return self.alias(target, span),
+            Event::Alias(target) => return self.alias(target, span, depth),
             _ => return Err(Broken::at(span, "is not YAML that this release reads")),
         };
         let node = Node { line, column, value };
@@ -158,7 +168,7 @@ impl<'t> Builder<'t> {
             // The copy counts, too: a tower of anchors would else cost its square.
             let size = self.nodes - before;
             self.count(size, span)?;
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, height: height(&node) });
         }
         Ok(node)
     }
@@ -188,15 +198,17 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn alias(&mut self, target: usize, span: &Span) -> Result<Node, Broken> {
+    fn alias(&mut self, target: usize, span: &Span, depth: usize) -> Result<Node, Broken> {
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {
             return Err(Broken::bound(span, format!("uses more than {MAX_ALIASES} aliases")));
         }
         // A node inside itself is not there yet.
-        let Some((node, size)) = self.anchors.get(&target) else {
+        let Some(Anchored { node, size, height }) = self.anchors.get(&target) else {
             return Err(Broken::at(span, "uses an alias inside the value that it stands for"));
         };
+        // A chain of aliases would else be as deep as it is long, and whoever walks or drops the tree would run out of stack.
+        shallow(depth + height, span)?;
         let (node, size) = (node.clone(), *size);
         self.count(size, span)?;
         Ok(node)
@@ -209,6 +221,18 @@ impl<'t> Builder<'t> {
         }
         Ok(())
     }
+}
+
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar(_) => 0,
+        Value::List(items) => 1 + items.iter().map(height).max().unwrap_or(0),
+        Value::Mapping(entries) => 1 + entries.iter().map(|entry| height(&entry.node)).max().unwrap_or(0),
+    }
+}
+
+fn shallow(depth: usize, span: &Span) -> Result<(), Broken> {
+    if depth <= MAX_DEPTH { Ok(()) } else { Err(Broken::at(span, format!("is nested deeper than {MAX_DEPTH} levels"))) }
 }
 
 /// A tag could only say what the field says already, or contradict it.

@@ -45,7 +45,7 @@ pub(super) fn of_template(tenant: &TenantName, place: &Place, platform: &Platfor
         match check(&text, role, platform.allow_insecure_issuers) {
             Ok(url) => Some((text.value, url)),
             Err(message) => {
-                faults.push(place.fault(format!("makes of the platform's template a URL that {message}")));
+                faults.push(place.fault(format!("makes a wrong URL of the platform's template: it {message}")));
                 None
             }
         }

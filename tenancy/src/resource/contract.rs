@@ -138,7 +138,7 @@ fn once<T>(fields: &mut Fields<'_>, name: &'static str, slot: &mut Option<At<T>>
 /// `tier-<plan>`
 fn parse_tier(text: &str) -> Result<PlanName, String> {
     let plan = text.strip_prefix("tier-").ok_or("must be `tier-` and the name of a plan")?;
-    plan.parse().map_err(|error| format!("must be `tier-` and the name of a plan, which {error}"))
+    plan.parse().map_err(|error| format!("must be `tier-` and the name of a plan: that {error}"))
 }
 
 /// Methods are case sensitive (RFC 9110 section 9.1), and those that exist are upper case: `get` would never match.

@@ -127,7 +127,7 @@ fn read_auth_failures(reader: &mut Reader<'_>) -> Option<AuthFailures> {
 fn read_regions(reader: &mut Reader<'_>) -> Option<Vec<(At<Region>, PathBuf)>> {
     reader.map(|name, reader| match name.parse() {
         Ok(region) => Some((At::new(region, name.place.clone()), reader.parse_with(parse_directory)?)),
-        Err(error) => reader.refuse(format!("must have the name of a region, which {error}")),
+        Err(error) => reader.refuse(format!("has a key that is no region: it {error}")),
     })
 }
 
@@ -168,7 +168,7 @@ fn read_upstreams(reader: &mut Reader<'_>) -> Option<(bool, Vec<Connect>)> {
         let connect = fields.optional("connect", |reader| {
             reader.map(|from, reader| match from.parse() {
                 Ok(origin) => Some((At::new(origin, from.place.clone()), reader.at(|value| value.parse())?)),
-                Err(error) => reader.refuse(format!("must have an origin on its left, which {error}")),
+                Err(error) => reader.refuse(format!("has a key that is no origin: it {error}")),
             })
         });
         Some((allow_loopback, connect.unwrap_or_default()))
