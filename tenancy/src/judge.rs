@@ -1,6 +1,18 @@
-//! Judging resources: what the values of one resource mean together, under the defaults and beside the operator's own.
+//! Judging resources: each under what it depends on. The operator's kinds ([`platform`], [`plan`], [`tenant`]) become what is granted; what
+//! a tenant wrote is judged first by itself ([`draft`]), then under what it is granted ([`fit`]).
 
+pub mod bound;
+mod contract;
+pub(crate) mod draft;
+pub(crate) mod fit;
+mod guardrail;
 pub mod issuer;
 pub mod plan;
 pub mod platform;
+mod subscription;
 pub mod tenant;
+mod tool;
+mod unbuilt;
+
+#[cfg(test)]
+mod tests;

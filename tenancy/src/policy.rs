@@ -15,11 +15,8 @@ use crate::{
 pub struct TenantPolicy {
     pub(crate) apis: BTreeMap<ApiName, Arc<Api>>,
     pub(crate) guardrails: Guardrails,
-    pub(crate) subscriptions: BTreeMap<SubscriptionName, Arc<Subscription>>,
-    pub(crate) by_key: BTreeMap<KeyHash, SubscriptionName>,
-    pub(crate) by_client: BTreeMap<String, SubscriptionName>,
-    pub(crate) tools: BTreeMap<ToolName, Tool>,
-    pub(crate) tool_sets: BTreeMap<ToolSetName, ToolSet>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) tools: Arc<Tools>,
     pub(crate) hash: PolicyHash,
     pub(crate) unbuilt: Vec<Unbuilt>,
 }
@@ -45,34 +42,34 @@ impl TenantPolicy {
     /// The subscription of that name.
     #[must_use]
     pub fn subscription(&self, name: &str) -> Option<&Arc<Subscription>> {
-        self.subscriptions.get(name)
+        self.subscriptions.by_name.get(name)
     }
 
     /// Every subscription, by name.
     pub fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
-        self.subscriptions.values()
+        self.subscriptions.by_name.values()
     }
 
     /// The subscription that an API key belongs to, by the hash of the whole key.
     #[must_use]
     pub fn subscription_of_key(&self, key: &KeyHash) -> Option<&Arc<Subscription>> {
-        self.subscriptions.get(self.by_key.get(key)?)
+        self.subscriptions.by_key.get(key)
     }
 
     /// The subscription that a client (`azp`, else `client_id`) belongs to.
     #[must_use]
     pub fn subscription_of_client(&self, client: &str) -> Option<&Arc<Subscription>> {
-        self.subscriptions.get(self.by_client.get(client)?)
+        self.subscriptions.by_client.get(client)
     }
 
     /// Every tool, by name.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
-        self.tools.values()
+        self.tools.tools.values()
     }
 
     /// Every set of tools, by name.
     pub fn tool_sets(&self) -> impl Iterator<Item = &ToolSet> {
-        self.tool_sets.values()
+        self.tools.sets.values()
     }
 
     /// What tells this content from another: `policy` in the metadata.
@@ -92,16 +89,32 @@ impl TenantPolicy {
     pub fn unbuilt(&self) -> &[Unbuilt] {
         &self.unbuilt
     }
+}
 
-    /// Indexes the subscriptions by what they are known by.
-    pub(crate) fn index_subscriptions(&mut self) {
-        for (name, subscription) in &self.subscriptions {
-            match &subscription.holder {
-                Holder::Key(hash) => drop(self.by_key.insert(*hash, name.clone())),
-                Holder::Client(client) => drop(self.by_client.insert(client.clone(), name.clone())),
-            }
+/// A tenant's subscriptions, by name and by what each is known by.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    pub(crate) by_name: BTreeMap<SubscriptionName, Arc<Subscription>>,
+    pub(crate) by_key: BTreeMap<KeyHash, Arc<Subscription>>,
+    pub(crate) by_client: BTreeMap<String, Arc<Subscription>>,
+}
+
+impl Subscriptions {
+    /// Adds one. Its holder is known to no other; that has been checked.
+    pub(crate) fn add(&mut self, subscription: Arc<Subscription>) {
+        match &subscription.holder {
+            Holder::Key(hash) => drop(self.by_key.insert(*hash, Arc::clone(&subscription))),
+            Holder::Client(client) => drop(self.by_client.insert(client.clone(), Arc::clone(&subscription))),
         }
+        self.by_name.insert(subscription.name.clone(), subscription);
     }
+}
+
+/// A tenant's tools and the sets that grant them, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Tools {
+    pub(crate) tools: BTreeMap<ToolName, Tool>,
+    pub(crate) sets: BTreeMap<ToolSetName, ToolSet>,
 }
 
 /// A feature that a resource asks for and that this release does not serve.

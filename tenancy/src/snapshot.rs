@@ -13,16 +13,18 @@ use crate::{
     tenant::{Guarantee, Tenant},
 };
 
+mod hosts;
+
+pub(crate) use hosts::HostIndex;
+
 /// Everything that decisions read. Tenants that did not change are the same allocation in the next snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) platform: Arc<Platform>,
     pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
-    pub(crate) issuers: HashMap<IssuerId, (Arc<Tenant>, Arc<Issuer>)>,
-    pub(crate) exact_hosts: HashMap<HostName, Vec<HostClaim>>,
-    /// Claims of `*.` and a domain, by that domain.
-    pub(crate) wildcard_hosts: HashMap<HostName, Vec<HostClaim>>,
+    pub(crate) issuers: Arc<HashMap<IssuerId, (TenantName, Arc<Issuer>)>>,
+    pub(crate) hosts: Arc<HostIndex>,
     pub(crate) default_guarantee: Rate,
 }
 
@@ -64,19 +66,14 @@ impl Snapshot {
     /// The one tenant that owns an issuer, by the whole text of `iss`: no prefix, suffix, case or slash is forgiven.
     #[must_use]
     pub fn by_issuer(&self, iss: &str) -> Option<(&Arc<Tenant>, &Arc<Issuer>)> {
-        self.issuers.get(iss).map(|(tenant, issuer)| (tenant, issuer))
+        let (tenant, issuer) = self.issuers.get(iss)?;
+        Some((self.tenants.get(tenant)?, issuer))
     }
 
     /// Every claim that a host name falls under. Several can only be of one tenant (conflicts are refused at load), for several APIs.
     #[must_use]
     pub fn host_claims(&self, host: &HostName) -> Vec<&HostClaim> {
-        let mut claims: Vec<&HostClaim> = self.exact_hosts.get(host).into_iter().flatten().collect();
-        let mut rest = host.as_str();
-        while let Some((_, parent)) = rest.split_once('.') {
-            claims.extend(self.wildcard_hosts.get(parent).into_iter().flatten());
-            rest = parent;
-        }
-        claims
+        self.hosts.of(host)
     }
 
     /// The guarantee bucket of a tenant: its plan's, else the equal share, never above its own limit.

@@ -92,6 +92,21 @@ pub struct Plan {
     pub require_tenant_claim: bool,
 }
 
+impl Plan {
+    /// The plan of a tenant that has none: it admits nothing and is guaranteed nothing.
+    #[must_use]
+    pub fn closed(name: &PlanName) -> Self {
+        Self {
+            name: name.clone(),
+            rate_limit: RateLimit::DENY_ALL,
+            guaranteed: Some(Guarantee { rate: Rate::per_minute(0), burst_seconds: 1 }),
+            quotas: Vec::new(),
+            isolation: Isolation::Bridge,
+            require_tenant_claim: false,
+        }
+    }
+}
+
 /// A guaranteed allocation (HTB's `rate`, where the limit is its `ceil`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guarantee {

@@ -1,0 +1,213 @@
+//! The operator's resources: what was read last, and what was good last (S10).
+//!
+//! A resource that is broken keeps its own last good version. So does one that was last seen in a file that now has an error: whether it
+//! was deleted or merely cannot be read is not known.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{slot::Slots, standing::Wanted};
+use crate::{
+    fault::{Fault, Severity},
+    grant::TenantGrant,
+    judge::{plan, platform, tenant},
+    limit::RateLimit,
+    name::{PlanName, ResourceName, TenantName},
+    place::{At, Place},
+    platform::{LimiterMode, Platform},
+    resource::{self, Resource, plan::PlanManifest, platform::PlatformManifest, tenant::TenantManifest},
+    source::{Content, SourceFile},
+    tenant::{Isolation, Plan},
+};
+
+/// Everything that the operator wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Operator {
+    files: BTreeMap<Arc<str>, File>,
+    platforms: Slots<ResourceName, PlatformManifest, Governing>,
+    plans: Slots<PlanName, PlanManifest, At<Arc<Plan>>>,
+    tenants: Slots<TenantName, TenantManifest, Arc<TenantGrant>>,
+    /// The one that governs: kept when every Platform is broken or gone.
+    governing: Option<Governing>,
+    /// Faults of files, and between resources.
+    faults: Vec<Fault>,
+}
+
+/// A Platform that is good, by name, with the place of its global limit.
+#[derive(Debug, Clone)]
+struct Governing {
+    name: ResourceName,
+    platform: Arc<Platform>,
+    total: At<RateLimit>,
+}
+
+/// A file as it was read last.
+#[derive(Debug)]
+struct File {
+    digest: [u8; 32],
+    manifests: Vec<Manifest>,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug)]
+enum Manifest {
+    Platform(Arc<PlatformManifest>),
+    Plan(Arc<PlanManifest>),
+    Tenant(Arc<TenantManifest>),
+}
+
+impl Operator {
+    /// Puts what was read now in the place of what was read before.
+    pub(crate) fn read(&mut self, content: Content) {
+        self.faults.clear();
+        let (files, refused) = match content {
+            Content::Files { files, faults } => (files, faults),
+            // A read error is not a deletion: everything stays (S10).
+            Content::Unreadable(fault) => return self.faults.push(fault),
+            Content::Gone => (Vec::new(), Vec::new()),
+        };
+        let mut uncertain: HashSet<Arc<str>> = refused.iter().map(|fault| Arc::clone(&fault.file)).collect();
+        self.faults.extend(refused);
+        self.read_files(files);
+        for (path, file) in &self.files {
+            if file.faults.iter().any(|fault| fault.severity == Severity::Error) {
+                uncertain.insert(Arc::clone(path));
+            }
+            self.faults.extend(file.faults.iter().cloned());
+        }
+        self.judge(&uncertain);
+    }
+
+    /// Parses the files whose text changed.
+    fn read_files(&mut self, files: Vec<SourceFile>) {
+        let mut before = std::mem::take(&mut self.files);
+        for file in files {
+            let digest: [u8; 32] = Sha256::digest(&file.text).into();
+            let read = match before.remove(&file.path) {
+                Some(old) if old.digest == digest => old,
+                _ => File::read(&file, digest),
+            };
+            self.files.insert(file.path, read);
+        }
+    }
+
+    fn judge(&mut self, uncertain: &HashSet<Arc<str>>) {
+        let (mut platforms, mut plans, mut tenants) = (vec![], vec![], vec![]);
+        for (path, file) in &self.files {
+            for manifest in &file.manifests {
+                match manifest {
+                    Manifest::Platform(one) => platforms.push(seen(&one.metadata.name, path, one)),
+                    Manifest::Plan(one) => plans.push(seen(&one.metadata.name, path, one)),
+                    Manifest::Tenant(one) => tenants.push(seen(&one.metadata.name, path, one)),
+                }
+            }
+        }
+        self.platforms.read(&platforms, uncertain, false, Governing::judge, &mut self.faults);
+        let again = self.govern(&platforms);
+        self.plans.read(&plans, uncertain, false, judge_plan, &mut self.faults);
+        if let Some(governing) = &self.governing {
+            let platform = &governing.platform;
+            self.tenants.read(&tenants, uncertain, again, |tenant, faults| judge_tenant(tenant, platform, faults), &mut self.faults);
+        }
+    }
+
+    /// Chooses the Platform that governs: the incumbent, else the first. Whether it differs from the one before is returned.
+    fn govern(&mut self, seen: &[At<(ResourceName, Arc<str>, Arc<PlatformManifest>)>]) -> bool {
+        let names = self.platforms.names();
+        let incumbent = self.governing.as_ref().map(|governing| &governing.name).filter(|name| names.contains(name));
+        let chosen = incumbent.or_else(|| seen.first().map(|one| &one.value.0)).cloned();
+        if let Some(chosen) = &chosen {
+            for one in seen.iter().filter(|one| one.value.0 != *chosen) {
+                self.faults.push(one.fault("there is another Platform, and there can be only one"));
+            }
+        } else {
+            self.faults.push(Place::file(&Arc::from(".")).fault(match self.governing {
+                Some(_) => "there is no Platform: the last good one holds",
+                None => "there is no Platform",
+            }));
+        }
+        let next = chosen.and_then(|chosen| self.platforms.good().find(|(name, _)| **name == chosen).map(|(_, good)| good.clone()));
+        let Some(next) = next else { return false };
+        let differs = self.governing.as_ref().is_none_or(|old| old.platform != next.platform);
+        self.governing = Some(match self.governing.take() {
+            // The same platform stays the same allocation: what was made of it need not be made again.
+            Some(old) if !differs => Governing { platform: old.platform, ..next },
+            _ => next,
+        });
+        differs
+    }
+
+    /// What is in force; absent while no Platform was ever good.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        let governing = self.governing.as_ref()?;
+        Some(Wanted {
+            platform: Arc::clone(&governing.platform),
+            total: governing.total.clone(),
+            plans: self.plans.good().map(|(name, plan)| (name.clone(), plan.clone())).collect(),
+            tenants: self.tenants.good().map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(),
+        })
+    }
+
+    /// Everything that is wrong with the operator's resources.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().chain(self.platforms.faults()).chain(self.plans.faults()).chain(self.tenants.faults())
+    }
+}
+
+fn seen<N: Clone, M>(name: &At<N>, path: &Arc<str>, manifest: &Arc<M>) -> At<(N, Arc<str>, Arc<M>)> {
+    At::new((name.value.clone(), Arc::clone(path), Arc::clone(manifest)), name.place.clone())
+}
+
+impl File {
+    fn read(file: &SourceFile, digest: [u8; 32]) -> Self {
+        let (resources, mut faults) = resource::read(&file.path, &file.text);
+        let mut manifests = Vec::new();
+        for resource in resources {
+            match resource {
+                Resource::Platform(one) => manifests.push(Manifest::Platform(Arc::new(one))),
+                Resource::Plan(one) => manifests.push(Manifest::Plan(Arc::new(one))),
+                Resource::Tenant(one) => manifests.push(Manifest::Tenant(Arc::new(one))),
+                own => {
+                    let message = format!("{} is a tenant's own: it belongs into namespaces/<namespace>", own.kind().as_str());
+                    faults.push(own.place().fault(message));
+                }
+            }
+        }
+        Self { digest, manifests, faults }
+    }
+}
+
+impl Governing {
+    fn judge(manifest: &PlatformManifest, faults: &mut Vec<Fault>) -> Option<Self> {
+        let platform = platform::judge(manifest, faults)?;
+        let name = &manifest.metadata.name;
+        if platform.context_token.enabled {
+            faults.push(name.warning("contextToken is not served by this release: every request of every tenant is denied (503)"));
+        }
+        if platform.limiter.mode == LimiterMode::Leased {
+            faults.push(name.warning("limiter.mode: leased is not served by this release: every decision is exact"));
+        }
+        Some(Self { name: name.value.clone(), platform: Arc::new(platform), total: manifest.rate_limit.clone() })
+    }
+}
+
+/// Reads a plan, with the place of what may not fit: its guarantee.
+fn judge_plan(manifest: &PlanManifest, faults: &mut Vec<Fault>) -> Option<At<Arc<Plan>>> {
+    let name = &manifest.metadata.name;
+    for quota in &manifest.quotas {
+        faults.push(quota.warning("quotas are not served by this release: every request of the plan's tenants is denied (503)"));
+    }
+    if manifest.isolation == Isolation::Silo {
+        faults.push(name.warning("isolation: silo is not served by this release: every request of the plan's tenants is denied (503)"));
+    }
+    let place = manifest.guaranteed.as_ref().map_or(&name.place, |guaranteed| &guaranteed.place);
+    Some(At::new(Arc::new(plan::judge(manifest)), place.clone()))
+}
+
+fn judge_tenant(manifest: &TenantManifest, platform: &Platform, faults: &mut Vec<Fault>) -> Option<Arc<TenantGrant>> {
+    tenant::judge(manifest, platform, faults).map(Arc::new)
+}

@@ -1,0 +1,82 @@
+//! Reading a partition: its files, joined into a draft.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    fault::Fault,
+    judge::draft::Draft,
+    name::Namespace,
+    place::At,
+    resource::{self, Resource},
+    source::SourceFile,
+};
+
+/// Reads a partition. `faults` are those that its source found; an error anywhere leaves no draft.
+pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<Fault>) -> (Option<Draft>, Vec<Fault>) {
+    let parsed: Vec<_> = files.iter().map(|file| (file, resource::read(&file.path, &file.text))).collect();
+    let documents = documents(files, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut faults);
+    let mut resources = Vec::new();
+    for (file, (read, wrong)) in parsed {
+        // An OpenAPI document beside a contract is no resource, and is not judged as one.
+        if !documents.contains(&*file.path) {
+            resources.extend(read);
+            faults.extend(wrong);
+        }
+    }
+    for resource in &resources {
+        if let Some(stated) = resource.namespace().filter(|stated| stated.value != *namespace) {
+            faults.push(stated.fault(format!("must be {namespace}, the namespace that this file lies in")));
+        }
+    }
+    repeated(&resources, &mut faults);
+    let draft = Draft::of(resources, &mut faults);
+    faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
+    (draft, faults)
+}
+
+/// The files that contracts name as their OpenAPI documents, and that look like one.
+fn documents<'a, 'r>(
+    files: &'a [SourceFile],
+    resources: impl Iterator<Item = &'r Resource>,
+    faults: &mut Vec<Fault>,
+) -> BTreeSet<&'a str> {
+    let texts: BTreeMap<&str, &str> = files.iter().map(|file| (&*file.path, file.text.as_str())).collect();
+    let mut documents = BTreeSet::new();
+    for resource in resources {
+        let Resource::Contract(contract) = resource else { continue };
+        for openapi in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
+            match beside(openapi, &texts) {
+                Some((path, text)) if is_openapi(text) => drop(documents.insert(path)),
+                Some(_) => faults.push(openapi.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`")),
+                // A source reads YAML only: whether a document in JSON is there is not known here.
+                None if openapi.ends_with(".json") => {}
+                None => faults.push(openapi.fault("no such file beside this one")),
+            }
+        }
+    }
+    documents
+}
+
+/// The file of that name beside the one that names it.
+fn beside<'a>(name: &At<String>, texts: &BTreeMap<&'a str, &'a str>) -> Option<(&'a str, &'a str)> {
+    let from = name.fault("").file;
+    let path = match from.rsplit_once('/') {
+        Some((directory, _)) => format!("{directory}/{}", name.value),
+        None => name.value.clone(),
+    };
+    texts.get_key_value(path.as_str()).map(|(path, text)| (*path, *text))
+}
+
+fn is_openapi(text: &str) -> bool {
+    text.lines().any(|line| ["openapi:", "swagger:", "\"openapi\"", "\"swagger\""].iter().any(|key| line.trim_start_matches("{ ").starts_with(key)))
+}
+
+/// Two resources of one kind and name: which of them is meant cannot be known.
+fn repeated(resources: &[Resource], faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for resource in resources {
+        if !seen.insert((resource.kind(), resource.name())) {
+            faults.push(resource.place().fault("another resource of this kind has this name"));
+        }
+    }
+}

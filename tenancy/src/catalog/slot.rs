@@ -1,0 +1,89 @@
+//! Resources of one kind, by name: the newest of each, and its last good version.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use crate::{
+    fault::Fault,
+    place::{At, Place},
+};
+
+/// The resources of one kind that the operator wrote.
+#[derive(Debug)]
+pub(crate) struct Slots<N, M, T>(BTreeMap<N, Slot<M, T>>);
+
+/// One resource: where it was seen last, as it was written, and what was good last.
+#[derive(Debug)]
+struct Slot<M, T> {
+    file: Arc<str>,
+    newest: Arc<M>,
+    good: Option<T>,
+    faults: Vec<Fault>,
+}
+
+impl<N, M, T> Default for Slots<N, M, T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<N: Ord + Clone, M, T> Slots<N, M, T> {
+    /// Puts what was read now in the place of what was read before. `uncertain` are the files that hold errors: what was last seen there
+    /// and is not seen now may still be there (S10). Of two with one name, the incumbent wins, else the first (S17).
+    pub(crate) fn read(
+        &mut self,
+        seen: &[At<(N, Arc<str>, Arc<M>)>],
+        uncertain: &HashSet<Arc<str>>,
+        again: bool,
+        judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>,
+        faults: &mut Vec<Fault>,
+    ) {
+        let mut chosen: BTreeMap<&N, &At<(N, Arc<str>, Arc<M>)>> = BTreeMap::new();
+        let mut spare: Vec<&Place> = Vec::new();
+        for one in seen {
+            let (name, file, _) = &one.value;
+            let incumbent = self.0.get(name).is_some_and(|slot| slot.file == *file);
+            match chosen.get(name) {
+                Some(other) if !incumbent || other.value.1 == *file => spare.push(&one.place),
+                Some(other) => {
+                    spare.push(&other.place);
+                    chosen.insert(name, one);
+                }
+                None => drop(chosen.insert(name, one)),
+            }
+        }
+        faults.extend(spare.iter().map(|place| place.fault("another resource of this kind has this name, and holds it")));
+        self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.contains(&slot.file));
+        for (name, one) in chosen {
+            let (_, file, manifest) = &one.value;
+            let old = self.0.remove(name);
+            let unchanged = old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.newest, manifest)) && !again;
+            let slot = match old {
+                Some(old) if unchanged => old,
+                old => {
+                    let mut faults = Vec::new();
+                    let good = judge(manifest, &mut faults).or(old.and_then(|old| old.good));
+                    Slot { file: Arc::clone(file), newest: Arc::clone(manifest), good, faults }
+                }
+            };
+            self.0.insert(name.clone(), slot);
+        }
+    }
+
+    /// What is in force, by name: the last good version of each.
+    pub(crate) fn good(&self) -> impl Iterator<Item = (&N, &T)> {
+        self.0.iter().filter_map(|(name, slot)| Some((name, slot.good.as_ref()?)))
+    }
+
+    /// The names of all, good or not.
+    pub(crate) fn names(&self) -> BTreeSet<&N> {
+        self.0.keys().collect()
+    }
+
+    /// What is wrong with the newest of each.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.0.values().flat_map(|slot| &slot.faults)
+    }
+}

@@ -1,0 +1,39 @@
+//! How much one partition may ask for (S16): a partition is hostile input, and what it makes us keep, compile or search is bounded.
+
+use crate::{fault::Fault, place::Place};
+
+/// APIs of a tenant, over all its contracts.
+pub const MAX_APIS: usize = 500;
+/// Hosts of one API.
+pub const MAX_HOSTS: usize = 32;
+/// Distinct upstream hosts of a tenant (S4): each may become a DNS entry and a set of connections in Envoy.
+pub const MAX_UPSTREAM_HOSTS: usize = 64;
+/// Methods, roles or scopes in one list.
+pub const MAX_NAMES: usize = 64;
+/// Bytes of one role, scope or client id.
+pub const MAX_NAME_BYTES: usize = 256;
+/// GuardrailPolicies of a tenant.
+pub const MAX_GUARDRAILS: usize = 32;
+/// Subscriptions of a tenant.
+pub const MAX_SUBSCRIPTIONS: usize = 10_000;
+/// Tools of a tenant, and sets of them.
+pub const MAX_TOOLS: usize = 1_000;
+/// Names in one allowlist, in one set of tools, in one subscription.
+pub const MAX_LISTED: usize = 1_000;
+/// Bytes of one tool's `inputSchema`.
+pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
+/// Labels of topics in one policy.
+pub const MAX_TOPICS: usize = 64;
+/// Phrases and patterns of one topic.
+pub const MAX_MATCHERS: usize = 256;
+/// Bytes of one phrase or pattern.
+pub const MAX_MATCHER_BYTES: usize = 512;
+/// Bytes of one policy's rules.
+pub const MAX_RULES_BYTES: usize = 64 * 1024;
+
+/// An error where a partition asks for more than it may.
+pub(super) fn at_most(most: usize, have: usize, what: &str, place: &Place, faults: &mut Vec<Fault>) {
+    if have > most {
+        faults.push(place.fault(format!("at most {most} {what}, not {have}")));
+    }
+}

@@ -1,0 +1,98 @@
+//! Contracts: several add up to one list of APIs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    bound::{MAX_APIS, MAX_HOSTS, MAX_NAME_BYTES, MAX_NAMES, MAX_UPSTREAM_HOSTS, at_most},
+    draft::DraftApi,
+};
+use crate::{
+    api::{Access, Api, Methods},
+    fault::Fault,
+    host::HostPattern,
+    name::ApiName,
+    place::{At, Place},
+    resource::contract::{ApiManifest, ContractManifest},
+};
+
+/// Joins contracts: a repeated API name is an error, as are two APIs that a host would name both.
+pub(super) fn judge(contracts: Vec<ContractManifest>, faults: &mut Vec<Fault>) -> BTreeMap<ApiName, DraftApi> {
+    let mut apis = BTreeMap::new();
+    for manifest in contracts.into_iter().flat_map(|contract| contract.apis) {
+        let name = manifest.name.clone();
+        at_most(MAX_APIS, apis.len() + 1, "APIs in a tenant's contracts", &name.place, faults);
+        if apis.len() >= MAX_APIS {
+            break;
+        }
+        if apis.contains_key(&name.value) {
+            faults.push(name.fault("another API of this tenant has this name"));
+            continue;
+        }
+        apis.insert(name.value, api(manifest, faults));
+    }
+    upstream_hosts(&apis, faults);
+    overlapping_hosts(&apis, faults);
+    apis
+}
+
+fn api(At { value: manifest, place }: At<ApiManifest>, faults: &mut Vec<Fault>) -> DraftApi {
+    if let Methods::Only(methods) = &manifest.methods {
+        at_most(MAX_NAMES, methods.len(), "methods", &place.field("methods"), faults);
+    }
+    at_most(MAX_HOSTS, manifest.hosts.len(), "hosts of an API", &place.field("hosts"), faults);
+    access(&manifest.access, &place, faults);
+    let (hosts, host_places) = manifest.hosts.into_iter().map(|At { value, place }| (value, place)).unzip();
+    let api = Api {
+        name: manifest.name.value,
+        upstream: manifest.upstream.value,
+        auth: manifest.auth.value,
+        audit: manifest.audit.value,
+        protocol: manifest.protocol.value,
+        methods: manifest.methods,
+        hosts,
+        access: manifest.access,
+        openapi: manifest.openapi.map(|file| file.value),
+        forward_credentials: manifest.forward_credentials,
+        rate_limit: manifest.rate_limit.map(|limit| limit.value),
+    };
+    DraftApi { api: Arc::new(api), place, upstream: manifest.upstream.place, hosts: host_places, tier: manifest.tier }
+}
+
+/// Bounds an access rule.
+pub(super) fn access(access: &Access, place: &Place, faults: &mut Vec<Fault>) {
+    for (names, what) in [(&access.roles, "roles"), (&access.scopes, "scopes")] {
+        let place = place.field("access").field(what);
+        at_most(MAX_NAMES, names.len(), what, &place, faults);
+        if names.iter().any(|name| name.len() > MAX_NAME_BYTES) {
+            faults.push(place.fault(format!("a name has more than {MAX_NAME_BYTES} bytes")));
+        }
+    }
+}
+
+/// Distinct upstream hosts are bounded (S4).
+fn upstream_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>) {
+    let mut hosts = BTreeSet::new();
+    for draft in apis.values() {
+        hosts.insert(&draft.api.upstream.origin.host);
+        if hosts.len() > MAX_UPSTREAM_HOSTS {
+            faults.push(draft.upstream.fault(format!("at most {MAX_UPSTREAM_HOSTS} distinct upstream hosts in a tenant's contracts")));
+            return;
+        }
+    }
+}
+
+/// A host names at most one API of a tenant: overlap, not equality, is the test (S21).
+fn overlapping_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>) {
+    let mut seen: Vec<(&ApiName, &HostPattern)> = Vec::new();
+    for (name, draft) in apis {
+        for (host, place) in draft.api.hosts.iter().zip(&draft.hosts) {
+            if seen.iter().any(|(other, theirs)| *other != name && theirs.overlaps(host)) {
+                faults.push(place.fault("another API of this tenant claims this host, or one that overlaps it"));
+            }
+        }
+        seen.extend(draft.api.hosts.iter().map(|host| (name, host)));
+    }
+}

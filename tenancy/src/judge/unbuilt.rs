@@ -1,0 +1,81 @@
+//! What resources may ask for and this release does not serve. Whoever asks is denied (503) and told so by `validate`: nothing is silently
+//! unguarded.
+
+use super::{draft::Draft, fit::Grounds};
+use crate::{
+    api::{Audit, Protocol},
+    fault::Fault,
+    guardrail::PiiDetection,
+    name::ApiName,
+    place::Place,
+    policy::{TenantPolicy, Unbuilt},
+    resource::guardrail::GuardrailManifest,
+    tenant::Isolation,
+};
+
+/// Lists what a policy asks for in vain, with a warning for each in the tenant's own files. What only a policy in shadow asks for denies
+/// nothing, but its author should know that nothing is recorded either.
+pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, faults: &mut Vec<Fault>) -> Vec<Unbuilt> {
+    let mut list = Vec::new();
+    let mut ask = |api: Option<&ApiName>, feature: String, place: &Place| {
+        let unbuilt = Unbuilt { api: api.cloned(), feature };
+        faults.push(place.warning(unbuilt.to_string()));
+        list.push(unbuilt);
+    };
+    for (name, draft) in draft.apis.iter().filter(|(name, _)| policy.apis.contains_key(*name)) {
+        let api = &draft.api;
+        if api.protocol == Protocol::Mcp {
+            ask(Some(name), "protocol: mcp".to_owned(), &draft.place);
+        }
+        if api.openapi.is_some() {
+            ask(Some(name), "openapi".to_owned(), &draft.place);
+        }
+        if api.audit == Audit::Full {
+            ask(Some(name), "audit: full".to_owned(), &draft.place);
+        }
+    }
+    for policy in draft.guardrails.iter().filter(|policy| !policy.shadow) {
+        for (feature, place) in asks(policy) {
+            ask(None, feature, &place);
+        }
+    }
+    let plan = &grounds.standing.plan;
+    if !plan.quotas.is_empty() {
+        list.push(Unbuilt { api: None, feature: "the plan's quotas".to_owned() });
+    }
+    if plan.isolation == Isolation::Silo {
+        list.push(Unbuilt { api: None, feature: "the plan's isolation: silo".to_owned() });
+    }
+    if grounds.platform.context_token.enabled {
+        list.push(Unbuilt { api: None, feature: "the platform's contextToken".to_owned() });
+    }
+    for policy in draft.guardrails.iter().filter(|policy| policy.shadow) {
+        for (feature, place) in asks(policy) {
+            faults.push(place.warning(format!("{feature} is not served by this release: in shadow, nothing is recorded for it")));
+        }
+    }
+    list
+}
+
+/// What one policy asks for, as field and value, with its place.
+fn asks(policy: &GuardrailManifest) -> Vec<(String, Place)> {
+    let mut asks = Vec::new();
+    if let Some(filter) = &policy.content_filter {
+        if let Some(pii) = filter.pii_detection.as_ref().filter(|pii| pii.value != PiiDetection::Off) {
+            let word = match pii.value {
+                PiiDetection::Off => "off",
+                PiiDetection::Detect => "detect",
+                PiiDetection::Redact => "redact",
+                PiiDetection::Block => "block",
+            };
+            asks.push((format!("contentFilter.piiDetection: {word}"), pii.place.clone()));
+        }
+        if let Some(topic) = filter.blocked_topics.first() {
+            asks.push(("contentFilter.blockedTopics".to_owned(), topic.place.clone()));
+        }
+    }
+    if let Some(rules) = &policy.rules {
+        asks.push(("rules".to_owned(), rules.place.clone()));
+    }
+    asks
+}
