@@ -4,7 +4,9 @@
 pub mod attributes;
 pub mod decide;
 pub mod guardrails;
+pub mod record;
 pub mod reply;
 pub mod route;
+pub mod service;
 pub mod tenant;
 pub mod verdict;

@@ -1,0 +1,92 @@
+//! `envoy.service.auth.v3.Authorization`: one Check, one decision, one answer.
+//!
+//! A gRPC error is no denial to Envoy (even PERMISSION_DENIED is answered with `status_on_error`, or let through under
+//! `failure_mode_allow`), so whatever happens here becomes a `CheckResponse`: no snapshot, no time left, a fault of our own.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bulkhead_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, authorization_server::Authorization};
+use bulkhead_tenancy::snapshot::{Live, Snapshot};
+use futures::FutureExt;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    attributes::{Attributes, Headers},
+    decide::{Identify, Judge},
+    record::Record,
+    reply::Reply,
+    verdict::{Decision, Denial, Reason, Verdict},
+};
+
+mod deadline;
+#[cfg(test)]
+mod tests;
+
+/// The largest CheckRequest: Envoy sends at most what `max_request_bytes` buffers, and the headers.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The service.
+pub struct CheckService<I> {
+    live: Live,
+    judge: Judge<I>,
+    records: Arc<dyn Record>,
+}
+
+impl<I: Identify> CheckService<I> {
+    /// A service that decides by the snapshot of the moment and hands every decision to `records`.
+    pub fn new(live: Live, judge: Judge<I>, records: Arc<dyn Record>) -> Self {
+        Self { live, judge, records }
+    }
+
+    /// Decides within `patience`, records the decision and answers.
+    pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
+        let started = Instant::now();
+        let snapshot = self.live.load();
+        let (decision, reply) = self.decide(snapshot.as_ref(), request, patience).await;
+        self.records.record(&decision, started.elapsed());
+        reply
+    }
+
+    async fn decide(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest, patience: Duration) -> (Decision, Reply) {
+        let id = Uuid::now_v7().to_string();
+        let generation = snapshot.map(|snapshot| snapshot.generation());
+        let whole = async {
+            let (verdict, headers) = self.verdict(snapshot, request).await;
+            let decision = Decision { id: id.clone(), generation, verdict };
+            let reply = Reply::to(&decision, &headers);
+            (decision, reply)
+        };
+        // A panic unwinds one decision, which holds nothing that others share but behind their own locks.
+        let failed = match tokio::time::timeout(patience, AssertUnwindSafe(whole).catch_unwind()).await {
+            Ok(Ok(decided)) => return decided,
+            Ok(Err(_)) => "the decision broke: this is a fault of ours",
+            Err(_) => "the decision was not made in time",
+        };
+        let decision = Decision { id, generation, verdict: Verdict::denied(Denial::new(Reason::Unavailable, failed)) };
+        let reply = Reply::to(&decision, &Headers::default());
+        (decision, reply)
+    }
+
+    async fn verdict(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest) -> (Verdict, Headers) {
+        let Some(snapshot) = snapshot else {
+            return (Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet")), Headers::default());
+        };
+        match Attributes::of(request) {
+            Ok(attributes) => (self.judge.decide(snapshot, &attributes).await, attributes.headers),
+            Err(denial) => (Verdict::denied(denial), Headers::default()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<I: Identify> Authorization for CheckService<I> {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        Ok(Response::new(self.answer(request.into_inner(), patience).await.into_response()))
+    }
+}

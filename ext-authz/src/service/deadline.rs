@@ -1,0 +1,63 @@
+//! How long a decision may take: less than Envoy waits, so that a late denial is still ours and not Envoy's `status_on_error`.
+
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+
+/// Where the caller states no time-out, or one that nobody waits for (Istio's default is 600 s).
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What is left for the answer's way back, at the most.
+const WAY_BACK: Duration = Duration::from_millis(20);
+
+/// The time for one decision, from `grpc-timeout`: a fifth of it, 20 ms at the most, is left for the way back.
+pub(super) fn patience(metadata: &MetadataMap) -> Duration {
+    let stated = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
+    stated.map_or(LONGEST, |timeout| timeout.saturating_sub((timeout / 5).min(WAY_BACK)).min(LONGEST))
+}
+
+/// At most eight digits and a unit (gRPC over HTTP/2, "Timeout").
+fn parse(text: &str) -> Option<Duration> {
+    let (amount, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if amount.is_empty() || amount.len() > 8 || !amount.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = amount.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(timeout: &'static str) -> Duration {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", timeout.parse().unwrap());
+        patience(&metadata)
+    }
+
+    #[test]
+    fn a_decision_ends_before_envoy_stops_waiting() {
+        assert_eq!(of("250m"), Duration::from_millis(230));
+        assert_eq!(of("50000u"), Duration::from_millis(40));
+        assert_eq!(of("1S"), Duration::from_millis(980));
+        assert_eq!(of("600S"), LONGEST);
+        assert_eq!(of("99999999H"), LONGEST);
+    }
+
+    #[test]
+    fn a_timeout_that_does_not_read_is_none() {
+        for text in ["", "m", "250", "250x", "-1m", "123456789m", "1 m"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(patience(&MetadataMap::new()), LONGEST);
+    }
+}
