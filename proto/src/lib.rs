@@ -1,5 +1,6 @@
 //! Envoy's messages, and the contract between Envoy and the two services. The only place that names `envoy-types`.
 
 pub mod contract;
+pub mod json;
 
 pub use envoy_types::pb;
