@@ -289,4 +289,6 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
