@@ -309,7 +309,9 @@ fn issuers(standings: &Standings) -> HashMap<crate::issuer::IssuerId, (TenantNam
 fn rehost(hosts: &mut Arc<HostIndex>, old: Option<&Tenant>, new: Option<&Tenant>) {
     let claims = |tenant: Option<&Tenant>| -> Option<(TenantName, Arc<TenantPolicy>)> {
         match tenant.map(|tenant| (&tenant.policy, &tenant.name)) {
-            Some((Policy::Ready(policy), name)) if policy.apis().any(|api| !api.hosts.is_empty()) => Some((name.clone(), Arc::clone(policy))),
+            Some((Policy::Ready(policy), name)) if policy.apis().any(|api| !api.hosts.is_empty()) => {
+                Some((name.clone(), Arc::clone(policy)))
+            }
             _ => None,
         }
     };

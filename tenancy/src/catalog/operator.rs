@@ -3,14 +3,14 @@
 //! A resource that is broken keeps its own last good version. So does one that was last seen in a file that now has an error: whether it
 //! was deleted or merely cannot be read is not known.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use super::{slot::Slots, standing::Wanted};
+use super::{
+    slot::{Slots, Uncertain},
+    standing::Wanted,
+};
 use crate::{
     fault::{Fault, Severity},
     grant::TenantGrant,
@@ -70,12 +70,13 @@ impl Operator {
             Content::Unreadable(fault) => return self.faults.push(fault),
             Content::Gone => (Vec::new(), Vec::new()),
         };
-        let mut uncertain: HashSet<Arc<str>> = refused.iter().map(|fault| Arc::clone(&fault.file)).collect();
+        let mut uncertain = Uncertain::default();
+        refused.iter().filter(|fault| fault.severity == Severity::Error).for_each(|fault| uncertain.add(&fault.file));
         self.faults.extend(refused);
         self.read_files(files);
         for (path, file) in &self.files {
             if file.faults.iter().any(|fault| fault.severity == Severity::Error) {
-                uncertain.insert(Arc::clone(path));
+                uncertain.add(path);
             }
             self.faults.extend(file.faults.iter().cloned());
         }
@@ -95,7 +96,7 @@ impl Operator {
         }
     }
 
-    fn judge(&mut self, uncertain: &HashSet<Arc<str>>) {
+    fn judge(&mut self, uncertain: &Uncertain) {
         let (mut platforms, mut plans, mut tenants) = (vec![], vec![], vec![]);
         for (path, file) in &self.files {
             for manifest in &file.manifests {

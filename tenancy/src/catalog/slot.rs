@@ -10,6 +10,24 @@ use crate::{
     place::{At, Place},
 };
 
+/// The files of which it is not known what they say now.
+#[derive(Debug, Default)]
+pub(crate) struct Uncertain(HashSet<Arc<str>>);
+
+impl Uncertain {
+    /// Adds a file, or a folder with everything in it.
+    pub(crate) fn add(&mut self, path: &Arc<str>) {
+        self.0.insert(Arc::clone(path));
+    }
+
+    /// Whether a file is one of them.
+    fn holds(&self, file: &str) -> bool {
+        let folders = file.match_indices('/').map(|(end, _)| &file[..end]);
+        // The whole configuration folder has no name of its own.
+        ["", ".", file].into_iter().chain(folders).any(|path| self.0.contains(path))
+    }
+}
+
 /// The resources of one kind that the operator wrote.
 #[derive(Debug)]
 pub(crate) struct Slots<N, M, T>(BTreeMap<N, Slot<M, T>>);
@@ -35,7 +53,7 @@ impl<N: Ord + Clone, M, T> Slots<N, M, T> {
     pub(crate) fn read(
         &mut self,
         seen: &[At<(N, Arc<str>, Arc<M>)>],
-        uncertain: &HashSet<Arc<str>>,
+        uncertain: &Uncertain,
         again: bool,
         judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>,
         faults: &mut Vec<Fault>,
@@ -55,7 +73,7 @@ impl<N: Ord + Clone, M, T> Slots<N, M, T> {
             }
         }
         faults.extend(spare.iter().map(|place| place.fault("another resource of this kind has this name, and holds it")));
-        self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.contains(&slot.file));
+        self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.holds(&slot.file));
         for (name, one) in chosen {
             let (_, file, manifest) = &one.value;
             let old = self.0.remove(name);

@@ -146,9 +146,9 @@ impl Held {
         let name = &grant.name.value;
         let reaches = |held: &Holdings<Reach>, patterns: &[At<HostPattern>]| {
             let holds = |pattern: &HostPattern| {
-                [false, true].into_iter().any(|shared| {
-                    held.contains(&Claim { tenant: name.clone(), thing: Reach { pattern: pattern.clone(), shared } })
-                })
+                [false, true]
+                    .into_iter()
+                    .any(|shared| held.contains(&Claim { tenant: name.clone(), thing: Reach { pattern: pattern.clone(), shared } }))
             };
             patterns.iter().filter(|pattern| holds(pattern)).map(|pattern| pattern.value.clone()).collect()
         };
@@ -192,7 +192,8 @@ fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served,
     let places: Vec<_> = wanted.tenants.values().map(|grant| (of(grant), uid_place(grant), &grant.namespace.place)).collect();
     let uids = contest::<_, Equal<_>>(places.iter().map(|((uid, _), place, _)| (uid.clone(), place)).collect(), &held.uids, "uid", faults);
     // Who has no uid of its own contests no namespace either.
-    let namespaces = places.iter().filter(|((uid, _), ..)| uids.contains(uid)).map(|((_, namespace), _, place)| (namespace.clone(), *place));
+    let namespaces =
+        places.iter().filter(|((uid, _), ..)| uids.contains(uid)).map(|((_, namespace), _, place)| (namespace.clone(), *place));
     let namespaces = contest::<_, Equal<_>>(namespaces.collect(), &held.namespaces, "namespace", faults);
     let served = wanted.tenants.iter().filter(|(_, grant)| {
         let (uid, namespace) = of(grant);

@@ -53,6 +53,9 @@ pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, 
         for (feature, place) in asks(policy) {
             faults.push(place.warning(format!("{feature} is not served by this release: in shadow, nothing is recorded for it")));
         }
+        if let Some(limit) = &policy.rate_limit {
+            faults.push(limit.warning("a limit in shadow is not served by this release: nothing is recorded for it"));
+        }
     }
     list
 }

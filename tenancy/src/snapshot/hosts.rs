@@ -60,8 +60,8 @@ impl HostIndex {
 
 fn claims(tenant: &TenantName, policy: &TenantPolicy) -> impl Iterator<Item = (HostPattern, HostClaim)> {
     policy.apis().flat_map(move |api| {
-        api.hosts.iter().map(move |pattern| {
-            (pattern.clone(), HostClaim { pattern: pattern.clone(), tenant: tenant.clone(), api: api.name.clone() })
-        })
+        api.hosts
+            .iter()
+            .map(move |pattern| (pattern.clone(), HostClaim { pattern: pattern.clone(), tenant: tenant.clone(), api: api.name.clone() }))
     })
 }

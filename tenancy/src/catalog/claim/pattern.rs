@@ -110,7 +110,8 @@ pub(crate) fn template_conflict(template: &HostTemplate, pattern: &HostPattern, 
             // `head` is `.label` or `.more.label`: below it only what the prefix still adds on the left.
             let Some(label) = head.rsplit('.').next() else { return false };
             let left = head.strip_suffix(label).unwrap_or_default();
-            let fits = template.prefix.len() >= left.len() && format!(".{}", template.prefix).ends_with(left) && !template.prefix.is_empty();
+            let fits =
+                template.prefix.len() >= left.len() && format!(".{}", template.prefix).ends_with(left) && !template.prefix.is_empty();
             fits && label != tenant.as_str()
         }
     }

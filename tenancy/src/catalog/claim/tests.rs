@@ -85,7 +85,8 @@ fn s21_a_host_of_the_platforms_template_belongs_to_the_tenant_it_names() {
     for pattern in ["globex.api.example.com", "*.api.example.com", "*.example.com", "*.com"] {
         assert!(conflict(&template, pattern), "{pattern}");
     }
-    for pattern in ["acme.api.example.com", "a.b.api.example.com", "api.example.com", "*.acme.api.example.com", "*.globex.api.example.com"] {
+    for pattern in ["acme.api.example.com", "a.b.api.example.com", "api.example.com", "*.acme.api.example.com", "*.globex.api.example.com"]
+    {
         assert!(!conflict(&template, pattern), "{pattern}");
     }
     let prefixed = HostTemplate { prefix: "eu.".to_owned(), suffix: ".api.example.com".to_owned() };

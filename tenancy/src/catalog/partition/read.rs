@@ -35,11 +35,7 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
 }
 
 /// The files that contracts name as their OpenAPI documents, and that look like one.
-fn documents<'a, 'r>(
-    files: &'a [SourceFile],
-    resources: impl Iterator<Item = &'r Resource>,
-    faults: &mut Vec<Fault>,
-) -> BTreeSet<&'a str> {
+fn documents<'a, 'r>(files: &'a [SourceFile], resources: impl Iterator<Item = &'r Resource>, faults: &mut Vec<Fault>) -> BTreeSet<&'a str> {
     let texts: BTreeMap<&str, &str> = files.iter().map(|file| (&*file.path, file.text.as_str())).collect();
     let mut documents = BTreeSet::new();
     for resource in resources {
@@ -68,7 +64,8 @@ fn beside<'a>(name: &At<String>, texts: &BTreeMap<&'a str, &'a str>) -> Option<(
 }
 
 fn is_openapi(text: &str) -> bool {
-    text.lines().any(|line| ["openapi:", "swagger:", "\"openapi\"", "\"swagger\""].iter().any(|key| line.trim_start_matches("{ ").starts_with(key)))
+    text.lines()
+        .any(|line| ["openapi:", "swagger:", "\"openapi\"", "\"swagger\""].iter().any(|key| line.trim_start_matches("{ ").starts_with(key)))
 }
 
 /// Two resources of one kind and name: which of them is meant cannot be known.

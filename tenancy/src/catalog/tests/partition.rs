@@ -1,0 +1,141 @@
+//! S16 and S3: a partition is hostile input, and what it says stays inside what the operator grants.
+
+use super::world::*;
+use crate::judge::bound::{MAX_APIS, MAX_SUBSCRIPTIONS, MAX_UPSTREAM_HOSTS};
+
+/// Asserts that acme's partition is refused for this, and that globex notices nothing.
+#[track_caller]
+fn refused(text: &str, says: &str) {
+    let mut world = World::of(&["acme", "globex"]);
+    let globex = std::sync::Arc::clone(world.tenant("globex"));
+    world.write(&[("namespaces/tenant-acme/more.yaml", text)]);
+    world.assert_fault("namespaces/tenant-acme/more.yaml", says);
+    assert!(world.has_api("acme", "acme-api"), "the last good policy holds");
+    assert!(std::sync::Arc::ptr_eq(world.tenant("globex"), &globex));
+}
+
+#[test]
+fn s16_the_operators_kinds_in_a_partition_are_refused() {
+    refused(&tenant("acme").replace("realms/acme", "realms/globex"), "Tenant is the operator's to write");
+    refused(PLATFORM, "Platform is the operator's to write");
+    refused(&PLANS.replace("1000,", "99999,"), "Plan is the operator's to write");
+}
+
+#[test]
+fn s16_a_resource_of_another_namespace_is_refused() {
+    refused(&contract("globex", "evil-api"), "metadata.namespace: must be tenant-acme");
+}
+
+#[test]
+fn s16_a_partition_without_a_tenant_affects_itself_alone() {
+    let mut world = World::of(&["acme"]);
+    world.write(&[("namespaces/nobody/contract.yaml", &contract("acme", "evil-api").replace("tenant-acme", "nobody"))]);
+    world.assert_fault("namespaces/nobody", "belongs to no Tenant");
+    assert!(world.has_api("acme", "acme-api"));
+}
+
+#[test]
+fn s16_what_belongs_to_tenants_is_refused_among_the_operators_files() {
+    let mut world = World::of(&["acme"]);
+    world.write(&[("contract.yaml", &contract("acme", "evil-api"))]);
+    world.assert_fault("contract.yaml", "UniversalAPIContract is a tenant's own");
+    assert!(!world.has_api("acme", "evil-api"));
+}
+
+fn apis(count: usize, upstream: impl Fn(usize) -> String) -> String {
+    let apis: String = (0..count).map(|one| format!("  - {{ name: api-{one}, upstream: 'https://{}' }}\n", upstream(one))).collect();
+    format!("apiVersion: gostoa.dev/v1alpha1\nkind: UniversalAPIContract\nmetadata: {{ name: more }}\nspec:\n  apis:\n{apis}")
+}
+
+#[test]
+fn s16_the_number_of_apis_is_bounded() {
+    refused(&apis(MAX_APIS, |_| "a.acme.internal".to_owned()), "at most 500 APIs");
+}
+
+#[test]
+fn s4_the_distinct_upstream_hosts_of_a_tenant_are_bounded() {
+    refused(&apis(MAX_UPSTREAM_HOSTS, |one| format!("h{one}.acme.internal")), "at most 64 distinct upstream hosts");
+}
+
+#[test]
+fn s16_the_number_of_subscriptions_is_bounded() {
+    let mut world = World::of(&["acme"]);
+    let files: Vec<_> = (0..=MAX_SUBSCRIPTIONS / 500)
+        .map(|file| {
+            let text = (0..500).map(|one| own("Subscription", &format!("s-{file}-{one}"), &format!("clientId: c-{file}-{one}")));
+            (format!("namespaces/tenant-acme/subscriptions-{file}.yaml"), text.collect::<String>())
+        })
+        .collect();
+    world.write(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
+    assert!(world.faults().iter().any(|fault| fault.contains("at most 10000 subscriptions")), "{:?}", world.faults().first());
+    assert_eq!(world.policy("acme").subscriptions().count(), 0, "the last good policy holds");
+}
+
+#[test]
+fn s3_upstreams_outside_the_grant_are_refused() {
+    let mut world = World::of(&["acme", "globex"]);
+    for upstream in ["globex-api.globex.internal", "other.internal", "acme.internal", "acme-api.acme.internal.evil.com", "auth.example.com"]
+    {
+        let text = contract("acme", "acme-api").replace("acme-api.acme.internal", upstream);
+        world.write(&[(&contract_file("acme"), &text)]);
+        world.assert_fault(&contract_file("acme"), "spec.apis[0].upstream: is not inside the upstreams");
+        assert_eq!(world.policy("acme").api("acme-api").unwrap().upstream.origin.host.as_str(), "acme-api.acme.internal");
+    }
+}
+
+#[test]
+fn s3_a_tenant_without_upstreams_has_none() {
+    let mut world = World::of(&[]);
+    let none = tenant("acme").replace("  upstreams: ['*.acme.internal']\n", "");
+    world.write(&[(&tenant_file("acme"), &none), (&contract_file("acme"), &contract("acme", "acme-api"))]);
+    assert!(world.is_closed("acme"));
+}
+
+#[test]
+fn s3_the_platforms_own_endpoints_are_no_upstream_even_if_they_are_granted() {
+    let mut world = World::of(&[]);
+    let wide = tenant("acme").replace("'*.acme.internal'", "'*.com', '*.internal'");
+    world.write(&[
+        ("platform.yaml", &format!("{PLATFORM}  issuerTemplate: https://keycloak.internal/realms/{{tenant}}\n  addressing: {{ host: '{{tenant}}.api.internal' }}\n")),
+        (&tenant_file("acme"), &wide),
+    ]);
+    for endpoint in ["auth.example.com", "keycloak.internal", "globex.api.internal", "www.acme.example.com"] {
+        let text = contract("acme", "acme-api").replace("acme-api.acme.internal", endpoint);
+        world.write(&[(&contract_file("acme"), &text)]);
+        world.assert_fault(&contract_file("acme"), "is an endpoint of the platform itself");
+        assert!(world.is_closed("acme"), "{endpoint}");
+    }
+}
+
+#[test]
+fn s3_the_machine_itself_is_no_upstream() {
+    let mut world = World::of(&[]);
+    world.write(&[(&tenant_file("acme"), &tenant("acme"))]);
+    for host in ["127.0.0.1", "169.254.169.254", "localhost", "0.0.0.0"] {
+        let text = contract("acme", "acme-api").replace("acme-api.acme.internal", host);
+        world.write(&[(&contract_file("acme"), &text)]);
+        assert!(world.is_closed("acme"), "{host}");
+        world.assert_fault(&contract_file("acme"), "which no contract may point at");
+    }
+}
+
+#[test]
+fn with_the_users_own_routes_the_upstream_is_documentation() {
+    let mut world = World::of(&[]);
+    world.write(&[
+        ("platform.yaml", &PLATFORM.replace("routing: contract", "routing: own")),
+        (&tenant_file("acme"), &tenant("acme")),
+        (&contract_file("acme"), &contract("acme", "acme-api").replace("acme-api.acme.internal", "anywhere.example.net")),
+    ]);
+    assert!(world.has_api("acme", "acme-api"));
+}
+
+#[test]
+fn s16_faults_name_nothing_of_another_tenant() {
+    let mut world = World::of(&["acme", "globex"]);
+    let text = contract("acme", "acme-api").replace("acme-api.acme.internal", "globex-api.globex.internal");
+    world.write(&[(&contract_file("acme"), &text)]);
+    let own: Vec<_> = world.faults().into_iter().filter(|fault| fault.starts_with("namespaces/tenant-acme/")).collect();
+    assert!(!own.is_empty());
+    assert!(own.iter().all(|fault| !fault.contains("globex")), "{own:?}");
+}
