@@ -11,6 +11,7 @@
 //! | [`double`] | doubles of the two services and of an external processor, which record what Envoy sent |
 //! | [`client`] | requests as bytes on a socket: odd paths, duplicate headers; HTTP/2 with trailers |
 //! | [`config`] | a configuration folder that changes by atomic renames |
+//! | [`scale`] | a configuration folder of 10,000 tenants |
 //! | [`deadline`] | waiting for a condition, never for luck |
 //!
 //! Processes and servers stop when their value is dropped; while a test panics, the end of each process's log is printed. Everything
@@ -25,6 +26,7 @@ pub mod envoy;
 pub mod issuer;
 pub mod parts;
 pub mod process;
+pub mod scale;
 pub mod service;
 pub mod upstream;
 pub mod valkey;

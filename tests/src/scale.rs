@@ -1,0 +1,125 @@
+//! A configuration folder of any size: what 10,000 tenants look like to the loader, the services and the bench.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Tenants.
+    pub tenants: usize,
+    /// APIs of each.
+    pub apis: usize,
+    /// Subscriptions of each: every other one by API key, the rest by client.
+    pub subscriptions: usize,
+}
+
+impl Scale {
+    /// The scale that the product is measured by.
+    pub const TEN_THOUSAND: Self = Self { tenants: 10_000, apis: 4, subscriptions: 10 };
+
+    /// A tenant's name, by its number.
+    #[must_use]
+    pub fn tenant(number: usize) -> String {
+        format!("t{number:05}")
+    }
+
+    /// The API key of a tenant's subscription that has one (those of an even number). Only its hash is written.
+    #[must_use]
+    pub fn api_key(tenant: usize, subscription: usize) -> String {
+        format!("{}.key-of-subscription-{subscription}", Self::tenant(tenant))
+    }
+
+    /// Where a tenant's contract is.
+    #[must_use]
+    pub fn contract_path(config: &Path, tenant: usize) -> PathBuf {
+        config.join(format!("namespaces/tenant-{}/contract.yaml", Self::tenant(tenant)))
+    }
+
+    /// Writes the whole folder: one Platform, three plans, a file a tenant, and three files a partition.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, config: &Path) -> io::Result<()> {
+        fs::create_dir_all(config.join("tenants"))?;
+        fs::write(config.join("platform.yaml"), self.platform())?;
+        for number in 0..self.tenants {
+            let name = Self::tenant(number);
+            fs::write(config.join(format!("tenants/{name}.yaml")), Self::tenant_file(number))?;
+            let partition = config.join(format!("namespaces/tenant-{name}"));
+            fs::create_dir_all(&partition)?;
+            fs::write(Self::contract_path(config, number), self.contract(number, 1))?;
+            fs::write(partition.join("guardrails.yaml"), self.guardrails(number))?;
+            fs::write(partition.join("subscriptions.yaml"), self.subscriptions(number))?;
+        }
+        Ok(())
+    }
+
+    /// A tenant's contract. Versions differ in the path of each upstream.
+    #[must_use]
+    pub fn contract(&self, tenant: usize, version: usize) -> String {
+        let name = Self::tenant(tenant);
+        let mut text = format!(
+            "apiVersion: gostoa.dev/v1alpha1\nkind: UniversalAPIContract\nmetadata: {{ name: {name}-contract, namespace: tenant-{name} }}\nspec:\n  version: \"1.0\"\n  apis:\n"
+        );
+        for api in 0..self.apis {
+            let _ = write!(
+                text,
+                "  - name: api-{api}\n    upstream: https://api-{api}.{name}.internal/v{version}\n    methods: [GET, POST]\n    policies:\n    - rateLimit: tier-professional\n    - auth: any\n"
+            );
+        }
+        text
+    }
+
+    fn guardrails(&self, tenant: usize) -> String {
+        let name = Self::tenant(tenant);
+        let apis: Vec<String> = (0..self.apis).map(|api| format!("api-{api}")).collect();
+        format!(
+            "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: {name}-guardrails, namespace: tenant-{name} }}\nspec:\n  rateLimit: {{ requestsPerMinute: 1000, burstMultiplier: 2.0 }}\n  toolAllowlist: [{}]\n",
+            apis.join(", ")
+        )
+    }
+
+    fn subscriptions(&self, tenant: usize) -> String {
+        use sha2::{Digest, Sha256};
+        let name = Self::tenant(tenant);
+        let mut text = String::new();
+        for subscription in 0..self.subscriptions {
+            let holder = if subscription % 2 == 0 {
+                format!("keyHash: sha256:{}", hex::encode(Sha256::digest(Self::api_key(tenant, subscription))))
+            } else {
+                format!("clientId: {name}-app-{subscription}")
+            };
+            let _ = write!(
+                text,
+                "---\napiVersion: gostoa.dev/v1alpha1\nkind: Subscription\nmetadata: {{ name: {name}-sub-{subscription}, namespace: tenant-{name} }}\nspec:\n  apis: [api-{}]\n  {holder}\n  rateLimit: {{ requestsPerMinute: 100 }}\n",
+                subscription % self.apis.max(1)
+            );
+        }
+        text
+    }
+
+    fn platform(&self) -> String {
+        let mut text = format!(
+            "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: {{ name: platform }}\nspec:\n  issuerTemplate: https://auth.example.com/realms/{{tenant}}\n  routing: contract\n  addressing: {{ path: \"/{{tenant}}/{{api}}\" }}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
+            self.tenants.max(1) * 600
+        );
+        for (plan, limit) in [("starter", 1_000), ("professional", 10_000), ("enterprise", 60_000)] {
+            let _ = write!(
+                text,
+                "---\napiVersion: gostoa.dev/v1alpha1\nkind: Plan\nmetadata: {{ name: {plan} }}\nspec:\n  rateLimit: {{ requestsPerMinute: {limit}, burstMultiplier: 2.0 }}\n  guaranteed: {{ requestsPerMinute: 60 }}\n"
+            );
+        }
+        text
+    }
+
+    fn tenant_file(tenant: usize) -> String {
+        let name = Self::tenant(tenant);
+        format!(
+            "apiVersion: gostoa.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: {name} }}\nspec:\n  uid: uid-{name}\n  plan: professional\n  upstreams: [\"*.{name}.internal\"]\n  hosts: [\"*.{name}.example.com\"]\n"
+        )
+    }
+}
