@@ -15,6 +15,7 @@ pub mod host;
 pub mod issuer;
 pub mod judge;
 pub mod limit;
+pub mod loader;
 pub mod name;
 pub mod place;
 pub mod platform;

@@ -111,6 +111,15 @@ impl DirectorySource {
         Self::with(path, Watch::deafened()?)
     }
 
+    /// Reads a folder once: its partitions, and what stands among them and can be none.
+    ///
+    /// # Errors
+    /// The system has no file handles left.
+    pub fn read_once(path: &Path) -> io::Result<(Vec<Change>, Vec<Fault>)> {
+        let mut source = Self::with(path, Watch::deafened()?)?;
+        Ok((source.read(), source.misplaced))
+    }
+
     fn with(path: &Path, watch: Watch) -> io::Result<Self> {
         let waker = watch.waker()?;
         let now = Instant::now();
