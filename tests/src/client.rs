@@ -95,7 +95,18 @@ impl Request {
     /// # Panics
     /// Where no whole answer comes.
     pub async fn send_http2(&self, to: SocketAddr) -> Answer {
-        timeout(PATIENCE, self.http2(to)).await.expect("an answer in time").expect("an HTTP/2 answer")
+        self.try_http2(to).await.expect("an HTTP/2 answer")
+    }
+
+    /// As [`Request::send_http2`], where the stream may be reset instead of answered.
+    ///
+    /// # Errors
+    /// How the stream ended.
+    ///
+    /// # Panics
+    /// Where nothing comes at all.
+    pub async fn try_http2(&self, to: SocketAddr) -> Result<Answer, String> {
+        timeout(PATIENCE, self.http2(to)).await.expect("an answer in time").map_err(|error| error.to_string())
     }
 
     async fn http2(&self, to: SocketAddr) -> Result<Answer, Box<dyn std::error::Error>> {

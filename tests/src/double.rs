@@ -19,7 +19,7 @@ mod authorizer;
 mod limiter;
 mod processor;
 
-pub use authorizer::{Authorizer, allow, denied};
+pub use authorizer::{Authorizer, allow, denied, with_headers};
 pub use limiter::{Limiter, answer};
 pub use processor::Processor;
 

@@ -90,6 +90,7 @@ pub struct Builder<'a> {
     bootstrap: Vec<Box<dyn FnOnce(&mut Value) + 'a>>,
     ext_authz: Vec<&'a str>,
     ratelimit: Vec<&'a str>,
+    progress: Option<Box<dyn Fn(&str) + 'a>>,
 }
 
 /// Where the limits are kept.
@@ -178,11 +179,25 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Tells what is started, as it is.
+    #[must_use]
+    pub fn progress(mut self, tell: impl Fn(&str) + 'a) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    fn tell(&self, part: &str) {
+        if let Some(tell) = &self.progress {
+            tell(part);
+        }
+    }
+
     /// Starts it, all of it ready.
     ///
     /// # Panics
     /// Where any part does not start.
-    pub async fn start(self) -> World {
+    pub async fn start(mut self) -> World {
+        self.tell("an issuer and two upstreams for each of acme and globex");
         let acme = Tenant::start("acme", ["billing", "orders"]).await;
         let globex = Tenant::start("globex", ["inventory", "catalog"]).await;
         let config = Config::examples();
@@ -190,16 +205,25 @@ impl<'a> Builder<'a> {
         if self.own_routes {
             config.edit("platform.yaml", |platform| platform["spec"]["routing"] = "own".into());
         }
-        for change in self.configure {
+        for change in self.configure.drain(..) {
             change(&config);
         }
 
-        let valkey = if self.store == Store::Valkey { Some(Valkey::start().await) } else { None };
-        let store = match (self.store, &valkey) {
-            (Store::At(url), _) => url,
+        let valkey = if self.store == Store::Valkey {
+            self.tell("Valkey");
+            Some(Valkey::start().await)
+        } else {
+            None
+        };
+        let store = match (&self.store, &valkey) {
+            (Store::At(url), _) => url.clone(),
             (_, Some(valkey)) => valkey.url(),
             (_, None) => "memory".to_owned(),
         };
+        if let Store::At(_) = self.store {
+            strangers(&config);
+        }
+        self.tell("ext-authz and ratelimit");
         let path = config.path();
         let (ext_authz, ratelimit) =
             tokio::join!(Service::ext_authz(&path, &self.ext_authz), Service::ratelimit(&path, &store, &self.ratelimit));
@@ -212,9 +236,10 @@ impl<'a> Builder<'a> {
             (false, true) => Shipped::guarded(ext_authz.grpc(), ratelimit.grpc()),
             (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),
         };
-        for change in self.bootstrap {
+        for change in self.bootstrap.drain(..) {
             shipped = shipped.edit(change);
         }
+        self.tell("Envoy");
         let envoy = Envoy::start(shipped.bootstrap()).await;
         World { acme, globex, config, envoy, ext_authz, ratelimit, valkey }
     }
@@ -228,5 +253,14 @@ fn surroundings(config: &Config, tenants: [&Tenant; 2]) {
         for (name, upstream) in &tenant.upstreams {
             config.replace("platform.yaml", &format!("http://{}-{name}:8080", tenant.name), &upstream.origin());
         }
+    }
+}
+
+/// In a store that others use as well our tenants are new ones, which inherit nothing (S23).
+fn strangers(config: &Config) {
+    let born = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970").as_nanos();
+    for tenant in ["acme", "globex"] {
+        let uid = format!("{tenant}-{}-{born}", std::process::id());
+        config.edit(&format!("tenants/{tenant}.yaml"), |resource| resource["spec"]["uid"] = uid.into());
     }
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bulkhead_proto::pb::{
     envoy::{
+        config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
         service::auth::v3::{
             CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
             authorization_server::{Authorization, AuthorizationServer},
@@ -74,6 +75,21 @@ pub fn allow(metadata: &[(&str, &str)], cost: Option<f64>) -> CheckResponse {
         dynamic_metadata: Some(Struct { fields: fields.into_iter().collect() }),
         http_response: Some(HttpResponse::OkResponse(OkHttpResponse::default())),
     }
+}
+
+/// The same allow, with these headers overwritten for the upstream (`:path` is one).
+///
+/// # Panics
+/// Where the answer is no allow.
+#[must_use]
+pub fn with_headers(mut allow: CheckResponse, headers: &[(&str, &str)]) -> CheckResponse {
+    let Some(HttpResponse::OkResponse(ok)) = &mut allow.http_response else { panic!("headers for the upstream belong to an allow") };
+    ok.headers.extend(headers.iter().map(|(name, value)| HeaderValueOption {
+        header: Some(HeaderValue { key: (*name).to_owned(), value: (*value).to_owned(), ..HeaderValue::default() }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }));
+    allow
 }
 
 /// A denial with this HTTP status and body, as a gRPC-OK answer.
