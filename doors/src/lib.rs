@@ -60,6 +60,7 @@ mod http;
 pub mod listener;
 pub mod logs;
 pub mod metrics;
+pub mod probe;
 pub mod run;
 pub mod shutdown;
 pub mod tls;

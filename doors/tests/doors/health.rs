@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bulkhead_doors::probe::{ProbeArgs, probe};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -62,4 +63,20 @@ async fn a_head_without_end_is_refused() {
     let _ = stream.read_to_end(&mut answer).await;
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(house.health("/healthz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_succeeds_only_where_the_service_is_ready() {
+    let house = House::open(&["--health", "0.0.0.0:0"]).await;
+    let args = ProbeArgs { health: house.at.health.clone() };
+    let probe = async || {
+        let args = args.clone();
+        tokio::task::spawn_blocking(move || probe(&args)).await.unwrap().is_ok()
+    };
+    assert!(probe().await);
+    house.ready.store(false, Ordering::SeqCst);
+    assert!(!probe().await, "not ready");
+    house.shutdown.end_at_once();
+    house.ended.await.unwrap().unwrap();
+    assert!(!probe().await, "gone");
 }
