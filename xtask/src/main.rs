@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod keycloak;
 mod parts;
 mod stage;
 mod test;
@@ -28,7 +29,7 @@ enum Command {
     Test(test::Options),
     /// Measure load time, reload time, throughput and latency
     Bench(bench::Options),
-    /// Fetch Envoy and Valkey (pinned, verified, cached), and print where they are
+    /// Fetch Envoy, Valkey and Keycloak (pinned, verified, cached), and print where they are
     Parts,
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::workspace;
+use crate::{keycloak, workspace};
 
 /// One part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,13 @@ fn python(command: &mut Command) -> Result<(), String> {
     Err(last[last.len().saturating_sub(3)..].join("; "))
 }
 
+/// The SHA-256 of a file, in hexadecimal. Python has one wherever pip is.
+pub(crate) fn sha256(file: &Path) -> Result<String, String> {
+    let script = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
+    let output = python_command().args(["-c", script]).arg(file).output().map_err(|error| format!("Python 3 is needed ({error})"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Zip files made by hand carry no permissions, and Python's reader sets none.
 fn executable(binary: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -151,6 +158,7 @@ pub(crate) fn print() -> Result<(), String> {
     for part in [Part::Envoy, Part::Valkey] {
         println!("export {}={}", part.variable(), part.get()?.display());
     }
+    println!("export {}={}", keycloak::VARIABLE, keycloak::get()?.display());
     Ok(())
 }
 
