@@ -1,12 +1,6 @@
 //! The real Keycloak with the realms of `compose/keycloak`, started as docker-compose.yml starts it.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -109,7 +103,14 @@ impl Keycloak {
             "name": "rotated", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider", "parentId": id,
             "config": { "priority": ["200"], "enabled": ["true"], "active": ["true"], "keySize": ["2048"], "algorithm": ["RS256"] }
         });
-        let added = self.client.post(format!("{base}/components")).bearer_auth(&token).json(&key).send().await;
+        let added = self
+            .client
+            .post(format!("{base}/components"))
+            .bearer_auth(&token)
+            .header("content-type", "application/json")
+            .body(key.to_string())
+            .send()
+            .await;
         assert_eq!(added.map(|answer| answer.status().as_u16()).ok(), Some(201), "a key is added");
         let providers = providers.as_array().expect("a list of key providers");
         for old in providers.iter().filter(|provider| provider["providerId"] == "rsa-generated") {

@@ -54,7 +54,8 @@ async fn two_realms_of_keycloak_are_two_tenants_and_a_rotation_is_followed() {
     let rotated = acme().await;
     let start = std::time::Instant::now();
     loop {
-        let (new, old) = (ask("/acme/billing-api/invoices", &rotated).await.status, ask("/acme/billing-api/invoices", &of_acme).await.status);
+        let (new, old) =
+            (ask("/acme/billing-api/invoices", &rotated).await.status, ask("/acme/billing-api/invoices", &of_acme).await.status);
         assert_eq!(ask("/globex/inventory-api/items", &of_globex).await.status, 200, "globex is served throughout");
         if (new, old) == (200, 401) {
             break;
