@@ -80,17 +80,21 @@ pub struct World {
     pub valkey: Option<Valkey>,
 }
 
+type Configure<'a> = Box<dyn FnOnce(&Config) + 'a>;
+type Rewrite<'a> = Box<dyn FnOnce(&mut Value) + 'a>;
+type Tell<'a> = Box<dyn Fn(&str) + 'a>;
+
 /// What a world is made of.
 #[derive(Default)]
 pub struct Builder<'a> {
     own_routes: bool,
     guarded: bool,
     store: Store,
-    configure: Vec<Box<dyn FnOnce(&Config) + 'a>>,
-    bootstrap: Vec<Box<dyn FnOnce(&mut Value) + 'a>>,
+    configure: Vec<Configure<'a>>,
+    bootstrap: Vec<Rewrite<'a>>,
     ext_authz: Vec<&'a str>,
     ratelimit: Vec<&'a str>,
-    progress: Option<Box<dyn Fn(&str) + 'a>>,
+    progress: Option<Tell<'a>>,
 }
 
 /// Where the limits are kept.
