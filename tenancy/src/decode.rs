@@ -29,11 +29,16 @@ pub struct Faults {
 impl Faults {
     /// One more.
     pub fn push(&mut self, fault: Fault) {
-        if self.found.len() < MAX_FAULTS {
-            self.found.push(fault);
-        } else {
+        if self.is_full() {
             self.more += 1;
+        } else {
+            self.found.push(fault);
         }
+    }
+
+    /// Whether further ones are only counted: then nothing need be spent on saying them well.
+    fn is_full(&self) -> bool {
+        self.found.len() >= MAX_FAULTS
     }
 
     /// How many were found.
@@ -192,7 +197,8 @@ impl<'a> Reader<'a> {
             return Some(*value);
         }
         let wanted = alternatives(words.iter().map(|(word, _)| *word));
-        let hint = if words.len() > 1 { did_you_mean(text, words.iter().map(|(word, _)| *word)) } else { String::new() };
+        let guess = words.len() > 1 && !self.faults.is_full();
+        let hint = if guess { did_you_mean(text, words.iter().map(|(word, _)| *word)) } else { String::new() };
         self.refuse(format!("must be {wanted}{hint}"))
     }
 

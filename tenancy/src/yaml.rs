@@ -38,19 +38,11 @@ pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
     let parser = Parser::new_from_str_with_options(text, options).keep_tags(false);
     let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, aliases: 0 };
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
-    let mut count = 0;
-    loop {
+    // Broken documents count as well: each is a fault.
+    for _ in 0..MAX_DOCUMENTS {
         match builder.document() {
-            Ok(Some(document)) => {
-                count += 1;
-                if count > MAX_DOCUMENTS {
-                    faults.push(whole.at(document.line, document.column).fault(format!("has more than {MAX_DOCUMENTS} documents")));
-                    return (documents, faults);
-                }
-                if document.value != Value::Scalar(Scalar::Null) {
-                    documents.push(document);
-                }
-            }
+            Ok(Some(document)) if document.value == Value::Scalar(Scalar::Null) => {}
+            Ok(Some(document)) => documents.push(document),
             Ok(None) => return (documents, faults),
             Err(error) => {
                 faults.push(whole.clone().at(error.line, error.column).fault(error.message));
@@ -61,6 +53,10 @@ pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
             }
         }
     }
+    if !matches!(builder.document(), Ok(None)) {
+        faults.push(whole.fault(format!("has more than {MAX_DOCUMENTS} documents")));
+    }
+    (documents, faults)
 }
 
 /// Why a document has no tree.

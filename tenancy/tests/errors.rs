@@ -2,6 +2,8 @@
 //!
 //! `BLESS=1` writes the `.txt` files anew; read what changed.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be read fails its test")]
+
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use bulkhead_tenancy::{

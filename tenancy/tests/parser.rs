@@ -1,5 +1,7 @@
 //! The reader of hostile text: it never panics, and what it tells has places inside the text (S16).
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails its test")]
+
 use std::{fs, path::Path, sync::Arc};
 
 use bulkhead_tenancy::{host::HostPattern, resource, upstream::UpstreamUrl};

@@ -1,5 +1,7 @@
 //! What files say, read: the manifests of the articles, every field of every kind, the defaults, and the same from JSON.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails its test")]
+
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use bulkhead_tenancy::{

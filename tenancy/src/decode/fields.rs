@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn finish(self) {
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&&*entry.key)) {
-            let hint = did_you_mean(&entry.key, self.known.iter().copied());
+            let hint = if self.faults.is_full() { String::new() } else { did_you_mean(&entry.key, self.known.iter().copied()) };
             let fault = self.place.key(&entry.key).at(entry.line, entry.column).fault(format!("is not a {} here{hint}", self.noun));
             self.faults.push(fault);
         }

@@ -102,9 +102,12 @@ fn s16_a_file_is_bounded_in_bytes() {
 fn s16_a_file_is_bounded_in_documents() {
     let (documents, faults) = read(&"---\na\n".repeat(MAX_DOCUMENTS + 5));
     assert_eq!((documents.len(), faults.len()), (MAX_DOCUMENTS, 1));
-    assert_eq!(faults, ["f.yaml:40002:1: -: has more than 20000 documents"]);
+    assert_eq!(faults, ["f.yaml:0:0: -: has more than 20000 documents"]);
     // Empty ones count: they cost time, too.
     assert_eq!(read(&"---\n".repeat(MAX_DOCUMENTS + 5)).1.len(), 1);
+    // So do broken ones.
+    assert_eq!(read(&"--- ]\n".repeat(MAX_DOCUMENTS + 5)).1.len(), MAX_DOCUMENTS + 1);
+    assert_eq!(read(&"---\na\n".repeat(MAX_DOCUMENTS)).1, [] as [&str; 0]);
 }
 
 #[test]
