@@ -6,9 +6,13 @@
 //! One request on its way: [`rls`] reads the descriptors, [`levels`] turns them into a charge, [`limiter`] asks the [`store`] within the
 //! deadline (or answers by the tenant's failure mode), [`outcome`] says who denied and when to come back, and [`rls`] writes the answer.
 
+pub mod args;
 pub mod bucket;
 pub mod charge;
 pub mod key;
+pub mod levels;
+pub mod limiter;
 mod model;
 pub mod outcome;
+pub mod rls;
 pub mod store;

@@ -1,5 +1,6 @@
 //! Where buckets live. A store takes a batch of charges and decides each of them, all or none, in order.
 
+pub mod batching;
 pub mod memory;
 pub mod redis;
 

@@ -1,0 +1,63 @@
+//! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API.
+
+use bulkhead_tenancy::{api::Api, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
+
+use crate::{
+    bucket::Bucket,
+    charge::{Charge, Scope},
+    key::Keyspace,
+};
+
+/// Builds charges; both doors of the limiter use this, so the same request pays the same buckets through either.
+#[derive(Debug, Clone, Default)]
+pub struct Levels {
+    keys: Keyspace,
+}
+
+impl Levels {
+    /// Charges below the keys of one deployment.
+    #[must_use]
+    pub fn new(keys: Keyspace) -> Self {
+        Self { keys }
+    }
+
+    /// What a request of a tenant pays. A level that is not known, or states no limit of its own, is left out.
+    #[must_use]
+    pub fn of_tenant(
+        &self,
+        snapshot: &Snapshot,
+        tenant: &Tenant,
+        subscription: Option<&Subscription>,
+        api: Option<&Api>,
+        cost: u64,
+    ) -> Charge {
+        let guarantee = (self.keys.guarantee(&tenant.uid), Bucket::token(snapshot.guarantee(tenant)));
+        let global = Bucket::token(snapshot.platform().rate_limit);
+        let mut charge = Charge::new().shared(self.keys.global(), global, Some(guarantee), cost).hold(
+            Scope::Tenant,
+            self.keys.tenant(&tenant.uid),
+            Bucket::token(tenant.rate_limit),
+            cost,
+        );
+        if let Some((subscription, limit)) = subscription.and_then(|one| Some((one, one.rate_limit?))) {
+            let key = self.keys.subscription(&tenant.uid, &subscription.name);
+            charge = charge.hold(Scope::Subscription, key, Bucket::token(limit), cost);
+        }
+        if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
+            charge = charge.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit), cost);
+        }
+        charge
+    }
+
+    /// What a request without a tenant pays: the one small bucket in the tenant's place, and global, without a guarantee (S9).
+    #[must_use]
+    pub fn unresolved(&self, snapshot: &Snapshot, cost: u64) -> Charge {
+        let platform = snapshot.platform();
+        Charge::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None, cost).hold(
+            Scope::Tenant,
+            self.keys.unresolved(),
+            Bucket::token(platform.unresolved),
+            cost,
+        )
+    }
+}

@@ -1,0 +1,101 @@
+//! The limiter that both doors ask: the store within the deadline, else the tenant's failure mode.
+
+use std::{sync::Arc, time::Duration};
+
+use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
+
+use crate::{
+    charge::Charge,
+    outcome::{Outcome, Verdict},
+    store::{Store, StoreError, memory::MemoryStore},
+};
+
+/// The limiter of a process.
+pub struct Limiter {
+    store: Arc<dyn Store>,
+    local: MemoryStore,
+    deadline: Duration,
+}
+
+/// What answers while the store does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback {
+    /// The tenant's failure mode.
+    pub mode: StoreFailure,
+    /// How many replicas share the limits under [`StoreFailure::Local`].
+    pub replicas: u32,
+}
+
+/// What the limiter came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// The store decided.
+    Exact(Outcome),
+    /// The store is away, and this replica's share of each limit decided.
+    Local(Outcome),
+    /// The store is away, and this tenant is let through uncharged while it is.
+    Open,
+    /// The store is away, and this tenant is closed while it is; or too many of its decisions are waiting. Nothing was decided: it is not
+    /// over a limit, and must not be told that it is.
+    Unavailable,
+}
+
+impl Limiter {
+    /// A limiter over a store. No answer takes longer than the deadline, whatever the store does.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, deadline: Duration) -> Self {
+        Self { store, local: MemoryStore::new(clock), deadline }
+    }
+
+    /// Decides one charge within the limiter's deadline and the caller's budget, if that is shorter.
+    ///
+    /// A charge whose outcome is not known is never sent again (S12, S24): it may have been charged, and the fallback answers.
+    pub async fn decide(&self, charge: &Charge, fallback: Fallback, budget: Option<Duration>) -> Ruling {
+        let within = budget.map_or(self.deadline, |budget| budget.min(self.deadline));
+        let started = std::time::Instant::now();
+        let decided = tokio::time::timeout(within, self.store.decide(None, std::slice::from_ref(charge))).await;
+        metrics::histogram!("bulkhead_ratelimit_store_seconds").record(started.elapsed().as_secs_f64());
+        let outcome = decided.unwrap_or(Err(StoreError::Late)).map(|outcomes| outcomes.into_iter().next());
+        match outcome {
+            Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
+            Ok(Some(_)) => self.without_store(charge, fallback, "faulty"),
+            Ok(None) => self.without_store(charge, fallback, StoreError::Garbled.as_str()),
+            // Not a failure of the store: what floods the queue is refused, not let through by its own `open`.
+            Err(StoreError::Busy) => {
+                failed(StoreError::Busy.as_str());
+                Ruling::Unavailable
+            }
+            Err(error) => self.without_store(charge, fallback, error.as_str()),
+        }
+    }
+
+    fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str) -> Ruling {
+        failed(why);
+        match fallback.mode {
+            StoreFailure::Open => Ruling::Open,
+            StoreFailure::Closed => Ruling::Unavailable,
+            StoreFailure::Local => match self.local.decide_one(None, &charge.share(fallback.replicas)) {
+                outcome if outcome.verdict() == Verdict::Faulty => Ruling::Unavailable,
+                outcome => Ruling::Local(outcome),
+            },
+        }
+    }
+}
+
+fn failed(why: &'static str) {
+    metrics::counter!("bulkhead_ratelimit_store_errors_total", "error" => why).increment(1);
+}
+
+impl Fallback {
+    /// What answers for a request of several tenants: the strictest of their modes.
+    #[must_use]
+    pub fn strictest(self, other: Self) -> Self {
+        let rank = |mode| match mode {
+            StoreFailure::Open => 0,
+            StoreFailure::Local => 1,
+            StoreFailure::Closed => 2,
+        };
+        let mode = if rank(self.mode) >= rank(other.mode) { self.mode } else { other.mode };
+        Self { mode, replicas: self.replicas.max(other.replicas) }
+    }
+}

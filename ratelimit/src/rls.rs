@@ -1,0 +1,102 @@
+//! The rate limit service that Envoy asks (envoy.service.ratelimit.v3), for the domain `bulkhead`.
+//!
+//! Every answer is one of three: OK, OVER_LIMIT, or a gRPC error where nothing was decided. Envoy turns an error into 503 where
+//! `failure_mode_deny` is set, as our Envoy files do; it must never be an OK that nobody paid for (S9).
+
+mod count;
+mod deadline;
+mod reply;
+mod request;
+
+use std::sync::Arc;
+
+use bulkhead_doors::metrics::Metrics;
+use bulkhead_proto::{
+    contract::DOMAIN,
+    pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
+};
+use bulkhead_tenancy::snapshot::Live;
+use tonic::{Request, Response, Status};
+
+use self::{count::Counts, request::Asked};
+use crate::{
+    levels::Levels,
+    limiter::{Limiter, Ruling},
+    outcome::Outcome,
+};
+
+/// The largest RateLimitRequest: a dozen descriptors of four short entries take a few kilobytes.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// The service.
+pub struct Rls {
+    live: Live,
+    levels: Levels,
+    limiter: Arc<Limiter>,
+    counts: Counts,
+}
+
+impl Rls {
+    /// A service that decides by the snapshot of the moment.
+    #[must_use]
+    pub fn new(live: Live, levels: Levels, limiter: Arc<Limiter>, metrics: &Metrics) -> Self {
+        Self { live, levels, limiter, counts: Counts::new(metrics) }
+    }
+
+    /// A 429, or an OK with the state of the tightest level.
+    fn answer(&self, asked: &Asked, outcome: &Outcome) -> RateLimitResponse {
+        match outcome.denial() {
+            None => {
+                self.counts.ok(asked);
+                reply::ok(asked, outcome.standings())
+            }
+            Some(denial) => {
+                self.counts.over_limit(asked, denial.scope);
+                tracing::debug!(
+                    decision.id = asked.decision(),
+                    tenant_id = asked.tenant().map_or("__unresolved__", |tenant| tenant.name.as_str()),
+                    limit.scope = denial.scope.as_str(),
+                    "over a limit"
+                );
+                reply::over_limit(asked, outcome.standings(), denial)
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl RateLimitService for Rls {
+    async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
+        let budget = deadline::budget(request.metadata());
+        let request = request.into_inner();
+        if request.domain != DOMAIN {
+            self.counts.refused("domain");
+            return Err(Status::invalid_argument("this service serves the domain `bulkhead` only"));
+        }
+        // One snapshot from start to end of a decision.
+        let snapshot = self.live.load().ok_or_else(|| Status::unavailable("no configuration is loaded yet"))?;
+        let asked = Asked::read(&request, &snapshot, &self.levels).map_err(|why| {
+            self.counts.refused("malformed");
+            Status::invalid_argument(why)
+        })?;
+        self.counts.oddities(&asked);
+        let answer = match self.limiter.decide(asked.charge(), asked.fallback(), budget).await {
+            Ruling::Exact(outcome) => self.answer(&asked, &outcome),
+            Ruling::Local(outcome) => {
+                self.counts.without_store(&asked, "local");
+                self.answer(&asked, &outcome)
+            }
+            Ruling::Open => {
+                self.counts.without_store(&asked, "open");
+                self.counts.ok(&asked);
+                reply::ok(&asked, &[])
+            }
+            Ruling::Unavailable => {
+                self.counts.without_store(&asked, "closed");
+                // Not a 429: the tenant is over no limit that we know of.
+                return Err(Status::unavailable("limits cannot be decided now"));
+            }
+        };
+        Ok(Response::new(answer))
+    }
+}

@@ -1,0 +1,265 @@
+//! Concurrent decisions drained into one call of the store: the batch is as large as the concurrency makes it, and nothing waits for it to
+//! grow. A call costs the store about the same whatever it holds, so this is where speed comes from, with every decision still exact.
+//!
+//! The queue is bounded, with a share for each payer, so that one tenant's flood finds its own share full and no other tenant's (S12).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Micros, Store, StoreError};
+use crate::{
+    charge::{Charge, Role},
+    key::Key,
+    outcome::Outcome,
+};
+
+/// The most decisions of one call: beyond it a call's cost grows with its size.
+const CALL: usize = 128;
+
+/// Calls in flight at a time: while one is answered the next is gathered and sent.
+const WORKERS: usize = 2;
+
+/// How many decisions may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// In all.
+    pub total: usize,
+    /// For each payer: a tenant, or all that is unresolved.
+    pub share: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { total: 32_768, share: 4_096 }
+    }
+}
+
+/// A store behind a queue.
+pub struct Batching {
+    store: Arc<dyn Store>,
+    queue: Arc<Queue>,
+    bounds: Bounds,
+    _workers: Vec<AbortOnDropHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    shares: HashMap<Key, usize>,
+}
+
+struct Job {
+    charge: Charge,
+    payer: Option<Key>,
+    answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+impl Batching {
+    /// Puts a queue before a store.
+    #[must_use]
+    pub fn before(store: Arc<dyn Store>, bounds: Bounds) -> Self {
+        let queue = Arc::new(Queue::default());
+        let worker = |_| AbortOnDropHandle::new(tokio::spawn(work(Arc::clone(&queue), Arc::clone(&store))));
+        let workers = (0..WORKERS).map(worker).collect();
+        Self { store, queue, bounds, _workers: workers }
+    }
+
+    fn enqueue(&self, charge: &Charge) -> Result<oneshot::Receiver<Result<Outcome, StoreError>>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let payer = payer(charge).cloned();
+        {
+            let mut waiting = self.queue.lock();
+            if waiting.jobs.len() >= self.bounds.total {
+                return Err(StoreError::Busy);
+            }
+            if let Some(payer) = &payer {
+                let share = waiting.shares.entry(payer.clone()).or_default();
+                if *share >= self.bounds.share {
+                    return Err(StoreError::Busy);
+                }
+                *share += 1;
+            }
+            waiting.jobs.push_back(Job { charge: charge.clone(), payer, answer });
+        }
+        self.queue.more.notify_one();
+        Ok(answered)
+    }
+}
+
+/// Who a charge belongs to: the first bucket that is not the platform's own.
+fn payer(charge: &Charge) -> Option<&Key> {
+    charge.entries().iter().find(|entry| entry.role() == Role::Hold).map(|entry| &entry.key)
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Counts and jobs change together, without a step that panics between them.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.
+    fn take(&self) -> (Vec<Charge>, Vec<oneshot::Sender<Result<Outcome, StoreError>>>) {
+        let mut waiting = self.lock();
+        let (mut charges, mut answers) = (Vec::new(), Vec::new());
+        while charges.len() < CALL {
+            let Some(job) = waiting.jobs.pop_front() else { break };
+            if let Some(payer) = job.payer
+                && let Some(share) = waiting.shares.get_mut(&payer)
+            {
+                *share -= 1;
+                if *share == 0 {
+                    waiting.shares.remove(&payer);
+                }
+            }
+            if !job.answer.is_closed() {
+                charges.push(job.charge);
+                answers.push(job.answer);
+            }
+        }
+        if !waiting.jobs.is_empty() {
+            self.more.notify_one();
+        }
+        (charges, answers)
+    }
+}
+
+async fn work(queue: Arc<Queue>, store: Arc<dyn Store>) {
+    loop {
+        let (charges, answers) = queue.take();
+        if charges.is_empty() {
+            queue.more.notified().await;
+            continue;
+        }
+        match store.decide(None, &charges).await {
+            Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| drop(answer.send(Ok(outcome)))),
+            Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Batching {
+    async fn decide(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+        if now.is_some() {
+            // Decisions of different moments cannot share a call.
+            return self.store.decide(now, charges).await;
+        }
+        let waiting = charges.iter().map(|charge| self.enqueue(charge)).collect::<Result<Vec<_>, _>>()?;
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for answered in waiting {
+            outcomes.push(answered.await.unwrap_or(Err(StoreError::Garbled))?);
+        }
+        Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_tenancy::{limit::RateLimit, name::TenantUid};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{bucket::Bucket, charge::Scope, key::Keyspace, outcome::Verdict};
+
+    /// A store that waits for permits, and remembers how large its batches were.
+    struct Slow {
+        permits: Semaphore,
+        sizes: Mutex<Vec<usize>>,
+    }
+
+    #[async_trait]
+    impl Store for Slow {
+        async fn decide(&self, _: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+            self.sizes.lock().unwrap().push(charges.len());
+            self.permits.acquire().await.unwrap().forget();
+            Ok(charges.iter().map(|charge| Outcome::of(charge, Verdict::Admitted, &[0])).collect())
+        }
+    }
+
+    fn charge(tenant: &str) -> Charge {
+        let uid: TenantUid = tenant.parse().unwrap();
+        Charge::new().hold(Scope::Tenant, Keyspace::default().tenant(&uid), Bucket::token(RateLimit::per_minute(1, 1.0)), 1)
+    }
+
+    fn slow(bounds: Bounds) -> (Arc<Slow>, Arc<Batching>) {
+        let store = Arc::new(Slow { permits: Semaphore::new(0), sizes: Mutex::default() });
+        let batching = Arc::new(Batching::before(Arc::clone(&store) as Arc<dyn Store>, bounds));
+        (store, batching)
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let poll = async {
+            while !condition() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), poll).await.unwrap();
+    }
+
+    /// Occupies every worker with a call of one decision.
+    async fn occupy(store: &Slow, batching: &Arc<Batching>) -> Vec<tokio::task::JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for worker in 1..=WORKERS {
+            let batching = Arc::clone(batching);
+            tasks.push(tokio::spawn(async move { drop(batching.decide(None, &[charge("first")]).await) }));
+            until(|| store.sizes.lock().unwrap().len() == worker).await;
+        }
+        tasks
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_call_is_in_flight_shares_the_next_call() {
+        let (store, batching) = slow(Bounds::default());
+        let first = occupy(&store, &batching).await;
+        let mut tasks = Vec::new();
+        for _ in 0..50 {
+            let batching = Arc::clone(&batching);
+            tasks.push(tokio::spawn(async move { batching.decide(None, &[charge("acme")]).await.unwrap() }));
+        }
+        until(|| batching.queue.lock().jobs.len() == 50).await;
+        store.permits.add_permits(WORKERS + 50);
+        for task in tasks {
+            assert_eq!(task.await.unwrap()[0].verdict(), Verdict::Admitted);
+        }
+        for task in first {
+            task.await.unwrap();
+        }
+        assert!(store.sizes.lock().unwrap().contains(&50));
+        assert!(batching.queue.lock().shares.is_empty());
+    }
+
+    #[tokio::test]
+    async fn s12_a_tenant_that_floods_fills_its_own_share_of_the_queue() {
+        let (store, batching) = slow(Bounds { total: 100, share: 3 });
+        let _first = occupy(&store, &batching).await;
+        let acme: Vec<_> = (0..5).map(|_| batching.enqueue(&charge("acme"))).collect();
+        assert_eq!(acme.iter().filter(|one| one.is_err()).count(), 2);
+        assert!(batching.enqueue(&charge("globex")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn s24_whoever_stopped_waiting_is_not_charged() {
+        let (store, batching) = slow(Bounds::default());
+        let first = occupy(&store, &batching).await;
+        drop(batching.enqueue(&charge("acme")).unwrap());
+        let kept = batching.enqueue(&charge("globex")).unwrap();
+        store.permits.add_permits(WORKERS + 1);
+        assert!(kept.await.unwrap().is_ok());
+        for task in first {
+            task.await.unwrap();
+        }
+        assert_eq!(*store.sizes.lock().unwrap(), [1, 1, 1], "globex alone");
+    }
+}
