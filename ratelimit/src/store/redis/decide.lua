@@ -176,7 +176,9 @@ end
 for k in pairs(dirty) do
   local s = current[k]
   local missing = capacity_of[s] * period_of[s] - credit[k]
-  local keep = ceil((missing / rate_of[s] + (at[k] - now)) / 1000) + 1
+  local keep = keep_ms
+  -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
+  if rate_of[s] > 0 then keep = ceil((missing / rate_of[s] + (at[k] - now)) / 1000) + 1 end
   if keep < keep_ms then keep = keep_ms end
   redis.call('SET', KEYS[k], pack('<ddd', credit[k], at[k], period[k]), 'PX', string.format('%.0f', keep))
 end
