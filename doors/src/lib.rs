@@ -53,6 +53,7 @@
 pub mod address;
 pub mod admin;
 pub mod args;
+pub mod configuration;
 pub mod fatal;
 mod grpc;
 mod health;
