@@ -3,6 +3,8 @@
 
 pub mod attributes;
 pub mod decide;
+#[cfg(test)]
+mod fixture;
 pub mod guardrails;
 pub mod record;
 pub mod reply;

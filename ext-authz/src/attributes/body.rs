@@ -18,7 +18,7 @@ pub enum Body {
 }
 
 /// Envoy sets this on every buffered body: `true` if it was cut, else `false`.
-const PARTIAL: &str = "x-envoy-auth-partial-body";
+pub(super) const PARTIAL: &str = "x-envoy-auth-partial-body";
 
 impl Body {
     /// `raw_body` (with `pack_as_bytes`), else `body`; the headers say what is not there.

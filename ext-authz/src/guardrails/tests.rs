@@ -1,1 +1,121 @@
+use bulkhead_tenancy::{guardrail::ContentFilter, snapshot::Snapshot, tenant::Policy};
 
+use super::*;
+use crate::{
+    attributes::{Attributes, Body},
+    fixture::{self, get},
+};
+
+fn policy(snapshot: &Snapshot) -> &Arc<TenantPolicy> {
+    match &snapshot.tenant("acme").unwrap().policy {
+        Policy::Ready(policy) => policy,
+        Policy::Unavailable(why) => panic!("{why}"),
+    }
+}
+
+/// What the guardrails say of a caller at an API of acme's: `allow`, or the reason.
+fn judged(api: &str, words: &str) -> &'static str {
+    let snapshot = fixture::own();
+    let policy = policy(&snapshot);
+    let api = policy.api(api).unwrap();
+    let caller = fixture::caller(&snapshot, words).unwrap();
+    let judged = subscription(policy, &caller).and_then(|subscription| {
+        credentials(api, &caller)?;
+        judge(policy, api, &caller, subscription.as_deref(), 1_800_000_000)
+    });
+    judged.map_or_else(|denial| denial.reason.name(), |_| "allow")
+}
+
+#[test]
+fn an_api_key_alone_is_not_enough_where_a_token_is_asked_for() {
+    assert_eq!(judged("billing-api", "acme"), "allow");
+    assert_eq!(judged("billing-api", "acme key"), "allow");
+    assert_eq!(judged("billing-api", "acme key-only"), "no_credentials");
+}
+
+#[test]
+fn an_api_that_asks_for_a_key_takes_no_token_in_its_place() {
+    assert_eq!(judged("key-api", "acme"), "no_credentials");
+    assert_eq!(judged("key-api", "acme key"), "allow");
+    assert_eq!(judged("key-api", "acme key-only"), "allow");
+    for words in ["acme", "acme key", "acme key-only"] {
+        assert_eq!(judged("any-api", words), "allow");
+    }
+}
+
+#[test]
+fn s19_key_and_token_of_different_subscriptions_are_refused() {
+    assert_eq!(judged("billing-api", "acme key client:app"), "invalid_token");
+    // A client without a subscription names none that could differ.
+    assert_eq!(judged("billing-api", "acme key client:stranger"), "allow");
+}
+
+#[test]
+fn a_required_subscription_is_required_and_any_other_one_must_be_good() {
+    assert_eq!(judged("paid-api", "acme"), "subscription");
+    assert_eq!(judged("paid-api", "acme client:stranger"), "subscription");
+    assert_eq!(judged("paid-api", "acme client:app"), "allow");
+    assert_eq!(judged("paid-api", "acme client:narrow-app"), "allow");
+    // Expired, or for another API: also where none is required.
+    assert_eq!(judged("paid-api", "acme client:old-app"), "subscription");
+    assert_eq!(judged("billing-api", "acme client:old-app"), "subscription");
+    assert_eq!(judged("billing-api", "acme client:narrow-app"), "subscription");
+}
+
+#[test]
+fn roles_are_any_of_and_scopes_all_of() {
+    assert_eq!(judged("roles-api", "acme"), "role");
+    assert_eq!(judged("roles-api", "acme role:tenant-globex role:READER"), "role");
+    assert_eq!(judged("roles-api", "acme role:other role:admin"), "allow");
+    assert_eq!(judged("hosted-api", "acme scope:read"), "role");
+    assert_eq!(judged("hosted-api", "acme scope:write scope:read"), "allow");
+    // A key has no roles.
+    assert_eq!(judged("roles-api", "acme key-only"), "no_credentials");
+}
+
+#[test]
+fn an_api_outside_the_allowlist_is_denied() {
+    assert_eq!(judged("unlisted-api", "acme"), "tool");
+}
+
+#[test]
+fn a_policy_in_shadow_is_recorded_and_denies_nothing() {
+    let snapshot = fixture::own();
+    let policy = policy(&snapshot);
+    let caller = fixture::caller(&snapshot, "acme").unwrap();
+    let marks = |api: &str| judge(policy, policy.api(api).unwrap(), &caller, None, 0).unwrap();
+    assert_eq!(marks("shadowed-api"), [ShadowMark { policy: "trial".to_owned(), reason: Reason::Tool }]);
+    assert_eq!(marks("billing-api"), []);
+}
+
+#[test]
+fn an_absent_allowlist_holds_all_and_an_empty_one_nothing() {
+    let snapshot = fixture::own();
+    let policy = policy(&snapshot);
+    let api = policy.api("billing-api").unwrap();
+    assert!(listed(policy, api, None));
+    assert!(!listed(policy, api, Some(&BTreeSet::new())));
+}
+
+#[test]
+fn s14_a_policy_that_reads_bodies_denies_what_it_cannot_read() {
+    let request = |body: Body| Attributes { body, ..Attributes::of(get("/acme/billing-api").request()).unwrap() };
+    let judged = |request: &Attributes, declared| body::readable(request, declared).map_err(|denial| denial.reason);
+    for state in [Body::Absent, Body::Whole(b"{}".to_vec())] {
+        assert_eq!(judged(&request(state.clone()), true), Ok(()));
+        assert_eq!(judged(&request(state), false), Err(Reason::Unavailable));
+    }
+    assert_eq!(judged(&request(Body::Truncated), true), Err(Reason::TooLarge));
+    assert_eq!(judged(&request(Body::Unseen), true), Err(Reason::Unavailable));
+    let upgrade = Attributes::of(get("/acme/billing-api").with("upgrade", "websocket").request()).unwrap();
+    assert_eq!(judged(&upgrade, true), Err(Reason::Unavailable));
+}
+
+#[test]
+fn s14_a_policy_that_reads_nothing_asks_for_no_body() {
+    let snapshot = fixture::own();
+    let api = policy(&snapshot).api("billing-api").unwrap();
+    assert!(!body::is_read(&ContentFilter { requests: true, ..ContentFilter::default() }, api));
+    let pii = ContentFilter { requests: true, pii: bulkhead_tenancy::guardrail::PiiDetection::Detect, ..ContentFilter::default() };
+    assert!(body::is_read(&pii, api));
+}
