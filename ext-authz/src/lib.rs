@@ -1,14 +1,17 @@
 //! The authorizer: whose request is it, and what may it reach. One request walks through `attributes`, `tenant`, `route`, `guardrails`
 //! and `reply`.
 
+pub mod args;
 pub mod attributes;
 pub mod decide;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod guardrails;
 pub mod record;
 pub mod reply;
 pub mod route;
+pub mod serve;
 pub mod service;
 pub mod tenant;
 pub mod verdict;

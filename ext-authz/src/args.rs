@@ -1,0 +1,85 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bulkhead_doors::args::{AuditArgs, ConfigArgs, DoorArgs, Service};
+use clap::{ArgAction, builder::BoolishValueParser};
+
+use crate::decide::Declared;
+
+/// The service, as its flags, variables and health name it.
+pub static SERVICE: Service = Service {
+    name: "bulkhead-ext-authz",
+    variables: "BULKHEAD_AUTHZ",
+    grpc_services: &["envoy.service.auth.v3.Authorization"],
+    grpc: "127.0.0.1:9191",
+    health: "0.0.0.0:9192",
+    admin: "127.0.0.1:9193",
+};
+
+/// Decides for Envoy whom a request belongs to and what it may reach.
+#[derive(Debug, clap::Parser)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Serve Check beside Envoy (the default)
+    Serve(Box<ServeArgs>),
+    /// Say what is wrong with a configuration folder, one line an error
+    Validate(ConfigArgs),
+    /// Say how one request would be decided, step by step, without serving
+    Explain(ExplainArgs),
+}
+
+/// Flags of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The doors.
+    #[command(flatten)]
+    pub doors: DoorArgs,
+    /// Where audit streams go.
+    #[command(flatten)]
+    pub audit: AuditArgs,
+    /// What Envoy is declared to do.
+    #[command(flatten)]
+    pub declared: DeclaredArgs,
+}
+
+/// What the operator declares of the Envoy in front of us (S14).
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct DeclaredArgs {
+    /// Whether Envoy buffers bodies for Check on every route (else a route's context says it: bulkhead.body: on)
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "off")]
+    pub body: bool,
+    /// Whether ext_proc stands in every chain (else a route's context says it: bulkhead.process: on)
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "off")]
+    pub process: bool,
+}
+
+impl From<DeclaredArgs> for Declared {
+    fn from(DeclaredArgs { body, process }: DeclaredArgs) -> Self {
+        Self { body, process }
+    }
+}
+
+/// Flags of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What Envoy is declared to do.
+    #[command(flatten)]
+    pub declared: DeclaredArgs,
+    /// A CheckRequest as proto-JSON, as Envoy would send it; without it, or with `-`, standard input
+    #[arg(value_name = "FILE")]
+    pub request: Option<PathBuf>,
+}

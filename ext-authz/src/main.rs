@@ -1,0 +1,18 @@
+//! `bulkhead-ext-authz`: serve, validate, explain.
+
+use std::process::ExitCode;
+
+use bulkhead_doors::{args, configuration::validate, run::block_on};
+use bulkhead_ext_authz::{
+    args::{Cli, Command, SERVICE},
+    explain::explain,
+    serve::serve,
+};
+
+fn main() -> ExitCode {
+    match args::parse::<Cli>(&SERVICE).command {
+        Command::Serve(args) => block_on(serve(*args)),
+        Command::Validate(args) => validate(&args.config),
+        Command::Explain(args) => block_on(explain(args)),
+    }
+}
