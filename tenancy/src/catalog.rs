@@ -26,11 +26,11 @@ use self::{
 use crate::{
     clock::Clock,
     fault::{Fault, Severity},
+    issuer::{Issuer, IssuerId},
     judge::fit::Grounds,
     name::{Namespace, PlanName, TenantName},
     place::Place,
     platform::Platform,
-    policy::TenantPolicy,
     snapshot::{HostIndex, Snapshot},
     source::{Change, Content, PartitionKey, SourceFile},
     tenant::{Policy, Tenant},
@@ -103,12 +103,11 @@ impl Catalog {
             }
         }
         self.read(partitions, &mut touched);
-        let Some(wanted) = self.operator.wanted() else { return Err(CatalogError::NoPlatform(self.faults())) };
         let mut dirty: BTreeSet<TenantName> = BTreeSet::new();
-        let before = self.standings.take();
-        let standings = match before {
+        let standings = match self.standings.take() {
             Some(standings) if !operators => standings,
             before => {
+                let Some(wanted) = self.operator.wanted() else { return Err(CatalogError::NoPlatform(self.faults())) };
                 let after = Standings::settle(before.as_ref(), &wanted);
                 dirty.extend(self.rejudged(before.as_ref(), &after));
                 after
@@ -180,9 +179,10 @@ impl Catalog {
 
         let old = self.snapshot.as_deref();
         let mut tenants = old.map(|old| old.tenants.clone()).unwrap_or_default();
-        let mut hosts = old.map(|old| Arc::clone(&old.hosts)).unwrap_or_default();
+        let mut hosts = old.map(|old| old.hosts.clone()).unwrap_or_default();
         if operators {
-            let gone: Vec<_> = tenants.keys().filter(|name| !standings.tenants.contains_key(*name)).cloned().collect();
+            let gone: Vec<_> =
+                tenants.iter().map(|(name, _)| name).filter(|name| !standings.tenants.contains_key(*name)).cloned().collect();
             for name in gone {
                 if let Some(tenant) = tenants.remove(&name) {
                     rehost(&mut hosts, Some(&tenant), None);
@@ -285,7 +285,7 @@ fn unchanged(snapshot: &Snapshot, standings: &Standings) -> bool {
     snapshot.platform == standings.platform
         && snapshot.default_guarantee == standings.ledger.default_share()
         && snapshot.tenants.len() == standings.tenants.len()
-        && snapshot.tenants.keys().all(|name| standings.tenants.contains_key(name))
+        && snapshot.tenants.iter().all(|(name, _)| standings.tenants.contains_key(name))
 }
 
 /// Whether two platforms judge what tenants wrote alike.
@@ -297,29 +297,21 @@ fn same_grounds(one: &Platform, two: &Platform) -> bool {
         && one.context_token == two.context_token
 }
 
-fn issuers(standings: &Standings) -> HashMap<crate::issuer::IssuerId, (TenantName, Arc<crate::issuer::Issuer>)> {
+fn issuers(standings: &Standings) -> HashMap<IssuerId, (TenantName, Arc<Issuer>)> {
     let of = |(name, standing): (&TenantName, &Arc<Standing>)| {
-        let entry = |issuer: &Arc<crate::issuer::Issuer>| (issuer.id.clone(), (name.clone(), Arc::clone(issuer)));
+        let entry = |issuer: &Arc<Issuer>| (issuer.id.clone(), (name.clone(), Arc::clone(issuer)));
         standing.issuers.iter().map(entry).collect::<Vec<_>>()
     };
     standings.tenants.iter().flat_map(of).collect()
 }
 
-/// Puts a tenant's claims to hosts in the place of those it had; without any, the index stays the same allocation.
-fn rehost(hosts: &mut Arc<HostIndex>, old: Option<&Tenant>, new: Option<&Tenant>) {
-    let claims = |tenant: Option<&Tenant>| -> Option<(TenantName, Arc<TenantPolicy>)> {
-        match tenant.map(|tenant| (&tenant.policy, &tenant.name)) {
-            Some((Policy::Ready(policy), name)) if policy.apis().any(|api| !api.hosts.is_empty()) => {
-                Some((name.clone(), Arc::clone(policy)))
-            }
-            _ => None,
-        }
-    };
-    if let Some((name, policy)) = claims(old) {
-        Arc::make_mut(hosts).remove(&name, &policy);
+/// Puts a tenant's claims to hosts in the place of those it had.
+fn rehost(hosts: &mut HostIndex, old: Option<&Tenant>, new: Option<&Tenant>) {
+    if let Some(Tenant { name, policy: Policy::Ready(policy), .. }) = old {
+        hosts.remove(name, policy);
     }
-    if let Some((name, policy)) = claims(new) {
-        Arc::make_mut(hosts).add(&name, &policy);
+    if let Some(Tenant { name, policy: Policy::Ready(policy), .. }) = new {
+        hosts.add(name, policy);
     }
 }
 

@@ -14,17 +14,19 @@ use crate::{
 };
 
 mod hosts;
+mod sharded;
 
 pub(crate) use hosts::HostIndex;
+pub(crate) use sharded::Sharded;
 
 /// Everything that decisions read. Tenants that did not change are the same allocation in the next snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) platform: Arc<Platform>,
-    pub(crate) tenants: HashMap<TenantName, Arc<Tenant>>,
+    pub(crate) tenants: Sharded<TenantName, Arc<Tenant>>,
     pub(crate) issuers: Arc<HashMap<IssuerId, (TenantName, Arc<Issuer>)>>,
-    pub(crate) hosts: Arc<HostIndex>,
+    pub(crate) hosts: HostIndex,
     pub(crate) default_guarantee: Rate,
 }
 
@@ -60,7 +62,7 @@ impl Snapshot {
 
     /// Every tenant, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
-        self.tenants.values()
+        self.tenants.iter().map(|(_, tenant)| tenant)
     }
 
     /// The one tenant that owns an issuer, by the whole text of `iss`: no prefix, suffix, case or slash is forgiven.

@@ -1,19 +1,19 @@
 //! The hosts that contracts claim, searchable by host.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use super::HostClaim;
+use super::{HostClaim, Sharded};
 use crate::{
     host::{HostName, HostPattern},
-    name::TenantName,
+    name::{ApiName, TenantName},
     policy::TenantPolicy,
 };
 
 /// Claims by host, and claims of `*.` and a domain by that domain.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostIndex {
-    exact: HashMap<HostName, Arc<[HostClaim]>>,
-    below: HashMap<HostName, Arc<[HostClaim]>>,
+    exact: Sharded<HostName, Arc<[HostClaim]>>,
+    below: Sharded<HostName, Arc<[HostClaim]>>,
 }
 
 impl HostIndex {
@@ -30,27 +30,28 @@ impl HostIndex {
 
     /// Adds the claims of one tenant's contract.
     pub(crate) fn add(&mut self, tenant: &TenantName, policy: &TenantPolicy) {
-        for (pattern, claim) in claims(tenant, policy) {
-            let (index, host) = self.index(&pattern);
-            let claims = index.entry(host).or_insert_with(|| Arc::from([]));
-            *claims = claims.iter().cloned().chain([claim]).collect();
+        for claim in claims(tenant, policy) {
+            let (index, host) = self.index(&claim.pattern);
+            let others = index.get(&host).map(|claims| claims.to_vec()).unwrap_or_default();
+            index.insert(host, others.into_iter().chain([claim]).collect());
         }
     }
 
     /// Takes the claims of one tenant's contract away.
     pub(crate) fn remove(&mut self, tenant: &TenantName, policy: &TenantPolicy) {
-        for (pattern, _) in claims(tenant, policy) {
-            let (index, host) = self.index(&pattern);
-            if let Some(claims) = index.get_mut(&host) {
-                *claims = claims.iter().filter(|claim| claim.tenant != *tenant).cloned().collect();
-                if claims.is_empty() {
-                    index.remove(&host);
-                }
+        for claim in claims(tenant, policy) {
+            let (index, host) = self.index(&claim.pattern);
+            let Some(claims) = index.get(&host) else { continue };
+            let others: Arc<[HostClaim]> = claims.iter().filter(|claim| claim.tenant != *tenant).cloned().collect();
+            if others.is_empty() {
+                index.remove(&host);
+            } else {
+                index.insert(host, others);
             }
         }
     }
 
-    fn index(&mut self, pattern: &HostPattern) -> (&mut HashMap<HostName, Arc<[HostClaim]>>, HostName) {
+    fn index(&mut self, pattern: &HostPattern) -> (&mut Sharded<HostName, Arc<[HostClaim]>>, HostName) {
         match pattern {
             HostPattern::Exact(host) => (&mut self.exact, host.clone()),
             HostPattern::Below(domain) => (&mut self.below, domain.clone()),
@@ -58,10 +59,7 @@ impl HostIndex {
     }
 }
 
-fn claims(tenant: &TenantName, policy: &TenantPolicy) -> impl Iterator<Item = (HostPattern, HostClaim)> {
-    policy.apis().flat_map(move |api| {
-        api.hosts
-            .iter()
-            .map(move |pattern| (pattern.clone(), HostClaim { pattern: pattern.clone(), tenant: tenant.clone(), api: api.name.clone() }))
-    })
+fn claims(tenant: &TenantName, policy: &TenantPolicy) -> impl Iterator<Item = HostClaim> {
+    let of = |pattern: &HostPattern, api: &ApiName| HostClaim { pattern: pattern.clone(), tenant: tenant.clone(), api: api.clone() };
+    policy.apis().flat_map(move |api| api.hosts.iter().map(move |pattern| of(pattern, &api.name)))
 }
