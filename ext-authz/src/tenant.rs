@@ -130,7 +130,8 @@ impl Identity {
         }
     }
 
-    /// Proves who makes a request.
+    /// Proves who makes a request. `source` is the address that Envoy saw; without one, failures are counted by name alone, since all
+    /// requests without a source would otherwise close the door on each other.
     ///
     /// # Errors
     /// `too_many_failures`, `no_credentials`, `invalid_token`, `wrong_tenant` or `unavailable`.
@@ -272,10 +273,10 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
         return Ok(caller);
     };
     let claims = &verified.claims;
-    if let (Policy::Ready(policy), Some((_, of_key)), Some(client)) = (&tenant.policy, &by_key, &claims.client) {
-        if policy.subscription_of_client(client).is_some_and(|of_client| of_client.name != of_key.name) {
-            return Err(Failure { signed: true, ..Failure::invalid("the token and the API key are of different subscriptions") });
-        }
+    if let (Policy::Ready(policy), Some((_, of_key)), Some(client)) = (&tenant.policy, &by_key, &claims.client)
+        && policy.subscription_of_client(client).is_some_and(|of_client| of_client.name != of_key.name)
+    {
+        return Err(Failure { signed: true, ..Failure::invalid("the token and the API key are of different subscriptions") });
     }
     Ok(Caller {
         tenant,

@@ -108,8 +108,7 @@ impl Counters {
     fn row(&self, key: impl Hash) -> (u64, &Mutex<[Slot; WAYS]>) {
         // Never 0, which marks an empty slot. The row comes from the upper bits, the key from all of them.
         let hash = self.seed.hash_one(key) | 1;
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below ROWS")]
-        let row = ((hash >> 32) % ROWS as u64) as usize;
+        let row = (hash >> 32) as usize % ROWS;
         (hash, &self.rows[row])
     }
 }

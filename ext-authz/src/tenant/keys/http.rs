@@ -13,6 +13,7 @@ use reqwest::{
     header::{ACCEPT, LOCATION},
 };
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use super::{FetchError, KeyProvider};
@@ -28,11 +29,13 @@ pub struct HttpBounds {
     pub connect: Duration,
     /// The time from the first byte sent to the last byte read, discovery and redirects included.
     pub total: Duration,
+    /// Names that are looked up at a time.
+    pub lookups: usize,
 }
 
 impl Default for HttpBounds {
     fn default() -> Self {
-        Self { body: 256 * 1024, redirects: 3, connect: Duration::from_secs(2), total: Duration::from_secs(5) }
+        Self { body: 256 * 1024, redirects: 3, connect: Duration::from_secs(2), total: Duration::from_secs(5), lookups: 128 }
     }
 }
 
@@ -52,8 +55,10 @@ impl HttpKeys {
     /// # Errors
     /// When no TLS client can be built.
     pub fn new(bounds: HttpBounds) -> Result<Self, reqwest::Error> {
-        let build = |resolver: Option<Arc<CheckedAddresses>>, no_authorities: bool| {
-            let mut client = Client::builder()
+        let places = Arc::new(Semaphore::new(bounds.lookups));
+        let build = |checked: bool, no_authorities: bool| {
+            let client = Client::builder()
+                .dns_resolver(Arc::new(Resolver { checked, places: Arc::clone(&places) }))
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -64,22 +69,16 @@ impl HttpKeys {
                 .pool_max_idle_per_host(1)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .http2_max_header_list_size(16 * 1024);
-            if no_authorities {
-                client = client.tls_certs_only([]);
-            }
-            match resolver {
-                Some(resolver) => client.dns_resolver(resolver).build(),
-                None => client.build(),
-            }
+            if no_authorities { client.tls_certs_only([]).build() } else { client.build() }
         };
-        let (written, no_authorities) = match build(None, false) {
+        let (written, no_authorities) = match build(false, false) {
             Ok(client) => (client, false),
             Err(error) => {
                 tracing::warn!(%error, "no certificate authorities: keys cannot be fetched over https");
-                (build(None, true)?, true)
+                (build(false, true)?, true)
             }
         };
-        let checked = build(Some(Arc::new(CheckedAddresses)), no_authorities)?;
+        let checked = build(true, no_authorities)?;
         Ok(Self { written, checked, bounds })
     }
 
@@ -191,19 +190,33 @@ impl Written {
     }
 }
 
-/// Resolves names to addresses that are not banned. What it returns is what is connected to, so a second answer cannot differ
-/// from the one that was judged (DNS rebinding).
-struct CheckedAddresses;
+/// Resolves names, so that what is connected to is what was judged: a second answer cannot differ from the first (DNS rebinding).
+struct Resolver {
+    /// Whether addresses that no tenant may point at are left out.
+    checked: bool,
+    /// Lookups on their way. One occupies a thread of the blocking pool until the system gives up, which may be long after the fetch
+    /// did, and tokens are verified by threads of the same pool.
+    places: Arc<Semaphore>,
+}
 
-impl Resolve for CheckedAddresses {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let (checked, places) = (self.checked, Arc::clone(&self.places));
+        // Spawned: whoever stops waiting does not give the place back before the lookup has ended.
+        let lookup = tokio::spawn(async move {
+            let _place = places.acquire_owned().await?;
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(found)
+        });
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let fine: Vec<SocketAddr> = found.filter(|address| forbidden(address.ip()).is_none()).collect();
-            if fine.is_empty() {
+            let mut found = lookup.await??;
+            if checked {
+                found.retain(|address| forbidden(address.ip()).is_none());
+            }
+            if found.is_empty() {
                 return Err("no address that may be connected to".into());
             }
-            Ok(Box::new(fine.into_iter()) as Addrs)
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }

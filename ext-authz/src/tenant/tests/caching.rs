@@ -121,3 +121,18 @@ async fn s5_tokens_are_remembered_within_each_tenants_own_share() {
     assert!((1..10).contains(&kept), "{kept}");
     assert!(remembered(&victim), "nobody's flood pushes it out");
 }
+
+#[tokio::test]
+async fn s5_what_is_forgotten_gives_its_bytes_back() {
+    let world = World::new();
+    let token = token_of(ACME);
+    assert!(world.token(&token, None).await.is_ok());
+    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
+    assert!(compartment.bounds.tokens.held() > 0);
+    world.identity.verified.forget(&verified::TokenHash::of(&token));
+    until("the bytes are back", || {
+        let _ = world.identity.verified.get(&verified::TokenHash::of("another"));
+        compartment.bounds.tokens.held() == 0
+    })
+    .await;
+}
