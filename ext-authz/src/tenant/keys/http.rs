@@ -174,7 +174,7 @@ impl Written {
             return Ok(true);
         }
         if url.scheme() != "https" {
-            return Err(FetchError::Refused("plain http, and not at an origin that the operator wrote"));
+            return Err(FetchError::Refused("not https, and not at an origin that the operator wrote"));
         }
         // A host that is a number is connected to without asking the resolver: it is judged here.
         let number = match url.host() {

@@ -121,6 +121,10 @@ async fn s18_a_storm_of_unknown_kids_is_one_fetch_and_spoils_nothing() {
         assert_eq!(world.token(&token, None).await, Err(Reason::InvalidToken));
     }
     assert_eq!(world.provider.asked(), 2);
+    // A forged token that names a key which is there is forged, whatever newer keys there may be.
+    world.clock.advance_us(11_000_000);
+    assert_eq!(world.token(&Signer::ed25519().token("k", &claims(ACME)), None).await, Err(Reason::InvalidToken));
+    assert_eq!(world.provider.asked(), 2);
     assert!(world.token(&token_with(ACME, json!({"jti": "fresh"})), None).await.is_ok());
 }
 

@@ -194,6 +194,35 @@ async fn s18_a_number_is_refused_before_and_a_name_after_it_is_resolved() {
     assert!(!machine.was_reached());
 }
 
+#[test]
+fn s18_what_may_be_fetched_follows_from_what_the_operator_wrote() {
+    let own = issuer("http://10.0.0.7:8080/realms/acme", KeySource::JwksUri("https://keys.example/certs".parse().unwrap()));
+    let judge = |url: &str| match Written::of(&own).allows(&url.parse().unwrap()) {
+        Ok(true) => "as written",
+        Ok(false) => "checked",
+        Err(FetchError::Refused(why)) => why,
+        Err(_) => "another error",
+    };
+    for (url, said) in [
+        ("http://10.0.0.7:8080/anything", "as written"),
+        ("https://keys.example/other", "as written"),
+        ("https://keys.example:443/other", "as written"),
+        ("https://keys.example:8443/", "checked"),
+        ("https://10.0.0.7:8080/", "checked"),
+        ("https://elsewhere.example/", "checked"),
+        ("http://10.0.0.7/", "not https, and not at an origin that the operator wrote"),
+        ("http://keys.example/certs", "not https, and not at an origin that the operator wrote"),
+        ("http://10.0.0.7.evil.example:8080/", "not https, and not at an origin that the operator wrote"),
+        ("https://keys.example@127.0.0.1/", "a URL with user or password"),
+        ("https://:secret@keys.example/", "a URL with user or password"),
+        ("https://127.0.0.1/", "an address that is banned, and not at an origin that the operator wrote"),
+        ("https://[::ffff:169.254.169.254]/", "an address that is banned, and not at an origin that the operator wrote"),
+        ("data:application/json,{}", "not https, and not at an origin that the operator wrote"),
+    ] {
+        assert_eq!(judge(url), said, "{url}");
+    }
+}
+
 #[tokio::test]
 async fn s18_redirects_inside_the_operators_origin_are_followed_and_counted() {
     let answer = |_: SocketAddr, path: &str| match path {
