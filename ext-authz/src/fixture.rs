@@ -57,8 +57,7 @@ spec:
   apis:
   - { name: billing-api, upstream: 'https://billing.acme.internal/v1', methods: [GET, POST] }
   - { name: hosted-api, upstream: 'http://hosted.acme.internal:8080', hosts: [hosted.acme.example.com], access: { scopes: [read, write] } }
-  - { name: shared-one, upstream: 'http://shared.acme.internal', hosts: ['*.shared.acme.example.com'] }
-  - { name: shared-two, upstream: 'http://shared.acme.internal', hosts: ['*.shared.acme.example.com'] }
+  - { name: wild-api, upstream: 'http://wild.acme.internal', hosts: ['*.wild.acme.example.com'] }
   - { name: roles-api, upstream: 'http://roles.acme.internal/r', access: { roles: [reader, admin] } }
   - { name: paid-api, upstream: 'http://paid.acme.internal', access: { subscription: required } }
   - { name: key-api, upstream: 'http://key.acme.internal', policies: [ { auth: api-key } ], forwardCredentials: true }
@@ -70,7 +69,7 @@ spec:
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy
 metadata: { name: lists, namespace: tenant-acme }
-spec: { toolAllowlist: [billing-api, hosted-api, shared-one, shared-two, roles-api, paid-api, key-api, any-api, shadowed-api, full-api] }
+spec: { toolAllowlist: [billing-api, hosted-api, wild-api, roles-api, paid-api, key-api, any-api, shadowed-api, full-api] }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use bulkhead_tenancy::{
     host::HostName,
-    name::{ApiName, TenantName},
+    name::TenantName,
     platform::{HostTemplate, PathTemplate},
     snapshot::{HostClaim, Snapshot},
 };
@@ -76,10 +76,8 @@ impl<'a> Address<'a> {
             names.host(snapshot, host);
         }
         let rest = names.path(snapshot, path);
-        let Names { tenant, api, among, consistent } = names;
-        // A host that several APIs share names none of them alone, but no other either.
-        let outside = !among.is_empty() && api.as_ref().is_some_and(|api| among.iter().all(|own| own.as_str() != api));
-        Self { tenant, api, consistent: consistent && !outside, rest }
+        let Names { tenant, api, consistent } = names;
+        Self { tenant, api, consistent, rest }
     }
 }
 
@@ -87,13 +85,12 @@ impl<'a> Address<'a> {
 struct Names {
     tenant: Option<String>,
     api: Option<String>,
-    among: Vec<ApiName>,
     consistent: bool,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { tenant: None, api: None, among: Vec::new(), consistent: true }
+        Self { tenant: None, api: None, consistent: true }
     }
 }
 
@@ -106,17 +103,14 @@ impl Names {
         self.consistent &= agree(&mut self.api, named);
     }
 
-    /// A host names by the platform's template, and by the claims of contracts: the most specific pattern speaks.
+    /// A host names by the platform's template, and by the claims of contracts. One API alone can claim a host; if it were two, they
+    /// would not agree.
     fn host(&mut self, snapshot: &Snapshot, host: &HostName) {
         let template = snapshot.platform().addressing.host.as_ref();
         self.tenant(template.and_then(|template| label(template, host)));
-        let claims = snapshot.host_claims(host);
-        let Some(HostClaim { pattern, tenant, .. }) = claims.first() else { return };
-        self.tenant(Some(tenant.as_str()));
-        let own: Vec<&HostClaim> = claims.iter().copied().filter(|claim| claim.pattern == *pattern).collect();
-        match own.as_slice() {
-            [claim] => self.api(Some(claim.api.as_str())),
-            several => self.among = several.iter().map(|claim| claim.api.clone()).collect(),
+        for HostClaim { tenant, api, .. } in snapshot.host_claims(host) {
+            self.tenant(Some(tenant.as_str()));
+            self.api(Some(api.as_str()));
         }
     }
 

@@ -90,14 +90,14 @@ fn s20_at_a_named_api_a_path_names_something_only_with_a_tenant_in_it() {
 }
 
 #[test]
-fn s20_a_host_of_several_apis_names_the_tenant_and_confines_the_api() {
+fn s20_a_wildcard_claim_names_its_api_on_every_host_below_it() {
     let snapshot = fixture::own();
-    let of = |path| named(&snapshot, "x.shared.acme.example.com", path, &Context::default());
-    assert_eq!(of("/acme/shared-one/x"), some("acme", "shared-one", "/x"));
-    assert_eq!(of("/acme/shared-two"), some("acme", "shared-two", ""));
-    assert_eq!(of("/acme/billing-api"), None);
-    assert_eq!(of("/globex/shared-one"), None);
-    assert_eq!(of("/"), some("acme", "", "/"));
+    let of = |host, path| named(&snapshot, host, path, &Context::default());
+    assert_eq!(of("a.b.wild.acme.example.com", "/x"), some("acme", "wild-api", "/x"));
+    assert_eq!(of("a.wild.acme.example.com", "/acme/wild-api/x"), some("acme", "wild-api", "/x"));
+    assert_eq!(of("wild.acme.example.com", "/x/y"), some("x", "y", ""));
+    assert_eq!(of("a.wild.acme.example.com", "/acme/billing-api"), None);
+    assert_eq!(of("a.wild.acme.example.com", "/globex/wild-api"), None);
 }
 
 #[test]
