@@ -87,6 +87,23 @@ impl Service {
         self.admin_page("/snapshot").await.json()
     }
 
+    /// What `/snapshot` says of a tenant: `ready`, `last_good` or `unavailable`; none where it knows no such tenant.
+    pub async fn tenant_state(&self, tenant: &str) -> Option<String> {
+        let snapshot = self.snapshot().await;
+        let found = snapshot["tenants"].as_array()?.iter().find(|state| state["tenant"] == tenant)?;
+        Some(found["state"].as_str()?.to_owned())
+    }
+
+    /// Waits until `/snapshot` says so of a tenant.
+    ///
+    /// # Panics
+    /// Where it never does.
+    pub async fn until_tenant(&self, tenant: &str, state: &str) {
+        let what = format!("{} to say that {tenant} is {state}", self.binary);
+        deadline::until(&what, deadline::PATIENCE, || async { (self.tenant_state(tenant).await.as_deref() == Some(state)).then_some(()) })
+            .await;
+    }
+
     /// `/metrics`.
     pub async fn metrics(&self) -> String {
         Request::get("/metrics").send(self.doors.health).await.text()

@@ -241,10 +241,8 @@ async fn a_broken_contract_leaves_its_tenant_with_the_last_good_one_and_others_u
     let file = "namespaces/tenant-acme/contract.yaml";
     let good = world.config.read(file);
     world.config.write(file, &format!("{good}broken: ["));
-    deadline::until("ext-authz to tell of the broken file", PATIENCE, || async {
-        world.ext_authz.snapshot().await.to_string().contains("contract.yaml").then_some(())
-    })
-    .await;
+    world.ext_authz.until_tenant("acme", "last_good").await;
+    world.ratelimit.until_tenant("acme", "last_good").await;
     assert_eq!(world.send(&acme).await.seen().path, "/v1/invoices");
     assert_eq!(world.send(&globex).await.seen().upstream, "globex-inventory");
     world.config.write(file, &good.replace("/v1", "/v9"));
