@@ -22,7 +22,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(70);
 
 /// A request, as it will stand on the wire.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     method: String,
     path: String,
@@ -164,6 +164,13 @@ impl Request {
         let mut wire = head.into_bytes();
         wire.extend_from_slice(&self.body);
         wire
+    }
+}
+
+/// Method and path alone: headers hold tokens, which do not belong into the output of a test.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
     }
 }
 

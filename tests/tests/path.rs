@@ -245,7 +245,7 @@ async fn a_broken_contract_leaves_its_tenant_with_the_last_good_one_and_others_u
     world.ratelimit.until_tenant("acme", "last_good").await;
     assert_eq!(world.send(&acme).await.seen().path, "/v1/invoices");
     assert_eq!(world.send(&globex).await.seen().upstream, "globex-inventory");
-    world.config.write(file, &good.replace("/v1", "/v9"));
+    world.config.write(file, &good.replace("internal/v1", "internal/v9"));
     deadline::until("the mended contract", PATIENCE, || async { (world.send(&acme).await.seen().path == "/v9/invoices").then_some(()) })
         .await;
 }
@@ -266,6 +266,7 @@ async fn a_deleted_contract_reaches_nothing() {
     let world = World::start().await;
     let request = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     assert_eq!(world.send(&request).await.status, 200);
+    world.config.remove("namespaces/tenant-acme/subscriptions.yaml");
     world.config.remove("namespaces/tenant-acme/contract.yaml");
     until_status(&world, &request, 404).await;
 }
