@@ -110,6 +110,8 @@ impl Catalog {
                 let Some(wanted) = self.operator.wanted() else { return Err(CatalogError::NoPlatform(self.faults())) };
                 let after = Standings::settle(before.as_ref(), &wanted);
                 dirty.extend(self.rejudged(before.as_ref(), &after));
+                let orphans = self.partitions.iter_mut().filter(|(namespace, _)| !after.by_namespace.contains_key(*namespace));
+                orphans.for_each(|(_, partition)| partition.forget());
                 after
             }
         };

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::{
-    slot::{Slots, Uncertain},
+    slot::{Seen, Slots, Uncertain},
     standing::Wanted,
 };
 use crate::{
@@ -117,13 +117,13 @@ impl Operator {
     }
 
     /// Chooses the Platform that governs: the incumbent, else the first. Whether it differs from the one before is returned.
-    fn govern(&mut self, seen: &[At<(ResourceName, Arc<str>, Arc<PlatformManifest>)>]) -> bool {
+    fn govern(&mut self, seen: &[Seen<ResourceName, PlatformManifest>]) -> bool {
         let names = self.platforms.names();
         let incumbent = self.governing.as_ref().map(|governing| &governing.name).filter(|name| names.contains(name));
-        let chosen = incumbent.or_else(|| seen.first().map(|one| &one.value.0)).cloned();
+        let chosen = incumbent.or_else(|| seen.first().map(|one| &one.name)).cloned();
         if let Some(chosen) = &chosen {
-            for one in seen.iter().filter(|one| one.value.0 != *chosen) {
-                self.faults.push(one.fault("there is another Platform, and there can be only one"));
+            for one in seen.iter().filter(|one| one.name != *chosen) {
+                self.faults.push(one.place.fault("there is another Platform, and there can be only one"));
             }
         } else {
             self.faults.push(Place::file(&Arc::from(".")).fault(match self.governing {
@@ -159,8 +159,8 @@ impl Operator {
     }
 }
 
-fn seen<N: Clone, M>(name: &At<N>, path: &Arc<str>, manifest: &Arc<M>) -> At<(N, Arc<str>, Arc<M>)> {
-    At::new((name.value.clone(), Arc::clone(path), Arc::clone(manifest)), name.place.clone())
+fn seen<N: Clone, M>(name: &At<N>, path: &Arc<str>, manifest: &Arc<M>) -> Seen<N, M> {
+    Seen { name: name.value.clone(), file: Arc::clone(path), manifest: Arc::clone(manifest), place: name.place.clone() }
 }
 
 impl File {

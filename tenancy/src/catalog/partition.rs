@@ -159,8 +159,8 @@ impl Partition {
             let good = Good { draft: Arc::clone(newest), uid: standing.uid.clone(), since };
             return Decided::by(fitted, State::Ready, fitting, Some(good), None);
         }
-        let stale_since = Some(self.stale_since.unwrap_or(now));
-        let old = now.saturating_sub(stale_since.unwrap_or(now)) >= MAX_LAST_GOOD_US;
+        let stale_since = self.stale_since.unwrap_or(now);
+        let old = now.saturating_sub(stale_since) >= MAX_LAST_GOOD_US;
         let last = good.filter(|good| self.newest.as_ref().is_none_or(|newest| !Arc::ptr_eq(newest, &good.draft)));
         let reason = match last {
             None if good.is_some() => "what the tenant wrote does not fit what the operator grants any more",
@@ -168,13 +168,13 @@ impl Partition {
             Some(_) if old => "the last valid configuration is too old",
             // Faults of the last good version are not said: its author sees the newest.
             Some(last) => match last.draft.fit(grounds, &mut Vec::new()) {
-                Some(fitted) => return Decided::by(fitted, State::LastGood, fitting, good.cloned(), stale_since),
+                Some(fitted) => return Decided::by(fitted, State::LastGood, fitting, good.cloned(), Some(stale_since)),
                 None => "neither the newest nor the last valid configuration fits what the operator grants",
             },
         };
         let policy = Policy::Unavailable(Arc::from(reason));
         let rate_limit = standing.plan.rate_limit;
-        Decided { policy, rate_limit, state: State::Closed, fitting, good: good.cloned(), stale_since }
+        Decided { policy, rate_limit, state: State::Closed, fitting, good: good.cloned(), stale_since: Some(stale_since) }
     }
 
     /// Remembers what was decided.
@@ -182,6 +182,13 @@ impl Partition {
         self.fitting.clone_from(&decided.fitting);
         self.good.clone_from(&decided.good);
         self.stale_since = decided.stale_since;
+    }
+
+    /// Forgets what was good for a tenant that is no more: who comes after it inherits nothing (S23).
+    pub(crate) fn forget(&mut self) {
+        self.fitting.clear();
+        self.good = None;
+        self.stale_since = None;
     }
 
     /// When the last good version that decides becomes too old, in microseconds since 1970.

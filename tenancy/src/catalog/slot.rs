@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    fault::Fault,
-    place::{At, Place},
-};
+use crate::{fault::Fault, place::Place};
 
 /// The files of which it is not known what they say now.
 #[derive(Debug, Default)]
@@ -32,6 +29,16 @@ impl Uncertain {
 #[derive(Debug)]
 pub(crate) struct Slots<N, M, T>(BTreeMap<N, Slot<M, T>>);
 
+/// One resource as it was read.
+#[derive(Debug)]
+pub(crate) struct Seen<N, M> {
+    pub(crate) name: N,
+    pub(crate) file: Arc<str>,
+    pub(crate) manifest: Arc<M>,
+    /// The place of a complaint about the whole of it.
+    pub(crate) place: Place,
+}
+
 /// One resource: where it was seen last, as it was written, and what was good last.
 #[derive(Debug)]
 struct Slot<M, T> {
@@ -52,30 +59,29 @@ impl<N: Ord + Clone, M, T> Slots<N, M, T> {
     /// and is not seen now may still be there (S10). Of two with one name, the incumbent wins, else the first (S17).
     pub(crate) fn read(
         &mut self,
-        seen: &[At<(N, Arc<str>, Arc<M>)>],
+        seen: &[Seen<N, M>],
         uncertain: &Uncertain,
         again: bool,
         judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>,
         faults: &mut Vec<Fault>,
     ) {
-        let mut chosen: BTreeMap<&N, &At<(N, Arc<str>, Arc<M>)>> = BTreeMap::new();
+        let mut chosen: BTreeMap<&N, &Seen<N, M>> = BTreeMap::new();
         let mut spare: Vec<&Place> = Vec::new();
         for one in seen {
-            let (name, file, _) = &one.value;
-            let incumbent = self.0.get(name).is_some_and(|slot| slot.file == *file);
-            match chosen.get(name) {
-                Some(other) if !incumbent || other.value.1 == *file => spare.push(&one.place),
+            let incumbent = self.0.get(&one.name).is_some_and(|slot| slot.file == one.file);
+            match chosen.get(&one.name) {
+                Some(other) if !incumbent || other.file == one.file => spare.push(&one.place),
                 Some(other) => {
                     spare.push(&other.place);
-                    chosen.insert(name, one);
+                    chosen.insert(&one.name, one);
                 }
-                None => drop(chosen.insert(name, one)),
+                None => drop(chosen.insert(&one.name, one)),
             }
         }
         faults.extend(spare.iter().map(|place| place.fault("another resource of this kind has this name, and holds it")));
         self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.holds(&slot.file));
         for (name, one) in chosen {
-            let (_, file, manifest) = &one.value;
+            let Seen { file, manifest, .. } = one;
             let old = self.0.remove(name);
             let unchanged = old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.newest, manifest)) && !again;
             let slot = match old {

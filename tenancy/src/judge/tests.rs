@@ -307,6 +307,25 @@ fn an_openapi_document_beside_the_contract_is_no_resource_and_not_served_yet() {
 }
 
 #[test]
+fn a_policy_does_not_vanish_because_it_shares_a_file_with_an_openapi_document() {
+    let own_file = contract(&[api("a", ", openapi: more.yaml")]);
+    let policy = own("GuardrailPolicy", "g", "toolAllowlist: []");
+    for more in [
+        format!("openapi: 3.1.0\n{policy}"),
+        format!("{policy}---\nopenapi: 3.1.0\n"),
+        format!("{policy}...\nopenapi: 3.1.0\n"),
+        policy.clone(),
+    ] {
+        let (snapshot, faults) = load(OPERATOR, &own_file, &[("namespaces/tenant-acme/more.yaml", &more)]);
+        assert!(faults.iter().any(|fault| fault.severity == Severity::Error), "{more}");
+        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)), "{more}");
+    }
+    // Nor because a contract names its own file.
+    let (snapshot, _) = load(OPERATOR, &(contract(&[api("a", ", openapi: own.yaml")]) + &policy), &[]);
+    assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)));
+}
+
+#[test]
 fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
     let shadow = own(
         "GuardrailPolicy",

@@ -63,9 +63,19 @@ fn beside<'a>(name: &At<String>, texts: &BTreeMap<&'a str, &'a str>) -> Option<(
     texts.get_key_value(path.as_str()).map(|(path, text)| (*path, *text))
 }
 
+/// Whether a text is one document with an `openapi` or `swagger` field at its top, which no resource has. A file of several documents is
+/// judged as resources: a policy must not vanish because it shares a file with an OpenAPI document.
 fn is_openapi(text: &str) -> bool {
-    text.lines()
-        .any(|line| ["openapi:", "swagger:", "\"openapi\"", "\"swagger\""].iter().any(|key| line.trim_start_matches("{ ").starts_with(key)))
+    let mut content = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with(['#', '%'])).peekable();
+    content.next_if(|line| line.starts_with("---"));
+    let mut found = false;
+    for line in content {
+        if line.starts_with("---") || line.starts_with("...") {
+            return false;
+        }
+        found |= ["openapi:", "swagger:"].iter().any(|key| line.starts_with(key));
+    }
+    found
 }
 
 /// Two resources of one kind and name: which of them is meant cannot be known.

@@ -211,6 +211,28 @@ fn s23_a_tenant_made_anew_inherits_no_last_good_policy() {
 }
 
 #[test]
+fn s23_not_even_one_without_a_uid_inherits_the_last_good_policy() {
+    let mut world = World::of(&[]);
+    let nameless = tenant("acme").replace("  uid: uid-acme\n", "");
+    world.write(&[(&tenant_file("acme"), &nameless), (&contract_file("acme"), &contract("acme", "acme-api"))]);
+    assert!(world.has_api("acme", "acme-api"));
+    world.write(&[(&contract_file("acme"), BROKEN)]);
+    world.delete(&[&tenant_file("acme")]);
+    world.write(&[(&tenant_file("acme"), &nameless)]);
+    assert!(world.is_closed("acme"));
+}
+
+#[test]
+fn a_tenant_that_is_gone_leaves_no_faults_of_its_grant() {
+    let mut world = World::of(&["acme"]);
+    world.write(&[(&tenant_file("acme"), &tenant("acme").replace("*.acme.example.com", "*.other.example.com"))]);
+    world.assert_fault(&contract_file("acme"), "is not inside the hosts");
+    world.delete(&[&tenant_file("acme")]);
+    assert!(!world.faults().iter().any(|fault| fault.contains("is not inside the hosts")), "{:?}", world.faults());
+    world.assert_fault("namespaces/tenant-acme", "belongs to no Tenant");
+}
+
+#[test]
 fn s23_a_tenant_without_a_uid_has_one_of_its_name_and_validate_says_so() {
     let mut world = World::of(&["acme"]);
     world.write(&[(&tenant_file("globex"), &tenant("globex").replace("  uid: uid-globex\n", ""))]);
