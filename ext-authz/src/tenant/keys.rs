@@ -22,6 +22,9 @@ pub(super) const MAX_KEYS: usize = 64;
 /// How many keys one token may be tried with.
 const MAX_TRIES: usize = 8;
 
+/// The longest text about a failed fetch, in characters.
+const MAX_CAUSES: usize = 300;
+
 /// Fetches the keys of one issuer, once: the seam to the outside. How often, how many at a time and for how long is the caller's business
 /// ([`Pace`], and the bounds of each tenant); a provider bounds what it reads.
 #[async_trait]
@@ -54,6 +57,15 @@ pub enum FetchError {
     /// Something else than was asked for.
     #[error("not what was asked for: {0}")]
     Unexpected(&'static str),
+}
+
+impl FetchError {
+    /// What lies beneath, for the log: shortened, since a provider's certificate or address may stand in it.
+    fn causes(&self) -> String {
+        let chain = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        let text = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        text.chars().take(MAX_CAUSES).collect()
+    }
 }
 
 /// The keys of one issuer that may be used at all, in the order of the set.

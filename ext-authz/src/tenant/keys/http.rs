@@ -106,7 +106,7 @@ impl HttpKeys {
         for _ in 0..=self.bounds.redirects {
             let client = if written.allows(&url)? { &self.written } else { &self.checked };
             let request = client.get(url.clone()).header(ACCEPT, "application/json");
-            let mut response = request.send().await.map_err(FetchError::Unreachable)?;
+            let mut response = request.send().await.map_err(unreachable)?;
             if response.status().is_redirection() {
                 let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
                 url = location.and_then(|to| url.join(to).ok()).ok_or(FetchError::Unexpected("a redirect to nowhere"))?;
@@ -116,7 +116,7 @@ impl HttpKeys {
                 return Err(FetchError::Status(response.status().as_u16()));
             }
             let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(FetchError::Unreachable)? {
+            while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
                 if body.len() + chunk.len() > self.bounds.body {
                     return Err(FetchError::TooLong(self.bounds.body));
                 }
@@ -134,6 +134,11 @@ impl KeyProvider for HttpKeys {
         // reqwest bounds each request; this bounds them all together.
         tokio::time::timeout(self.bounds.total, self.jwks(issuer)).await.map_err(|_| FetchError::TimedOut)?
     }
+}
+
+/// No answer. The URL is left out: an issuer may have written it, at any length.
+fn unreachable(error: reqwest::Error) -> FetchError {
+    FetchError::Unreachable(error.without_url())
 }
 
 /// Where the discovery document stands: OpenID Connect Discovery 1.0 section 4, the issuer without a trailing slash and the well-known path.

@@ -234,8 +234,8 @@ impl Keyring {
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(issuer = %self.issuer.id, failures = state.failures, %error, cause, "an issuer's keys could not be fetched");
+                let causes = error.causes();
+                tracing::warn!(issuer = %self.issuer.id, failures = state.failures, %error, causes, "an issuer's keys could not be fetched");
             }
         }
     }

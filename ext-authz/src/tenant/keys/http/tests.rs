@@ -288,3 +288,12 @@ async fn s18_an_errors_text_holds_nothing_of_the_answer() {
     let error = fetch(&site.by_uri("/")).await.unwrap_err();
     assert!(!format!("{error:?} {error}").contains("secret"));
 }
+
+#[tokio::test]
+async fn s18_an_unreachable_providers_error_says_why_and_not_where() {
+    let long = format!("https://localhost:1/{}", "x".repeat(10_000));
+    let site = Site::serve(move |_, _| redirect(&long)).await;
+    let error = fetch(&site.by_uri("/")).await.unwrap_err();
+    assert!(error.causes().contains("no address that may be connected to"), "{}", error.causes());
+    assert!(!error.causes().contains("xxx") && error.causes().len() < 400);
+}
