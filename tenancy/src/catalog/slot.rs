@@ -54,6 +54,23 @@ impl<N, M, T> Default for Slots<N, M, T> {
     }
 }
 
+impl<M, T> Slot<M, T> {
+    fn new<N>(seen: &Seen<N, M>, judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>) -> Self {
+        let mut faults = Vec::new();
+        let good = judge(&seen.manifest, &mut faults);
+        Self { file: Arc::clone(&seen.file), newest: Arc::clone(&seen.manifest), good, faults }
+    }
+
+    /// Takes what was read now. What is broken leaves the last good version.
+    fn take<N>(&mut self, seen: &Seen<N, M>, again: bool, judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>) {
+        if again || !Arc::ptr_eq(&self.newest, &seen.manifest) {
+            let old = self.good.take();
+            *self = Self::new(seen, judge);
+            self.good = self.good.take().or(old);
+        }
+    }
+}
+
 impl<N: Ord + Clone, M, T> Slots<N, M, T> {
     /// Puts what was read now in the place of what was read before. `uncertain` are the files that hold errors: what was last seen there
     /// and is not seen now may still be there (S10). Of two with one name, the incumbent wins, else the first (S17).
@@ -78,21 +95,21 @@ impl<N: Ord + Clone, M, T> Slots<N, M, T> {
                 None => drop(chosen.insert(&one.name, one)),
             }
         }
+        // An incumbent whose file cannot be read whole may still be there: another file does not get its name meanwhile.
+        chosen.retain(|name, one| {
+            let held = self.0.get(*name).is_some_and(|slot| slot.file != one.file && uncertain.holds(&slot.file));
+            if held {
+                spare.push(&one.place);
+            }
+            !held
+        });
         faults.extend(spare.iter().map(|place| place.fault("another resource of this kind has this name, and holds it")));
         self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.holds(&slot.file));
         for (name, one) in chosen {
-            let Seen { file, manifest, .. } = one;
-            let old = self.0.remove(name);
-            let unchanged = old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.newest, manifest)) && !again;
-            let slot = match old {
-                Some(old) if unchanged => old,
-                old => {
-                    let mut faults = Vec::new();
-                    let good = judge(manifest, &mut faults).or(old.and_then(|old| old.good));
-                    Slot { file: Arc::clone(file), newest: Arc::clone(manifest), good, faults }
-                }
-            };
-            self.0.insert(name.clone(), slot);
+            match self.0.get_mut(name) {
+                Some(slot) => slot.take(one, again, &judge),
+                None => drop(self.0.insert(name.clone(), Slot::new(one, &judge))),
+            }
         }
     }
 

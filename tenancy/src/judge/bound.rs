@@ -1,6 +1,9 @@
 //! How much one partition may ask for (S16): a partition is hostile input, and what it makes us keep, compile or search is bounded.
 
-use crate::{fault::Fault, place::Place};
+use crate::{
+    fault::{Fault, Severity},
+    place::Place,
+};
 
 /// APIs of a tenant, over all its contracts.
 pub const MAX_APIS: usize = 500;
@@ -30,6 +33,31 @@ pub const MAX_MATCHERS: usize = 256;
 pub const MAX_MATCHER_BYTES: usize = 512;
 /// Bytes of one policy's rules.
 pub const MAX_RULES_BYTES: usize = 64 * 1024;
+
+/// So many faults of one partition are enough: who reads them mends these first, and hostile text may hold millions.
+pub const ENOUGH_FAULTS: usize = 500;
+
+/// Whether enough is wrong to look no further. That is an error of its own: what was not looked at must not be missed.
+pub(super) fn is_enough(place: &Place, faults: &mut Vec<Fault>) -> bool {
+    let enough = faults.len() > ENOUGH_FAULTS;
+    if enough {
+        faults.push(place.fault("and what follows is not judged: too much is wrong in this partition"));
+    }
+    enough
+}
+
+/// Keeps enough of what is wrong, errors before warnings, and says how much more there is.
+pub(crate) fn enough(faults: &mut Vec<Fault>) {
+    if faults.len() <= ENOUGH_FAULTS {
+        return;
+    }
+    let more = faults.len() - ENOUGH_FAULTS;
+    faults.sort_by_key(|fault| fault.severity == Severity::Warning);
+    faults.truncate(ENOUGH_FAULTS);
+    if let Some(last) = faults.last().cloned() {
+        faults.push(Fault { field: String::new(), message: format!("and {more} more faults in this partition"), ..last });
+    }
+}
 
 /// An error where a partition asks for more than it may.
 pub(super) fn at_most(most: usize, have: usize, what: &str, place: &Place, faults: &mut Vec<Fault>) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    bound::{MAX_LISTED, MAX_NAME_BYTES, MAX_SUBSCRIPTIONS, at_most},
+    bound::{MAX_LISTED, MAX_NAME_BYTES, MAX_SUBSCRIPTIONS, at_most, is_enough},
     draft::DraftApi,
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn judge(
     for (count, manifest) in manifests.into_iter().enumerate() {
         let name = manifest.metadata.name;
         at_most(MAX_SUBSCRIPTIONS, count + 1, "subscriptions of a tenant", &name.place, faults);
-        if count >= MAX_SUBSCRIPTIONS {
+        if count >= MAX_SUBSCRIPTIONS || is_enough(&name.place, faults) {
             break;
         }
         let apis = manifest.apis.map(|apis| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    bound::{MAX_LISTED, MAX_SCHEMA_BYTES, MAX_TOOLS, at_most},
+    bound::{MAX_LISTED, MAX_SCHEMA_BYTES, MAX_TOOLS, at_most, is_enough},
     contract::access,
     draft::DraftApi,
 };
@@ -28,7 +28,7 @@ pub(super) fn judge(
     for (count, manifest) in tools.into_iter().enumerate() {
         let At { value: name, place } = manifest.metadata.name;
         at_most(MAX_TOOLS, count + 1, "tools of a tenant", &place, faults);
-        if count >= MAX_TOOLS {
+        if count >= MAX_TOOLS || is_enough(&place, faults) {
             break;
         }
         match contract.get(&manifest.api.value) {
@@ -48,7 +48,7 @@ pub(super) fn judge(
     for (count, manifest) in sets.into_iter().enumerate() {
         let At { value: name, place } = manifest.metadata.name;
         at_most(MAX_TOOLS, count + 1, "sets of tools of a tenant", &place, faults);
-        if count >= MAX_TOOLS {
+        if count >= MAX_TOOLS || is_enough(&place, faults) {
             break;
         }
         at_most(MAX_LISTED, manifest.tools.len(), "tools in a set", &place, faults);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     fault::Fault,
-    judge::draft::Draft,
+    judge::{bound::enough, draft::Draft},
     name::Namespace,
     place::At,
     resource::{self, Resource},
@@ -30,6 +30,7 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     }
     repeated(&resources, &mut faults);
     let draft = Draft::of(resources, &mut faults);
+    enough(&mut faults);
     faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
     (draft, faults)
 }

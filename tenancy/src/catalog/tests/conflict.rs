@@ -151,6 +151,18 @@ fn s17_a_second_resource_of_one_name_does_not_replace_the_first() {
 }
 
 #[test]
+fn s17_a_name_is_not_taken_while_its_incumbents_file_is_broken() {
+    let mut world = World::of(&["acme"]);
+    let acme = Arc::clone(world.tenant("acme"));
+    world.write(&[(&tenant_file("acme"), "kind: ["), ("a.yaml", &tenant("acme").replace("realms/acme", "realms/evil"))]);
+    assert!(Arc::ptr_eq(world.tenant("acme"), &acme));
+    world.assert_fault("a.yaml", "another resource of this kind has this name");
+    // Gone at last, it may be taken.
+    world.delete(&[&tenant_file("acme")]);
+    assert_eq!(world.owner(&issuer("evil")), Some("acme"));
+}
+
+#[test]
 fn s17_a_guarantee_past_the_total_refuses_that_newcomer_alone() {
     let mut world = World::of(&["acme"]);
     let acme = Arc::clone(world.tenant("acme"));

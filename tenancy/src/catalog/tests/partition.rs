@@ -1,7 +1,7 @@
 //! S16 and S3: a partition is hostile input, and what it says stays inside what the operator grants.
 
 use super::world::*;
-use crate::judge::bound::{MAX_APIS, MAX_SUBSCRIPTIONS, MAX_UPSTREAM_HOSTS};
+use crate::judge::bound::{ENOUGH_FAULTS, MAX_APIS, MAX_SUBSCRIPTIONS, MAX_UPSTREAM_HOSTS};
 
 /// Asserts that acme's partition is refused for this, and that globex notices nothing.
 #[track_caller]
@@ -69,6 +69,18 @@ fn s16_the_number_of_subscriptions_is_bounded() {
     world.write(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
     assert!(world.faults().iter().any(|fault| fault.contains("at most 10000 subscriptions")), "{:?}", world.faults().first());
     assert_eq!(world.policy("acme").subscriptions().count(), 0, "the last good policy holds");
+}
+
+#[test]
+fn s16_a_partition_that_is_wrong_everywhere_does_not_say_everything() {
+    let mut world = World::of(&["acme"]);
+    let apis = (0..900).map(|one| format!("x{one}")).collect::<Vec<_>>().join(",");
+    let text: String = (0..100).map(|one| own("Subscription", &format!("s{one}"), &format!("clientId: c{one}, apis: [{apis}]"))).collect();
+    world.write(&[("namespaces/tenant-acme/more.yaml", &text)]);
+    let faults = world.faults();
+    assert!(faults.len() <= ENOUGH_FAULTS + 1, "{}", faults.len());
+    assert!(faults.iter().any(|fault| fault.contains("more faults in this partition")));
+    assert!(world.has_api("acme", "acme-api"));
 }
 
 #[test]
