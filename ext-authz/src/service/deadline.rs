@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
 /// Where the caller states no time-out, or one that nobody waits for (Istio's default is 600 s).
-const LONGEST: Duration = Duration::from_secs(5);
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
 
 /// What is left for the answer's way back, at the most.
 const WAY_BACK: Duration = Duration::from_millis(20);
