@@ -1,5 +1,7 @@
 //! Proto-JSON against messages that a real Envoy 1.40 sent (`wire-samples.jsonl`), and against its own rules.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use bulkhead_proto::{
     json::{check, ratelimit},
     pb::{

@@ -27,13 +27,20 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
             "the policy reads bodies, and buffering is not declared (--body on, or bulkhead.body: on)",
         ));
     }
-    let upgrade = request.method == "CONNECT" || request.headers.all("upgrade").next().is_some();
-    if upgrade {
-        return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades and CONNECT do not show"));
+    if is_stream(request) {
+        return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades, CONNECT and gRPC do not show"));
     }
     match request.body {
         Body::Absent | Body::Whole(_) => Ok(()),
         Body::Truncated => Err(Denial::new(Reason::TooLarge, "the policy reads bodies, and Envoy cut this one")),
         Body::Unseen => Err(Denial::new(Reason::Unavailable, "the policy reads bodies, and Envoy does not show the one that is signalled")),
     }
+}
+
+/// What goes on after the part that is buffered: upgrades (also HTTP/2's extended CONNECT), tunnels, and gRPC, of which nobody sees from
+/// outside whether it streams.
+fn is_stream(request: &Attributes) -> bool {
+    let grpc = request.headers.all("content-type").any(|value| value.to_ascii_lowercase().starts_with(b"application/grpc"));
+    let upgrade = request.headers.all("upgrade").chain(request.headers.all(":protocol")).next().is_some();
+    request.method == "CONNECT" || upgrade || grpc
 }

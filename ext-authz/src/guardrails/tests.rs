@@ -107,8 +107,14 @@ fn s14_a_policy_that_reads_bodies_denies_what_it_cannot_read() {
     }
     assert_eq!(judged(&request(Body::Truncated), true), Err(Reason::TooLarge));
     assert_eq!(judged(&request(Body::Unseen), true), Err(Reason::Unavailable));
-    let upgrade = Attributes::of(get("/acme/billing-api").with("upgrade", "websocket").request()).unwrap();
-    assert_eq!(judged(&upgrade, true), Err(Reason::Unavailable));
+    for stream in [
+        get("/acme/billing-api").with("upgrade", "websocket"),
+        get("/acme/billing-api").with(":protocol", "websocket"),
+        get("/acme/billing-api").with("content-type", "application/grpc+proto"),
+        get("/acme/billing-api").method("CONNECT"),
+    ] {
+        assert_eq!(judged(&Attributes::of(stream.request()).unwrap(), true), Err(Reason::Unavailable));
+    }
 }
 
 #[test]
