@@ -87,7 +87,7 @@ impl Ask {
 
     /// The curl line that sends it many times at once and prints the statuses alone.
     pub(crate) fn burst(&self, times: u32) -> String {
-        let many = r"curl -s -o /dev/null -w '%{http_code}\n' --parallel --parallel-max 50";
+        let many = r"curl -s -o /dev/null -w '%{http_code}\n' --parallel --parallel-max 8";
         format!(r#"{many} {} "$GATEWAY{}?n=[1-{times}]""#, self.flags(), self.path)
     }
 
