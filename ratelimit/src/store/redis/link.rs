@@ -110,8 +110,9 @@ async fn supervise(shared: Arc<Shared>, client: Client) {
                 pause = PAUSE.0;
                 shared.changed.notified().await;
             }
-            // A store's error says its code and address at the most: credentials are not part of it.
-            Err(error) => tracing::warn!(store.error = error.code().unwrap_or(error.category()), "cannot reach the store"),
+            // Once an outage, not once an attempt.
+            Err(error) if pause == PAUSE.0 => tracing::warn!(store.error = told(&error), "cannot reach the store"),
+            Err(error) => tracing::debug!(store.error = told(&error), "cannot reach the store"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
@@ -126,4 +127,10 @@ async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let empty: [u8; 8] = [0; 8];
     let _: Vec<u8> = redis::cmd("EVALSHA").arg(script::sha()).arg(0).arg("").arg(&empty[..]).query_async(&mut connection).await?;
     Ok(connection)
+}
+
+/// What may be said of an error: the system's own words for a broken connection, and a code for what the store answered, because an answer
+/// may repeat what it was sent, a password included.
+fn told(error: &RedisError) -> String {
+    if error.is_io_error() { error.to_string() } else { error.code().unwrap_or(error.category()).to_owned() }
 }
