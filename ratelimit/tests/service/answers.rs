@@ -25,7 +25,7 @@ async fn an_ok_carries_the_state_of_the_tightest_level() {
 async fn a_429_names_scope_and_decision_and_when_to_come_back() {
     let world = World::memory();
     let asked = entries(&[("tenant", "acme"), ("subscription", "s-01"), ("api", "orders-api"), ("decision", "0193-abc")]);
-    assert_eq!(world.admitted_of(6, &[asked.clone()]).await, 6);
+    assert_eq!(world.admitted_of(6, std::slice::from_ref(&asked)).await, 6);
     let answer = world.ask(request(&[asked])).await.unwrap();
     assert_eq!(code(&answer), Code::OverLimit);
     assert_eq!(header(&answer, "retry-after"), Some("10"));

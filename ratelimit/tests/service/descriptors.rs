@@ -119,7 +119,7 @@ async fn s9_hits_are_never_given_back() {
     let world = World::memory();
     assert_eq!(world.admitted_of(90, &[of("acme")]).await, 60);
     let refund = RateLimitDescriptor { is_negative_hits: true, ..costing(of("acme"), 50) };
-    assert_eq!(world.ask(request(&[refund.clone()])).await.unwrap_err().code(), Grpc::InvalidArgument);
+    assert_eq!(world.ask(request(std::slice::from_ref(&refund))).await.unwrap_err().code(), Grpc::InvalidArgument);
     assert_eq!(world.ask(request(&[of("globex"), refund])).await.unwrap_err().code(), Grpc::InvalidArgument);
     assert!(!world.admits(&[of("acme")]).await);
     assert_eq!(world.admitted_of(90, &[of("globex")]).await, 60, "nothing of the refused request was charged");
