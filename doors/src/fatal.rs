@@ -1,6 +1,9 @@
 //! Why a service ends, and with which exit status.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// What ends a process. Its text is for the operator; it holds no secret.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,17 @@ impl Fatal {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// The exit status of how a command ended; prints why, if not in order.
+pub fn exit(ended: Result<(), Fatal>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            let _ = writeln!(io::stderr(), "error: {fatal}");
+            fatal.exit_code()
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     address::Address,
     admin::{self, Guard, SnapshotReport},
     args::{DoorArgs, Service},
-    fatal::Fatal,
+    fatal::{Fatal, exit},
     grpc, health, http,
     listener::{Listener, Protection},
     metrics::Metrics,
@@ -182,12 +182,5 @@ pub fn block_on(main: impl Future<Output = Result<(), Fatal>>) -> ExitCode {
         runtime.shutdown_background();
         ended
     });
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "error: {fatal}");
-            fatal.exit_code()
-        }
-    }
+    exit(ended)
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use bulkhead_doors::args::{AuditArgs, ConfigArgs, DoorArgs, Service};
+use bulkhead_doors::{
+    args::{AuditArgs, ConfigArgs, DoorArgs, Service},
+    probe::ProbeArgs,
+};
 use clap::{ArgAction, builder::BoolishValueParser};
 
 use crate::decide::Declared;
@@ -34,6 +37,8 @@ pub enum Command {
     Validate(ConfigArgs),
     /// Say how one request would be decided, step by step, without serving
     Explain(ExplainArgs),
+    /// Exit 0 if the service that runs here is ready: a container's health check
+    Probe(ProbeArgs),
 }
 
 /// Flags of `serve`.

@@ -1,8 +1,8 @@
-//! `bulkhead-ext-authz`: serve, validate, explain.
+//! `bulkhead-ext-authz`: serve, validate, explain, probe.
 
 use std::process::ExitCode;
 
-use bulkhead_doors::{args, configuration::validate, run::block_on};
+use bulkhead_doors::{args, configuration::validate, fatal::exit, probe::probe, run::block_on};
 use bulkhead_ext_authz::{
     args::{Cli, Command, SERVICE},
     explain::explain,
@@ -14,5 +14,6 @@ fn main() -> ExitCode {
         Command::Serve(args) => block_on(serve(*args)),
         Command::Validate(args) => validate(&args.config),
         Command::Explain(args) => block_on(explain(args)),
+        Command::Probe(args) => exit(probe(&args)),
     }
 }

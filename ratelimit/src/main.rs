@@ -5,9 +5,10 @@ use std::{process::ExitCode, sync::Arc};
 use bulkhead_doors::{
     args::{self, AuditArgs, ConfigArgs, DoorArgs, Service},
     configuration,
-    fatal::Fatal,
+    fatal::{Fatal, exit},
     logs,
     metrics::Metrics,
+    probe::{ProbeArgs, probe},
     run::{Doors, Rooms, block_on},
     shutdown::Shutdown,
 };
@@ -43,6 +44,8 @@ enum Command {
     Serve(Box<Serve>),
     /// Check the configuration folder: one line an error, exit status 2 if there is one
     Validate(ConfigArgs),
+    /// Exit 0 if the service that runs here is ready: a container's health check
+    Probe(ProbeArgs),
 }
 
 #[derive(clap::Args)]
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     match args::parse::<Cli>(&SERVICE).command {
         Command::Serve(serve) => block_on(run(*serve)),
         Command::Validate(validate) => configuration::validate(&validate.config),
+        Command::Probe(args) => exit(probe(&args)),
     }
 }
 
