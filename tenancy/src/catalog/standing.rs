@@ -195,10 +195,8 @@ fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served,
     let namespaces =
         places.iter().filter(|((uid, _), ..)| uids.contains(uid)).map(|((_, namespace), _, place)| (namespace.clone(), *place));
     let namespaces = contest::<_, Equal<_>>(namespaces.collect(), &held.namespaces, "namespace", faults);
-    let served = wanted.tenants.iter().filter(|(_, grant)| {
-        let (uid, namespace) = of(grant);
-        uids.contains(&uid) && namespaces.contains(&namespace)
-    });
+    // Whoever was granted its namespace has its uid, too.
+    let served = wanted.tenants.iter().filter(|(_, grant)| namespaces.contains(&of(grant).1));
     (served.map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(), uids, namespaces)
 }
 

@@ -211,6 +211,15 @@ fn s23_a_tenant_made_anew_inherits_no_last_good_policy() {
 }
 
 #[test]
+fn s23_a_tenant_whose_uid_is_replaced_in_place_inherits_no_last_good_policy() {
+    let mut world = World::of(&["acme"]);
+    world.write(&[(&contract_file("acme"), BROKEN)]);
+    assert!(world.has_api("acme", "acme-api"));
+    world.write(&[(&tenant_file("acme"), &tenant("acme").replace("uid-acme", "uid-of-another-acme"))]);
+    assert!(world.is_closed("acme"));
+}
+
+#[test]
 fn s23_not_even_one_without_a_uid_inherits_the_last_good_policy() {
     let mut world = World::of(&[]);
     let nameless = tenant("acme").replace("  uid: uid-acme\n", "");
