@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use self::{
     folder::{Folder, Refusal},
     layout::Layout,
-    partition::{Shape, list},
+    partition::{Kept, Shape, list},
     watch::{Dirty, Heard, Place, Watch},
 };
 use super::{Change, Content, PartitionKey, Source, Waker};
@@ -51,6 +51,7 @@ pub struct DirectorySource {
     waker: Waker,
     stamps: RandomState,
     known: HashMap<PartitionKey, Known>,
+    operator: Kept,
     dirty: Dirty,
     layout: Option<layout::Identity>,
     misplaced: Vec<Fault>,
@@ -129,6 +130,7 @@ impl DirectorySource {
             waker,
             stamps: RandomState::new(),
             known: HashMap::new(),
+            operator: Kept::default(),
             dirty: Dirty::default(),
             layout: None,
             misplaced: Vec::new(),
@@ -287,7 +289,8 @@ impl DirectorySource {
                     if by_stamp && stamp.is_some() && self.known.get(key).and_then(|known| known.stamp) == stamp {
                         return Look::Same;
                     }
-                    (stamp, listing.read(folder, shape))
+                    let kept = (*key == PartitionKey::Operator).then_some(&mut self.operator);
+                    (stamp, listing.read(folder, shape, kept))
                 }
                 Err(fault) => (None, Content::Unreadable(fault)),
             };

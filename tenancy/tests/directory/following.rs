@@ -111,6 +111,20 @@ fn the_operators_files_are_followed() {
 }
 
 #[test]
+fn writes_of_the_same_size_in_quick_succession_are_all_followed() {
+    let mut config = acme_and_globex();
+    for (file, partition) in [("tenants/acme.yaml", ""), ("namespaces/acme/contract.yaml", "acme")] {
+        for round in 10..40 {
+            let text = format!("round {round}");
+            fs::create_dir_all(config.path().join("tenants")).unwrap();
+            // In place: the same inode, the same size, perhaps the same time.
+            fs::write(config.path().join(file), &text).unwrap();
+            config.until("the round", |config| says(config, partition, &text));
+        }
+    }
+}
+
+#[test]
 fn what_is_the_same_as_before_is_no_change() {
     let mut config = acme_and_globex();
     write(&config.path().join("namespaces/acme/contract.yaml"), "one");

@@ -1,13 +1,13 @@
 //! Reading one partition: which files it has, what stands in them, and everything that is refused. A partition is hostile input (S16).
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     hash::{BuildHasher, Hash, Hasher, RandomState},
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rustix::fs::{FileType, Stat};
@@ -94,16 +94,45 @@ fn visible(character: char) -> impl Iterator<Item = char> {
 pub(super) struct Listing {
     files: Vec<(PathBuf, Option<Stat>)>,
     faults: Vec<Fault>,
+    /// When it was listed, in nanoseconds since 1970.
+    at: i64,
     /// Equal stamps: nothing was changed between two listings. None where something is so young that a later change might bear the same time.
     pub stamp: Option<u64>,
 }
 
-/// What is changed within this time of a listing may bear the same time of change again (the file system's clock is coarse).
-const COARSE: Duration = Duration::from_millis(50);
+/// What is changed within this time of a listing, in nanoseconds, may bear the same time of change again: the file system's clock is coarse.
+const COARSE: i64 = 50_000_000;
+
+/// What differs once a file was changed: which it is, its kind and size, its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Times {
+    file: (u64, u64),
+    mode: u32,
+    size: i64,
+    modified: i64,
+    changed: i64,
+}
+
+impl Times {
+    /// None where the file is so young, at the moment of the listing, that a later change might not show.
+    #[expect(clippy::useless_conversion, reason = "the width of these differs between systems")]
+    fn settled(stat: &Stat, at: i64) -> Option<Self> {
+        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        let modified = nanoseconds(stat.st_mtime.into(), i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let changed = nanoseconds(stat.st_ctime.into(), i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
+        let times = Self { file: identity(stat), mode: stat.st_mode.into(), size: stat.st_size.into(), modified, changed };
+        (changed < at.saturating_sub(COARSE)).then_some(times)
+    }
+}
+
+/// Files that were read before, of a partition that is large by nature (the operator's): what was not changed is not read again.
+pub(super) type Kept = HashMap<PathBuf, (Times, SourceFile)>;
 
 /// Lists a partition. `entered` sees each folder before it is listed, to watch it.
 pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered: &mut dyn FnMut(&Folder)) -> Result<Listing, Fault> {
-    let mut listing = Listing { files: Vec::new(), faults: Vec::new(), stamp: None };
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
+    let mut listing = Listing { files: Vec::new(), faults: Vec::new(), at, stamp: None };
     let mut seen = HashSet::new();
     let mut left = shape.bounds.names;
     let mut folders = vec![(PathBuf::new(), 0)];
@@ -166,18 +195,11 @@ fn is_yaml(name: &OsStr) -> bool {
 
 impl Listing {
     fn compute_stamp(&self, stamps: &RandomState) -> Option<u64> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let young = i64::try_from(now.saturating_sub(COARSE).as_nanos()).unwrap_or(i64::MAX);
         let mut hasher = stamps.build_hasher();
         for (path, stat) in &self.files {
             path.hash(&mut hasher);
             let Some(stat) = stat else { continue };
-            identity(stat).hash(&mut hasher);
-            (stat.st_mode, stat.st_size, stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
-            let changed = i64::try_from(stat.st_ctime_nsec).unwrap_or(0).saturating_add(stat.st_ctime.saturating_mul(1_000_000_000));
-            if changed >= young {
-                return None;
-            }
+            Times::settled(stat, self.at)?.hash(&mut hasher);
         }
         for fault in &self.faults {
             (&fault.file, &fault.message).hash(&mut hasher);
@@ -187,8 +209,9 @@ impl Listing {
 
     /// Reads what was listed. A file that cannot be read makes the whole partition unreadable (what it would have said is unknown); one
     /// that may not be read is refused alone.
-    pub(super) fn read(self, folder: &Folder, shape: &Shape) -> Content {
-        let Self { files: listed, mut faults, .. } = self;
+    pub(super) fn read(self, folder: &Folder, shape: &Shape, mut kept: Option<&mut Kept>) -> Content {
+        let Self { files: listed, mut faults, at, .. } = self;
+        let mut before = kept.as_deref_mut().map(std::mem::take).unwrap_or_default();
         let mut files = Vec::with_capacity(listed.len().min(shape.bounds.files));
         let mut left = shape.bounds.bytes;
         for (index, (path, stat)) in listed.iter().enumerate() {
@@ -196,9 +219,14 @@ impl Listing {
                 faults.push(shape.whole(format!("holds {} files, and may hold {}", listed.len(), shape.bounds.files)));
                 break;
             }
-            match read_file(folder, path, stat.as_ref(), shape, left) {
+            let times = stat.as_ref().and_then(|stat| Times::settled(stat, at));
+            let same = before.remove(path).filter(|(then, file)| times == Some(*then) && file.text.len() as u64 <= left);
+            match same.map_or_else(|| read_file(folder, path, stat.as_ref(), shape, left), |(_, file)| Ok(file)) {
                 Ok(file) => {
                     left -= file.text.len() as u64;
+                    if let (Some(kept), Some(times)) = (kept.as_deref_mut(), times) {
+                        kept.insert(path.clone(), (times, file.clone()));
+                    }
                     files.push(file);
                 }
                 // Deleted since it was listed: an event tells, and it is read again.
