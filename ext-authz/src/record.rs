@@ -38,6 +38,11 @@ impl Ledger {
     pub fn sweep(&self) {
         self.log.sweep();
     }
+
+    /// Tells of every merged denial. Called when the service ends.
+    pub fn flush(&self) {
+        self.log.flush();
+    }
 }
 
 impl Record for Ledger {

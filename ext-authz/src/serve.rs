@@ -56,6 +56,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     };
     let ended = doors.run(rooms, metrics, shutdown).await;
     sweeping.abort();
+    ledger.flush();
     ended
 }
 

@@ -86,9 +86,18 @@ impl DenialLog {
     /// Tells of what windows merged that are over, and forgets them.
     pub(super) fn sweep(&self) {
         let now = self.clock.now_us();
+        self.forget(|window| window.is_over(now));
+    }
+
+    /// Tells of everything that was merged and not told: the service ends.
+    pub(super) fn flush(&self) {
+        self.forget(|_| true);
+    }
+
+    fn forget(&self, over: impl Fn(&Window) -> bool) {
         let over: Vec<_> = {
             let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-            windows.extract_if(|_, window| window.is_over(now)).collect()
+            windows.extract_if(|_, window| over(window)).collect()
         };
         for (tenant, window) in over {
             if let Some(merged) = window.merged {
