@@ -11,16 +11,15 @@ use std::{
     time::Duration,
 };
 
-use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
     sync::{Semaphore, mpsc},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::{address::Address, fatal::Fatal};
+use crate::{address::Address, fatal::Fatal, tls::DoorTls};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -30,10 +29,10 @@ const HANDSHAKES: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What protects the doors that only Envoy and the operator may use (S2).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Protection {
-    /// Mutual TLS, where it is configured.
-    pub tls: Option<Arc<ServerConfig>>,
+    /// Whether mutual TLS is configured.
+    pub tls: bool,
     /// `--allow-plaintext`.
     pub allow_plaintext: bool,
 }
@@ -44,7 +43,7 @@ impl Protection {
     /// # Errors
     /// Usage (status 2), naming the flag and the address.
     pub fn check(&self, flag: &str, address: &Address) -> Result<(), Fatal> {
-        if address.is_private() || self.tls.is_some() || self.allow_plaintext {
+        if address.is_private() || self.tls || self.allow_plaintext {
             return Ok(());
         }
         Err(Fatal::usage(format!(
@@ -58,7 +57,7 @@ impl Protection {
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<DoorTls>,
 }
 
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address is in use or cannot be bound, naming it.
-    pub async fn bind(address: &Address, tls: Option<Arc<ServerConfig>>) -> Result<Self, Fatal> {
+    pub async fn bind(address: &Address, tls: Option<DoorTls>) -> Result<Self, Fatal> {
         let failed = |why: io::Error| Fatal::failed(format!("cannot listen on {address}: {why}"));
         Ok(match address {
             Address::Tcp(address) => Self { kind: Kind::Tcp(TcpListener::bind(address).await.map_err(failed)?), tls },
@@ -100,21 +99,20 @@ impl Listener {
     pub fn incoming(self) -> ReceiverStream<io::Result<Conn>> {
         let (sender, receiver) = mpsc::channel(16);
         tokio::spawn(async move {
-            let acceptor = self.tls.clone().map(TlsAcceptor::from);
             let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
             loop {
                 let accepted = tokio::select! {
                     () = sender.closed() => return,
                     accepted = self.accept() => accepted,
                 };
-                match (accepted, &acceptor) {
+                match (accepted, &self.tls) {
                     (Err(error), _) => {
                         tracing::warn!(error = %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
-                    (Ok(Conn::Tcp(stream)), Some(acceptor)) => {
+                    (Ok(Conn::Tcp(stream)), Some(tls)) => {
                         let Ok(place) = Arc::clone(&handshakes).acquire_owned().await else { return };
-                        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                        let (acceptor, sender) = (tls.acceptor(), sender.clone());
                         tokio::spawn(async move {
                             let done = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
                             drop(place);

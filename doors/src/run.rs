@@ -15,7 +15,7 @@ use crate::{
     listener::{Listener, Protection},
     metrics::Metrics,
     shutdown::Shutdown,
-    tls,
+    tls::DoorTls,
 };
 
 /// How long requests of the health and admin doors may take to end, once gRPC has drained.
@@ -97,14 +97,14 @@ impl Doors {
     /// Usage (status 2) for an address that others reach without TLS or `--allow-plaintext` (S2), for TLS flags or files that do not do, and
     /// for a token file that does not; a failure (status 1) where an address cannot be bound.
     pub async fn bind(service: &'static Service, args: &DoorArgs) -> Result<Self, Fatal> {
-        let protection = Protection { tls: args.tls.load()?, allow_plaintext: args.allow_plaintext };
+        let grpc_tls = DoorTls::new(&args.tls, b"h2")?;
+        let protection = Protection { tls: grpc_tls.is_some(), allow_plaintext: args.allow_plaintext };
         protection.check("--grpc", &args.grpc)?;
         protection.check("--admin", &args.admin)?;
         let guard = Guard::new(args.admin_token_file.as_deref())?;
-        let speaking = |protocol: &[u8]| protection.tls.as_ref().map(|config| tls::speaking(config, protocol));
         // The admin door's bearer token is enough on this machine: TLS is for where the token would cross a network.
-        let admin_tls = if args.admin.is_private() { None } else { speaking(b"http/1.1") };
-        let grpc = Listener::bind(&args.grpc, speaking(b"h2")).await?;
+        let admin_tls = if args.admin.is_private() { None } else { DoorTls::new(&args.tls, b"http/1.1")? };
+        let grpc = Listener::bind(&args.grpc, grpc_tls).await?;
         let health = Listener::bind(&args.health, None).await?;
         let admin = Listener::bind(&args.admin, admin_tls).await?;
         let addresses = Addresses { grpc: grpc.address()?, health: health.address()?, admin: admin.address()? };

@@ -1,6 +1,11 @@
 //! Mutual TLS for doors that others than this machine reach (S2): a chain to a given authority, and one of the listed names on the certificate.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
@@ -12,6 +17,7 @@ use rustls::{
     },
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+use tokio_rustls::TlsAcceptor;
 
 use crate::fatal::Fatal;
 
@@ -38,7 +44,7 @@ impl TlsArgs {
     /// # Errors
     /// Only some of the flags are given, no client name is listed (any certificate of the authority would do, S2), or a file cannot be
     /// read or used. The text names the flag and the file, never the content.
-    pub fn load(&self) -> Result<Option<Arc<ServerConfig>>, Fatal> {
+    pub fn load(&self) -> Result<Option<ServerConfig>, Fatal> {
         let (cert, key, ca) = match (&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_tls_client_ca) {
             (None, None, None) if self.grpc_tls_client_name.is_empty() => return Ok(None),
             (Some(cert), Some(key), Some(ca)) => (cert, key, ca),
@@ -71,7 +77,14 @@ impl TlsArgs {
             .with_client_cert_verifier(Arc::new(ListedClient { chains, names }))
             .with_single_cert(chain, key_der)
             .map_err(|why| wrong("--grpc-tls-cert", cert, why.to_string()))?;
-        Ok(Some(Arc::new(config)))
+        Ok(Some(config))
+    }
+
+    fn stamp(&self) -> Stamp {
+        [&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_tls_client_ca].map(|file| {
+            let found = fs::metadata(file.as_ref()?).ok()?;
+            Some((found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
+        })
     }
 }
 
@@ -81,10 +94,50 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> 
     if list.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(list) }
 }
 
+/// The TLS of one door. Its files are looked at whenever somebody connects, and read anew where they changed: short-lived certificates are
+/// replaced while the service runs. Connections that are open stay as they were let in.
+#[derive(Debug)]
+pub struct DoorTls {
+    args: TlsArgs,
+    protocol: &'static [u8],
+    current: Mutex<(Stamp, Arc<ServerConfig>)>,
+}
+
+/// What shows that a file was written or replaced: its inode, its length, and when it was changed, in nanoseconds.
+type Stamp = [Option<(u64, u64, i64, i64)>; 3];
+
+impl DoorTls {
+    /// The TLS of a door that speaks one application protocol (`h2`). `None` where no TLS flag is given.
+    ///
+    /// # Errors
+    /// See [`TlsArgs::load`].
+    pub fn new(args: &TlsArgs, protocol: &'static [u8]) -> Result<Option<Self>, Fatal> {
+        let stamp = args.stamp();
+        let Some(config) = args.load()? else { return Ok(None) };
+        Ok(Some(Self { args: args.clone(), protocol, current: Mutex::new((stamp, speaking(config, protocol))) }))
+    }
+
+    /// What accepts the next connection. Files that changed and do not do leave in force what was read last.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let stamp = self.args.stamp();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0 != stamp {
+            current.0 = stamp;
+            match self.args.load() {
+                Ok(Some(config)) => {
+                    current.1 = speaking(config, self.protocol);
+                    tracing::info!("read the TLS files anew");
+                }
+                Ok(None) => {}
+                Err(why) => tracing::error!(error = %why, "the TLS files changed and do not do: what was read before stays in force"),
+            }
+        }
+        TlsAcceptor::from(Arc::clone(&current.1))
+    }
+}
+
 /// `config` with the one application protocol that its door speaks.
-#[must_use]
-pub(crate) fn speaking(config: &ServerConfig, protocol: &[u8]) -> Arc<ServerConfig> {
-    let mut config = config.clone();
+fn speaking(mut config: ServerConfig, protocol: &[u8]) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![protocol.to_vec()];
     Arc::new(config)
 }

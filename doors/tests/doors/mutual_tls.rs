@@ -171,6 +171,25 @@ async fn s2_a_client_that_never_finishes_its_handshake_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn s2_replaced_files_hold_for_the_next_connection_and_broken_ones_change_nothing() {
+    let pki = Pki::new();
+    let house = pki.house().await;
+    let before = issue(&pki.authority, &[dns("envoy.test")], |_| {});
+    assert!(pki.lets_in(&house, Some(&before)).await);
+
+    fs::write(pki.file("ca"), "broken").unwrap();
+    assert!(pki.lets_in(&house, Some(&before)).await, "what was read last stays in force");
+
+    let next = authority("platform");
+    let after = issue(&next, &[dns("envoy.test")], |_| {});
+    assert!(!pki.lets_in(&house, Some(&after)).await, "not yet");
+    fs::write(pki.file("staged"), next.pem()).unwrap();
+    fs::rename(pki.file("staged"), pki.file("ca")).unwrap();
+    assert!(pki.lets_in(&house, Some(&after)).await);
+    assert!(!pki.lets_in(&house, Some(&before)).await, "the old authority counts no longer");
+}
+
+#[tokio::test]
 async fn s2_tls_that_would_let_in_any_certificate_refuses_to_start() {
     let pki = Pki::new();
     for names in [&[][..], &[""], &[" "]] {
