@@ -17,6 +17,8 @@ use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+mod tls;
+
 /// A running upstream, over HTTP/1.1 and HTTP/2 without TLS.
 pub struct Upstream {
     address: SocketAddr,
@@ -62,13 +64,35 @@ impl Upstream {
     /// # Panics
     /// Where it cannot listen.
     pub async fn start(name: &str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let (listener, state, app) = Self::prepare(name).await;
         let address = listener.local_addr().expect("a bound listener has an address");
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("an upstream serves until it is dropped") });
+        Self { address, state, serving }
+    }
+
+    /// Starts one that speaks TLS with a certificate for this host, which only those trust who are given its PEM.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn start_tls(name: &str, host: &str) -> (Self, String) {
+        let (listener, state, app) = Self::prepare(name).await;
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (acceptor, pem) = tls::acceptor(host);
+        let serving = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("an upstream serves until it is dropped");
+                tokio::spawn(tls::serve(acceptor.clone(), stream, app.clone()));
+            }
+        });
+        (Self { address, state, serving }, pem)
+    }
+
+    async fn prepare(name: &str) -> (TcpListener, Arc<Shared>, Router) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let state =
             Arc::new(Shared { name: name.to_owned(), count: AtomicU64::new(0), hangs: watch::Sender::new(false), seen: Mutex::new(None) });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("an upstream serves until it is dropped") });
-        Self { address, state, serving }
+        (listener, state, app)
     }
 
     /// Where it listens.

@@ -274,3 +274,29 @@ async fn a_route_binds_tenant_and_api_by_its_context_extensions() {
     assert_eq!(extensions.get("tenant").map(String::as_str), Some("acme"));
     assert_eq!(extensions.get("api").map(String::as_str), Some("billing-api"));
 }
+
+/// An allow for `contract-https`, with `localhost` as the contract's host, against an upstream whose certificate names another host or this one.
+async fn over_tls(certified: &str) -> (u16, u64) {
+    let (upstream, pem) = Upstream::start_tls("upstream", certified).await;
+    let trusted = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(trusted.path(), pem).expect("a writable file");
+    let headers = [(header::CLUSTER, cluster::HTTPS), (header::UPSTREAM, &*format!("localhost:{}", upstream.address().port()))];
+    let check = with_headers(allow(&[("tenant", "acme")], Some(1.0)), &headers);
+    let authorizer = Authorizer::start(move |_| Ok(check.clone())).await;
+    let limiter = Limiter::admitting().await;
+    let shipped = Shipped::contract_routing(authorizer.address(), limiter.address()).edit(|bootstrap| {
+        let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().expect("clusters");
+        let https = clusters.iter_mut().find(|cluster| cluster["name"] == cluster::HTTPS).expect("the TLS cluster");
+        let trust = &mut https["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"];
+        assert!(trust["filename"].is_string(), "the shipped file trusts the machine's own authorities");
+        trust["filename"] = trusted.path().display().to_string().into();
+    });
+    let envoy = Envoy::start(shipped.bootstrap()).await;
+    (Request::get("/").send(envoy.address()).await.status, upstream.requests())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_over_tls_must_prove_the_contracts_own_host() {
+    assert_eq!(over_tls("localhost").await, (200, 1));
+    assert_eq!(over_tls("billing.globex.internal").await, (503, 0), "a certificate of another host is no upstream of this contract");
+}
