@@ -1,5 +1,7 @@
 //! The directory source on real folders: what it reads, what it refuses, and which changes it follows.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a folder that cannot be prepared fails its test")]
+
 #[path = "directory/configmap.rs"]
 mod configmap;
 #[path = "directory/following.rs"]

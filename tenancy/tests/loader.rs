@@ -1,5 +1,7 @@
 //! The loader on real folders: what it starts with, what it publishes, and what stays when something breaks.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a folder that cannot be prepared fails its test")]
+
 #[path = "loader/start.rs"]
 mod start;
 
