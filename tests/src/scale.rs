@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How much of everything.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Scale {
     /// Tenants.
     pub tenants: usize,
@@ -15,11 +15,36 @@ pub struct Scale {
     pub apis: usize,
     /// Subscriptions of each: every other one by API key, the rest by client.
     pub subscriptions: usize,
+    /// How much they may do.
+    pub limits: Limits,
+    /// A JWK that every tenant's issuer signs with, so that tokens can be made without a provider for each.
+    pub key: Option<String>,
+}
+
+/// How much the tenants may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// As the articles have it: a thousand requests a minute for a tenant, a hundred for a subscription.
+    AsPrinted,
+    /// So much that nothing is denied: what a bench wants to measure is the admitted path, which charges every level.
+    Unreached,
 }
 
 impl Scale {
     /// The scale that the product is measured by.
-    pub const TEN_THOUSAND: Self = Self { tenants: 10_000, apis: 4, subscriptions: 10 };
+    pub const TEN_THOUSAND: Self = Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, key: None };
+
+    /// The issuer of a tenant's tokens.
+    #[must_use]
+    pub fn issuer(tenant: usize) -> String {
+        format!("https://auth.example.com/realms/{}", Self::tenant(tenant))
+    }
+
+    /// The client of a tenant's subscription that is known by one (those of an odd number).
+    #[must_use]
+    pub fn client(tenant: usize, subscription: usize) -> String {
+        format!("{}-app-{subscription}", Self::tenant(tenant))
+    }
 
     /// A tenant's name, by its number.
     #[must_use]
@@ -48,7 +73,7 @@ impl Scale {
         fs::write(config.join("platform.yaml"), self.platform())?;
         for number in 0..self.tenants {
             let name = Self::tenant(number);
-            fs::write(config.join(format!("tenants/{name}.yaml")), Self::tenant_file(number))?;
+            fs::write(config.join(format!("tenants/{name}.yaml")), self.tenant_file(number))?;
             let partition = config.join(format!("namespaces/tenant-{name}"));
             fs::create_dir_all(&partition)?;
             fs::write(Self::contract_path(config, number), self.contract(number, 1))?;
@@ -78,7 +103,8 @@ impl Scale {
         let name = Self::tenant(tenant);
         let apis: Vec<String> = (0..self.apis).map(|api| format!("api-{api}")).collect();
         format!(
-            "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: {name}-guardrails, namespace: tenant-{name} }}\nspec:\n  rateLimit: {{ requestsPerMinute: 1000, burstMultiplier: 2.0 }}\n  toolAllowlist: [{}]\n",
+            "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: {name}-guardrails, namespace: tenant-{name} }}\nspec:\n  rateLimit: {{ requestsPerMinute: {}, burstMultiplier: 2.0 }}\n  toolAllowlist: [{}]\n",
+            self.per_minute(1_000),
             apis.join(", ")
         )
     }
@@ -91,12 +117,13 @@ impl Scale {
             let holder = if subscription % 2 == 0 {
                 format!("keyHash: sha256:{}", hex::encode(Sha256::digest(Self::api_key(tenant, subscription))))
             } else {
-                format!("clientId: {name}-app-{subscription}")
+                format!("clientId: {}", Self::client(tenant, subscription))
             };
             let _ = write!(
                 text,
-                "---\napiVersion: gostoa.dev/v1alpha1\nkind: Subscription\nmetadata: {{ name: {name}-sub-{subscription}, namespace: tenant-{name} }}\nspec:\n  apis: [api-{}]\n  {holder}\n  rateLimit: {{ requestsPerMinute: 100 }}\n",
-                subscription % self.apis.max(1)
+                "---\napiVersion: gostoa.dev/v1alpha1\nkind: Subscription\nmetadata: {{ name: {name}-sub-{subscription}, namespace: tenant-{name} }}\nspec:\n  apis: [api-{}]\n  {holder}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
+                subscription % self.apis.max(1),
+                self.per_minute(100)
             );
         }
         text
@@ -105,9 +132,10 @@ impl Scale {
     fn platform(&self) -> String {
         let mut text = format!(
             "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: {{ name: platform }}\nspec:\n  issuerTemplate: https://auth.example.com/realms/{{tenant}}\n  routing: contract\n  addressing: {{ path: \"/{{tenant}}/{{api}}\" }}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
-            self.tenants.max(1) * 600
+            self.per_minute(self.tenants.max(1) * 600)
         );
         for (plan, limit) in [("starter", 1_000), ("professional", 10_000), ("enterprise", 60_000)] {
+            let limit = self.per_minute(limit);
             let _ = write!(
                 text,
                 "---\napiVersion: gostoa.dev/v1alpha1\nkind: Plan\nmetadata: {{ name: {plan} }}\nspec:\n  rateLimit: {{ requestsPerMinute: {limit}, burstMultiplier: 2.0 }}\n  guaranteed: {{ requestsPerMinute: 60 }}\n"
@@ -116,10 +144,22 @@ impl Scale {
         text
     }
 
-    fn tenant_file(tenant: usize) -> String {
+    /// A limit, or one that no bench reaches.
+    fn per_minute(&self, printed: usize) -> usize {
+        match self.limits {
+            Limits::AsPrinted => printed,
+            Limits::Unreached => 40_000_000,
+        }
+    }
+
+    fn tenant_file(&self, tenant: usize) -> String {
         let name = Self::tenant(tenant);
+        let issuers = self
+            .key
+            .as_ref()
+            .map_or_else(String::new, |key| format!("  issuers:\n  - issuer: {}\n    jwks: {{ keys: [ {key} ] }}\n", Self::issuer(tenant)));
         format!(
-            "apiVersion: gostoa.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: {name} }}\nspec:\n  uid: uid-{name}\n  plan: professional\n  upstreams: [\"*.{name}.internal\"]\n  hosts: [\"*.{name}.example.com\"]\n"
+            "apiVersion: gostoa.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: {name} }}\nspec:\n  uid: uid-{name}\n  plan: professional\n  upstreams: [\"*.{name}.internal\"]\n  hosts: [\"*.{name}.example.com\"]\n{issuers}"
         )
     }
 }

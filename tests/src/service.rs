@@ -125,6 +125,12 @@ impl Service {
         self.process.until("it is ready", probe).await;
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills it (SIGKILL).
     pub fn kill(&mut self) {
         self.process.kill();

@@ -1,16 +1,38 @@
-//! `cargo xtask bench`: outside the tests, because figures are for reading.
+//! `cargo xtask bench`: outside the tests, because figures are for reading. Builds as released, and hands over to `bulkhead-bench`.
+
+use std::{os::unix::process::CommandExt as _, process::Command, thread};
 
 use clap::Args;
 
-/// How to print.
+use crate::{
+    parts::Part,
+    stage::Stages,
+    workspace::{cargo, root, target},
+};
+
+/// What to measure, and how to print.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Seconds that each service and the floor are measured for, in each of three rounds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let form = if options.json { "JSON" } else { "text" };
-    Err(format!("the measurements (load, reload, throughput and latency of both services, as {form}) are not built yet"))
+    let mut stages = Stages::default();
+    let fetching = thread::spawn(|| Part::Valkey.get());
+    stages.command("building as released (Valkey is fetched meanwhile)", cargo().args(["build", "--release", "--workspace", "--bins"]))?;
+    let valkey = fetching.join().map_err(|_| "the fetching thread died".to_owned())??;
+    let binaries = target()?.join("release");
+    let mut bench = Command::new(binaries.join("bulkhead-bench"));
+    bench.current_dir(root()).env(Part::Valkey.variable(), valkey).env("BULKHEAD_BIN_DIR", &binaries);
+    bench.arg("--seconds").arg(options.seconds.to_string());
+    if options.json {
+        bench.arg("--json");
+    }
+    // We become the bench: Ctrl-C then reaches one process, which stops what it started.
+    Err(format!("bulkhead-bench: {}", bench.exec()))
 }

@@ -1,0 +1,73 @@
+//! How long a large configuration takes to load, how much memory it takes, and how long an edit takes until it is decided upon.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use bulkhead_proto::pb::envoy::service::auth::v3::{
+    CheckResponse, authorization_client::AuthorizationClient, check_response::HttpResponse,
+};
+use bulkhead_tests::{scale::Scale, service::Service};
+use tempfile::TempDir;
+
+use crate::calls;
+
+/// What was measured.
+pub(crate) struct Loading {
+    /// From the start of the process until it is ready.
+    pub(crate) start: Duration,
+    /// Resident memory when it is ready, in MB, and at its highest.
+    pub(crate) resident_mb: u64,
+    pub(crate) peak_mb: u64,
+    /// From the rename of an edited contract until a Check is decided by it, one for each edit, sorted.
+    pub(crate) edits: Vec<Duration>,
+}
+
+/// How many edits are measured.
+const EDITS: usize = 20;
+
+/// Measures ext-authz, which holds all of it.
+pub(crate) async fn measure(scale: &Scale) -> Loading {
+    let config = TempDir::new().expect("a temporary directory");
+    scale.write(config.path()).expect("a writable directory");
+    let start = Instant::now();
+    let service = Service::ext_authz(config.path(), &[]).await;
+    let start = start.elapsed();
+    let (resident_mb, peak_mb) = memory(service.id());
+
+    let mut client = AuthorizationClient::connect(format!("http://{}", service.grpc())).await.expect("it listens");
+    let mut edits = Vec::with_capacity(EDITS);
+    for edit in 0..EDITS {
+        let tenant = edit * 37 % scale.tenants;
+        let (path, version) = (Scale::contract_path(config.path(), tenant), edit + 2);
+        let next = path.with_extension("next");
+        fs::write(&next, scale.contract(tenant, version)).expect("a writable directory");
+        let request = calls::check(&format!("/{}/api-0/x", Scale::tenant(tenant)), &[("x-api-key", &Scale::api_key(tenant, 0))]);
+        let wanted = format!("/v{version}/x");
+        fs::rename(&next, &path).expect("a writable directory");
+        let renamed = Instant::now();
+        while path_of(client.check(request.clone()).await.expect("it answers").get_ref()) != Some(&wanted) {
+            assert!(renamed.elapsed() < Duration::from_secs(30), "the edit of {} was never decided upon", path.display());
+        }
+        edits.push(renamed.elapsed());
+    }
+    edits.sort_unstable();
+    Loading { start, resident_mb, peak_mb, edits }
+}
+
+/// The path that an allow sends on.
+fn path_of(answer: &CheckResponse) -> Option<&str> {
+    let Some(HttpResponse::OkResponse(ok)) = &answer.http_response else { return None };
+    ok.headers.iter().filter_map(|option| option.header.as_ref()).find(|header| header.key == ":path").map(|header| header.value.as_str())
+}
+
+/// What Linux says of a process, in MB.
+fn memory(process: u32) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells of processes");
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    (field("VmRSS:").unwrap_or(0) / 1024, field("VmHWM:").unwrap_or(0) / 1024)
+}
