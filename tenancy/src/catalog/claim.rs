@@ -75,6 +75,10 @@ where
     R: Rivals<T>,
 {
     let (incumbents, newcomers): (Vec<_>, Vec<_>) = claims.partition(|claim| held.contains(claim));
+    // Where nobody asks for anything new, nobody can contest it: most changes of the operator's resources.
+    if newcomers.is_empty() {
+        return incumbents.into_iter().collect();
+    }
     let mut taken = R::default();
     incumbents.iter().for_each(|claim| taken.add(claim));
     // What is refused to a newcomer by an incumbent is not contested by it: a third tenant does not lose by it.
