@@ -13,6 +13,7 @@
 //! | [`double`] | doubles of the two services and of an external processor, which record what Envoy sent |
 //! | [`client`] | requests as bytes on a socket: odd paths, duplicate headers; HTTP/2 with trailers |
 //! | [`config`] | a configuration folder that changes by atomic renames |
+//! | [`shared`] | one part for all tests that run at the same time |
 //! | [`scale`] | a configuration folder of 10,000 tenants |
 //! | [`deadline`] | waiting for a condition, never for luck |
 //!
@@ -32,6 +33,7 @@ pub mod parts;
 pub mod process;
 pub mod scale;
 pub mod service;
+pub mod shared;
 pub mod upstream;
 pub mod valkey;
 pub mod world;

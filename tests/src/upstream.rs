@@ -1,6 +1,7 @@
 //! An upstream double: it answers 200 with what it saw, counts, and can hang.
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 mod tls;
+
+/// A request header whose values are counted one by one: how a test knows its own requests among those of others.
+pub const MARK: &str = "x-test-mark";
 
 /// A running upstream, over HTTP/1.1 and HTTP/2 without TLS.
 pub struct Upstream {
@@ -54,6 +58,7 @@ impl Seen {
 struct Shared {
     name: String,
     count: AtomicU64,
+    marks: Mutex<HashMap<Vec<u8>, u64>>,
     hangs: watch::Sender<bool>,
     seen: Mutex<Option<Seen>>,
 }
@@ -89,8 +94,13 @@ impl Upstream {
 
     async fn prepare(name: &str) -> (TcpListener, Arc<Shared>, Router) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let state =
-            Arc::new(Shared { name: name.to_owned(), count: AtomicU64::new(0), hangs: watch::Sender::new(false), seen: Mutex::new(None) });
+        let state = Arc::new(Shared {
+            name: name.to_owned(),
+            count: AtomicU64::new(0),
+            marks: Mutex::default(),
+            hangs: watch::Sender::new(false),
+            seen: Mutex::new(None),
+        });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
         (listener, state, app)
     }
@@ -111,6 +121,12 @@ impl Upstream {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.state.count.load(Ordering::SeqCst)
+    }
+
+    /// How many requests with this [`MARK`] reached it.
+    #[must_use]
+    pub fn requests_marked(&self, mark: &str) -> u64 {
+        self.state.marks.lock().unwrap_or_else(PoisonError::into_inner).get(mark.as_bytes()).copied().unwrap_or_default()
     }
 
     /// The last request that reached it.
@@ -138,6 +154,9 @@ impl Drop for Upstream {
 
 async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Json<Seen> {
     state.count.fetch_add(1, Ordering::SeqCst);
+    for mark in request.headers().get_all(MARK) {
+        *state.marks.lock().unwrap_or_else(PoisonError::into_inner).entry(mark.as_bytes().to_vec()).or_default() += 1;
+    }
     let (parts, body) = request.into_parts();
     let (body, trailers) = read(body).await;
     let seen = Seen {

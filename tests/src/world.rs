@@ -60,6 +60,12 @@ impl Tenant {
     pub fn requests(&self) -> u64 {
         self.upstreams.values().map(Upstream::requests).sum()
     }
+
+    /// How many requests with this [`MARK`](crate::upstream::MARK) reached any of its upstreams.
+    #[must_use]
+    pub fn requests_marked(&self, mark: &str) -> u64 {
+        self.upstreams.values().map(|upstream| upstream.requests_marked(mark)).sum()
+    }
 }
 
 /// Everything, running.
