@@ -8,13 +8,16 @@
 //! # }
 //! ```
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -82,12 +85,26 @@ impl Request {
         self
     }
 
+    /// The same request for another path.
+    #[must_use]
+    pub fn at(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
     /// Sends it over HTTP/1.1 on a connection of its own.
     ///
     /// # Panics
     /// Where no whole answer comes.
     pub async fn send(&self, to: SocketAddr) -> Answer {
         Connection::open(to).await.send(self).await
+    }
+
+    /// As [`Request::send`], from another address of this machine: `127.0.0.2` is another client to Envoy than `127.0.0.1` (Linux only).
+    ///
+    /// # Panics
+    /// Where no whole answer comes.
+    pub async fn send_from(&self, from: Ipv4Addr, to: SocketAddr) -> Answer {
+        Connection::open_from(from, to).await.send(self).await
     }
 
     /// Sends it over HTTP/2 (prior knowledge), with its trailers.
@@ -186,7 +203,20 @@ impl Connection {
     /// # Panics
     /// Where nobody listens.
     pub async fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.unwrap_or_else(|error| panic!("{to}: {error}"));
+        Self::over(TcpStream::connect(to).await.unwrap_or_else(|error| panic!("{to}: {error}")), to)
+    }
+
+    /// Connects from this address.
+    ///
+    /// # Panics
+    /// Where nobody listens, or the address is not this machine's.
+    pub async fn open_from(from: Ipv4Addr, to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from((from, 0))).unwrap_or_else(|error| panic!("{from}: {error}"));
+        Self::over(socket.connect(to).await.unwrap_or_else(|error| panic!("{from} to {to}: {error}")), to)
+    }
+
+    fn over(stream: TcpStream, to: SocketAddr) -> Self {
         stream.set_nodelay(true).expect("a connected socket");
         Self { stream: BufStream::new(stream), to }
     }

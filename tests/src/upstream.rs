@@ -69,7 +69,19 @@ impl Upstream {
     /// # Panics
     /// Where it cannot listen.
     pub async fn start(name: &str) -> Self {
-        let (listener, state, app) = Self::prepare(name).await;
+        Self::listening(name, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// Starts one at a free port of every address of this machine, all of 127.0.0.0/8 among them: thousands of hosts, and one server.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn everywhere(name: &str) -> Self {
+        Self::listening(name, Ipv4Addr::UNSPECIFIED).await
+    }
+
+    async fn listening(name: &str, at: Ipv4Addr) -> Self {
+        let (listener, state, app) = Self::prepare(name, at).await;
         let address = listener.local_addr().expect("a bound listener has an address");
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("an upstream serves until it is dropped") });
         Self { address, state, serving }
@@ -80,7 +92,7 @@ impl Upstream {
     /// # Panics
     /// Where it cannot listen.
     pub async fn start_tls(name: &str, host: &str) -> (Self, String) {
-        let (listener, state, app) = Self::prepare(name).await;
+        let (listener, state, app) = Self::prepare(name, Ipv4Addr::LOCALHOST).await;
         let address = listener.local_addr().expect("a bound listener has an address");
         let (acceptor, pem) = tls::acceptor(host);
         let serving = tokio::spawn(async move {
@@ -92,8 +104,8 @@ impl Upstream {
         (Self { address, state, serving }, pem)
     }
 
-    async fn prepare(name: &str) -> (TcpListener, Arc<Shared>, Router) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    async fn prepare(name: &str, at: Ipv4Addr) -> (TcpListener, Arc<Shared>, Router) {
+        let listener = TcpListener::bind((at, 0)).await.expect("a free port");
         let state = Arc::new(Shared {
             name: name.to_owned(),
             count: AtomicU64::new(0),

@@ -21,7 +21,10 @@ use serde_json::Value;
 use crate::{
     client::{Answer, Request},
     config::Config,
-    envoy::{Envoy, shipped::Shipped},
+    envoy::{
+        Envoy,
+        shipped::{self, Shipped},
+    },
     issuer::Issuer,
     service::Service,
     upstream::Upstream,
@@ -175,6 +178,12 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Both services may take seconds for an answer ([`shipped::patient`]), and so may the store.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"])
+    }
+
     /// More arguments for ext-authz.
     #[must_use]
     pub fn ext_authz(mut self, arguments: &[&'a str]) -> Self {
@@ -238,7 +247,7 @@ impl<'a> Builder<'a> {
         let (ext_authz, ratelimit) =
             tokio::join!(Service::ext_authz(&path, &self.ext_authz), Service::ratelimit(&path, &store, &self.ratelimit));
 
-        let mut shipped = match (self.own_routes, self.guarded) {
+        let mut file = match (self.own_routes, self.guarded) {
             (true, _) => {
                 let (billing, inventory) = (acme.upstream("billing").address(), globex.upstream("inventory").address());
                 Shipped::own_routes(ext_authz.grpc(), ratelimit.grpc(), billing, inventory)
@@ -247,10 +256,10 @@ impl<'a> Builder<'a> {
             (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),
         };
         for change in self.bootstrap.drain(..) {
-            shipped = shipped.edit(change);
+            file = file.edit(change);
         }
         self.tell("Envoy");
-        let envoy = Envoy::start(shipped.bootstrap()).await;
+        let envoy = Envoy::start(file.bootstrap()).await;
         World { acme, globex, config, envoy, ext_authz, ratelimit, valkey }
     }
 }

@@ -93,15 +93,54 @@ impl Shipped {
     }
 
     fn allow_loopback(&mut self) {
-        let filters =
-            &mut self.bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
-        let guard = filters.as_array_mut().expect("HTTP filters").iter_mut().find(|filter| filter["name"] == "envoy.filters.http.rbac");
-        let permissions = &mut guard.expect("the guard")["typed_config"]["rules"]["policies"]["not-an-upstream"]["permissions"];
+        let permissions = &mut filter(&mut self.bootstrap, "rbac")["rules"]["policies"]["not-an-upstream"]["permissions"];
         let permissions = permissions.as_array_mut().expect("the guard's lines");
         let before = permissions.len();
         permissions.retain(|line| line["matcher"]["typed_config"]["upstream_ip"]["address_prefix"] != "127.0.0.0");
         assert_eq!(permissions.len() + 1, before, "the guard has one loopback line");
     }
+}
+
+/// Gives both services five seconds for an answer, in place of 250 and 100 ms: for tests whose point is the answer and not how soon it comes,
+/// on machines that do much else.
+///
+/// # Panics
+/// Where the bootstrap has no such filters.
+pub fn patient(bootstrap: &mut Value) {
+    let authorizer = filter(bootstrap, "ext_authz");
+    authorizer["grpc_service"]["timeout"] = "5s".into();
+    // It is the time-out of each try as well.
+    authorizer["grpc_service"]["retry_policy"]["retry_back_off"]["max_interval"] = "5s".into();
+    filter(bootstrap, "ratelimit")["timeout"] = "5s".into();
+}
+
+/// The connection manager of the one listener.
+///
+/// # Panics
+/// Where there is none.
+pub fn manager(bootstrap: &mut Value) -> &mut Value {
+    let manager = &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    assert!(manager.is_object(), "the listener has a connection manager");
+    manager
+}
+
+/// What an HTTP filter is configured with: `ext_authz`, `ratelimit`, `rbac`.
+///
+/// # Panics
+/// Where there is no such filter.
+pub fn filter<'b>(bootstrap: &'b mut Value, name: &str) -> &'b mut Value {
+    let name = format!("envoy.filters.http.{name}");
+    let filters = manager(bootstrap)["http_filters"].as_array_mut().expect("HTTP filters");
+    &mut filters.iter_mut().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
+}
+
+/// A cluster, by its name.
+///
+/// # Panics
+/// Where there is none.
+pub fn cluster<'b>(bootstrap: &'b mut Value, name: &str) -> &'b mut Value {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().expect("clusters");
+    clusters.iter_mut().find(|cluster| cluster["name"] == name).unwrap_or_else(|| panic!("no cluster {name}"))
 }
 
 /// Replaces every value that fits; tells how many did.
