@@ -21,10 +21,12 @@ use tokio_stream::StreamExt;
 
 use crate::listener::Listener;
 
-/// How long a client may take to send the head of a request, and how long a connection may idle between two.
+/// How long a client may take to send the head of its request.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long a request may take, its body and the answer included.
+/// How long an answer may take to be made.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long a connection lives, whatever its client does: one that asks and never reads the answer would keep its place for ever.
+const CONNECTION: Duration = Duration::from_secs(15);
 /// The largest head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// The largest body.
@@ -51,13 +53,15 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // One request a connection, so that no time-out falls between two of them.
+            .keep_alive(false)
             .header_read_timeout(HEAD)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(conn), TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // What a client does wrong on its own connection is not an event of ours.
-            let _ = connection.await;
+            let _ = tokio::time::timeout(CONNECTION, connection).await;
             drop(place);
         });
     }

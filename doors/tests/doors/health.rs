@@ -1,6 +1,6 @@
 //! The health door: probes and metrics, and no way to hold it up.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bulkhead_doors::probe::{ProbeArgs, probe};
 use tokio::{
@@ -51,6 +51,21 @@ async fn a_client_that_sends_no_request_is_sent_away() {
         stream.read_to_end(&mut rest).await.unwrap();
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answer_is_sent_away() {
+    let house = House::open(&[]).await;
+    let mut stream = TcpStream::connect(house.at.health.to_string()).await.unwrap();
+    stream.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream.readable().await.unwrap();
+    // Writing fails because the door has closed the connection: to read instead would help the answer on.
+    let gone = async {
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is sent away");
 }
 
 #[tokio::test]

@@ -42,6 +42,9 @@ enum Command {
     Serve(Box<DoorArgs>),
 }
 
+/// More than the sockets' buffers hold.
+static LARGE: &[u8] = &[b'x'; 32 << 20];
+
 /// Door flags, as a command line gives them.
 pub(crate) fn flags(flags: &[&str]) -> DoorArgs {
     let args = ["x"].iter().chain(flags).map(OsString::from);
@@ -76,7 +79,7 @@ impl House {
         let is_ready = Arc::clone(&ready);
         let rooms = Rooms {
             grpc: Routes::from(calls),
-            health: Router::new().route("/jwks", get(|| async { "public" })),
+            health: Router::new().route("/jwks", get(|| async { "public" })).route("/large", get(|| async { LARGE })),
             admin: Router::new().route("/explain", get(|| async { Json("explained") })),
             ready: Arc::new(move || is_ready.load(Ordering::SeqCst)),
             report: Arc::new(report),
