@@ -54,7 +54,9 @@ where
 {
     let own = LevelFilter::from_level(args.log_level);
     let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("bulkhead", own);
-    let layer = fmt::layer().with_writer(writer).with_ansi(false);
+    // A line that cannot be written is lost. To say so would be one more line that cannot be written, and that one would panic: a log collector
+    // that went away must not take decisions with it.
+    let layer = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let layer: Box<dyn Layer<_> + Send + Sync> = match args.log {
         Format::Json => Box::new(layer.json().flatten_event(true).with_current_span(true).with_span_list(false)),
         Format::Text => Box::new(layer),

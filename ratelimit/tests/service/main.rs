@@ -4,6 +4,7 @@
 mod answers;
 mod descriptors;
 mod outage;
+mod process;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
