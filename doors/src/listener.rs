@@ -63,7 +63,8 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    // In this order, so that the file goes first: once the listener is closed another process may take the path, and its file is not ours.
+    Unix(SocketFile, UnixListener),
 }
 
 impl Listener {
@@ -76,8 +77,8 @@ impl Listener {
         Ok(match address {
             Address::Tcp(address) => Self { kind: Kind::Tcp(TcpListener::bind(address).await.map_err(failed)?), tls },
             Address::Unix(path) => {
-                let (listener, file) = bind_unix(path).map_err(failed)?;
-                Self { kind: Kind::Unix(listener, file), tls: None }
+                let (file, listener) = bind_unix(path).map_err(failed)?;
+                Self { kind: Kind::Unix(file, listener), tls: None }
             }
         })
     }
@@ -89,7 +90,7 @@ impl Listener {
     pub fn address(&self) -> Result<Address, Fatal> {
         match &self.kind {
             Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp).map_err(|why| Fatal::failed(why.to_string())),
-            Kind::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+            Kind::Unix(file, _) => Ok(Address::Unix(file.0.clone())),
         }
     }
 
@@ -142,14 +143,14 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok(Conn::Tcp(stream))
             }
-            Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Conn::Unix(stream)),
+            Kind::Unix(_, listener) => listener.accept().await.map(|(stream, _)| Conn::Unix(stream)),
         }
     }
 }
 
 /// Binds a unix socket that its owner and group alone may open. A socket that nobody listens on any more (a process that was killed) is
 /// replaced; one in use, and a file that is no socket, is not.
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+fn bind_unix(path: &Path) -> io::Result<(SocketFile, UnixListener)> {
     if let Ok(found) = fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is taken by something that is no socket"));
@@ -165,7 +166,7 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let file = SocketFile(path.to_path_buf());
     // Between bind and listen nobody can connect: there is no moment at which the socket is open to all.
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    Ok((socket.listen(1024)?, file))
+    Ok((file, socket.listen(1024)?))
 }
 
 /// The file of a unix socket, removed with its listener.
