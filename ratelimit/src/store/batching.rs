@@ -1,10 +1,11 @@
 //! Concurrent decisions drained into one call of the store: the batch is as large as the concurrency makes it, and nothing waits for it to
 //! grow. A call costs the store about the same whatever it holds, so this is where speed comes from, with every decision still exact.
 //!
-//! The queue is bounded, with a share for each payer, so that one tenant's flood finds its own share full and no other tenant's (S12).
+//! The queue is bounded, with a share for each payer, so that one tenant's flood finds its own share full and no other tenant's; and payers take
+//! turns, so that whoever waits behind a flood waits for one decision of it, not for all (S12).
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -54,16 +55,49 @@ struct Queue {
     more: Notify,
 }
 
+/// A queue for each payer that has something to wait for, and whose turn it is. Every key of `queues` stands in `turns` once, and none is empty.
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
-    shares: HashMap<Key, usize>,
+    jobs: usize,
+    queues: HashMap<Option<Key>, VecDeque<Job>>,
+    turns: VecDeque<Option<Key>>,
 }
 
 struct Job {
     charge: Charge,
-    payer: Option<Key>,
     answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+impl Waiting {
+    fn push(&mut self, payer: Option<Key>, job: Job, bounds: Bounds) -> Result<(), StoreError> {
+        if self.jobs >= bounds.total {
+            return Err(StoreError::Busy);
+        }
+        match self.queues.entry(payer) {
+            Entry::Occupied(queue) if queue.get().len() >= bounds.share => return Err(StoreError::Busy),
+            Entry::Occupied(queue) => queue.into_mut().push_back(job),
+            Entry::Vacant(place) => {
+                self.turns.push_back(place.key().clone());
+                place.insert(VecDeque::from([job]));
+            }
+        }
+        self.jobs += 1;
+        Ok(())
+    }
+
+    /// One job of the payer whose turn it is.
+    fn pop(&mut self) -> Option<Job> {
+        let payer = self.turns.pop_front()?;
+        let Entry::Occupied(mut queue) = self.queues.entry(payer) else { return None };
+        let job = queue.get_mut().pop_front();
+        if queue.get().is_empty() {
+            queue.remove();
+        } else {
+            self.turns.push_back(queue.key().clone());
+        }
+        self.jobs -= 1;
+        job
+    }
 }
 
 impl Batching {
@@ -78,21 +112,8 @@ impl Batching {
 
     fn enqueue(&self, charge: &Charge) -> Result<oneshot::Receiver<Result<Outcome, StoreError>>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let payer = payer(charge).cloned();
-        {
-            let mut waiting = self.queue.lock();
-            if waiting.jobs.len() >= self.bounds.total {
-                return Err(StoreError::Busy);
-            }
-            if let Some(payer) = &payer {
-                let share = waiting.shares.entry(payer.clone()).or_default();
-                if *share >= self.bounds.share {
-                    return Err(StoreError::Busy);
-                }
-                *share += 1;
-            }
-            waiting.jobs.push_back(Job { charge: charge.clone(), payer, answer });
-        }
+        let job = Job { charge: charge.clone(), answer };
+        self.queue.lock().push(payer(charge).cloned(), job, self.bounds)?;
         self.queue.more.notify_one();
         Ok(answered)
     }
@@ -114,21 +135,13 @@ impl Queue {
         let mut waiting = self.lock();
         let (mut charges, mut answers) = (Vec::new(), Vec::new());
         while charges.len() < CALL {
-            let Some(job) = waiting.jobs.pop_front() else { break };
-            if let Some(payer) = job.payer
-                && let Some(share) = waiting.shares.get_mut(&payer)
-            {
-                *share -= 1;
-                if *share == 0 {
-                    waiting.shares.remove(&payer);
-                }
-            }
+            let Some(job) = waiting.pop() else { break };
             if !job.answer.is_closed() {
                 charges.push(job.charge);
                 answers.push(job.answer);
             }
         }
-        if !waiting.jobs.is_empty() {
+        if waiting.jobs > 0 {
             self.more.notify_one();
         }
         (charges, answers)
@@ -228,7 +241,7 @@ mod tests {
             let batching = Arc::clone(&batching);
             tasks.push(tokio::spawn(async move { batching.decide(None, &[charge("acme")]).await.unwrap() }));
         }
-        until(|| batching.queue.lock().jobs.len() == 50).await;
+        until(|| batching.queue.lock().jobs == 50).await;
         store.permits.add_permits(WORKERS + 50);
         for task in tasks {
             assert_eq!(task.await.unwrap()[0].verdict(), Verdict::Admitted);
@@ -237,7 +250,8 @@ mod tests {
             task.await.unwrap();
         }
         assert!(store.sizes.lock().unwrap().contains(&50));
-        assert!(batching.queue.lock().shares.is_empty());
+        let waiting = batching.queue.lock();
+        assert!(waiting.queues.is_empty() && waiting.turns.is_empty() && waiting.jobs == 0);
     }
 
     #[tokio::test]
@@ -247,6 +261,19 @@ mod tests {
         let acme: Vec<_> = (0..5).map(|_| batching.enqueue(&charge("acme"))).collect();
         assert_eq!(acme.iter().filter(|one| one.is_err()).count(), 2);
         assert!(batching.enqueue(&charge("globex")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn s12_a_tenant_that_waits_behind_a_flood_is_in_the_next_call() {
+        let (store, batching) = slow(Bounds::default());
+        let _first = occupy(&store, &batching).await;
+        let acme: Vec<_> = (0..3 * CALL).map(|_| batching.enqueue(&charge("acme")).unwrap()).collect();
+        let globex: Vec<_> = (0..3).map(|_| batching.enqueue(&charge("globex")).unwrap()).collect();
+        let (charges, _) = batching.queue.take();
+        assert_eq!((charges.len(), charges.iter().filter(|one| **one == charge("globex")).count()), (CALL, 3));
+        drop((acme, globex));
+        assert!(batching.queue.take().0.is_empty(), "nobody waits any more");
+        assert_eq!(batching.queue.lock().jobs, 0);
     }
 
     #[tokio::test]
