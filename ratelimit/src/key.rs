@@ -60,6 +60,12 @@ impl Keyspace {
         self.platform("unresolved")
     }
 
+    /// A bucket of nobody: whether the store takes writes is tried on it.
+    #[must_use]
+    pub fn probe(&self) -> Key {
+        self.platform("probe")
+    }
+
     /// A tenant's own bucket.
     #[must_use]
     pub fn tenant(&self, uid: &TenantUid) -> Key {
@@ -103,8 +109,8 @@ mod tests {
     fn s12_different_things_never_share_a_key() {
         let keys = Keyspace::default();
         let uids: Vec<TenantUid> = ["platform", "global", "a", "a-b", "tenant"].iter().map(|uid| uid.parse().unwrap()).collect();
-        let mut seen = HashSet::from([keys.global(), keys.unresolved()]);
-        let mut count = 2;
+        let mut seen = HashSet::from([keys.global(), keys.unresolved(), keys.probe()]);
+        let mut count = 3;
         for uid in &uids {
             let mut all = vec![keys.tenant(uid), keys.guarantee(uid)];
             for name in ["a", "b", "a-b", "tenant", "1"] {

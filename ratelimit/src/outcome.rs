@@ -93,14 +93,14 @@ impl Outcome {
         &self.standings
     }
 
-    /// Who denied; absent if nobody did.
+    /// Who denied; absent only if it was admitted. A store that denies and names no level is taken at its word: global denied.
     #[must_use]
     pub fn denial(&self) -> Option<Denial> {
-        if self.verdict != Verdict::Denied {
+        if self.verdict == Verdict::Admitted {
             return None;
         }
         let denying = || self.standings.iter().filter(|one| !one.passed);
-        let scope = denying().map(|one| one.scope).min()?;
+        let scope = denying().map(|one| one.scope).min().unwrap_or(Scope::Global);
         let retry_after_us = denying().map(|one| one.wait_us).try_fold(0, |most, wait| Some(wait?.max(most)));
         Some(Denial { scope, retry_after_us })
     }

@@ -43,13 +43,7 @@ impl RedisStore {
 
     async fn call(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
         let connection = self.link.connection().ok_or(StoreError::Away)?;
-        let batch = wire::encode(charges);
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script::sha()).arg(batch.keys.len());
-        for key in &batch.keys {
-            command.arg(key.as_str());
-        }
-        command.arg(now.map(|now| now.0.to_string()).unwrap_or_default()).arg(&batch.packed[..]);
+        let command = wire::command(now, &wire::encode(charges));
 
         // Whoever stops waiting for us (a caller's own deadline) must not hide a store that hangs from the breaker.
         let watch = Watch { link: &self.link, connection: &connection, settled: false };

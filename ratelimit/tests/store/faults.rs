@@ -6,12 +6,15 @@ use bulkhead_ratelimit::{
     bucket::Bucket,
     charge::{Charge, Scope},
     outcome::Verdict,
-    store::{Micros, Store},
+    store::{Micros, Store, redis::RedisStore},
 };
 use bulkhead_tenancy::{limit::RateLimit, name::TenantUid};
 use redis::AsyncCommands;
 
-use crate::support::{own_keys, valkey::Server};
+use crate::support::{
+    own_keys,
+    valkey::{Server, Valkey},
+};
 
 #[tokio::test]
 async fn s12_a_value_that_is_no_bucket_fails_only_the_decisions_that_touch_it() {
@@ -93,9 +96,22 @@ async fn a_store_that_lost_the_script_is_given_it_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_no_writes_is_not_there() {
+    let valkey = Valkey::start();
+    let client = redis::Client::open(valkey.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // A replica, as after a fail-over that nobody told us of. Its primary need not exist.
+    let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query_async(&mut connection).await.unwrap();
+    let store = RedisStore::start(client, Duration::from_secs(20));
+    assert!(!store.ready(Duration::from_millis(300)).await);
+    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut connection).await.unwrap();
+    assert!(store.ready(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
 async fn nobody_there_is_an_error_at_once() {
     let client = redis::Client::open("redis+unix:///nonexistent/socket").unwrap();
-    let store = bulkhead_ratelimit::store::redis::RedisStore::start(client, Duration::from_secs(20));
+    let store = RedisStore::start(client, Duration::from_secs(20));
     assert!(!store.ready(Duration::from_millis(1)).await);
     assert!(store.decide(None, &[]).await.is_ok(), "an empty batch asks nobody");
     let charge = Charge::new().hold(Scope::Tenant, own_keys().unresolved(), Bucket::token(RateLimit::per_minute(1, 1.0)), 1);

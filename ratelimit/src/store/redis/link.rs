@@ -1,7 +1,7 @@
 //! The connection to the store, and the circuit breaker, which are one thing: an open circuit is a connection that is not there.
 //!
 //! A decision takes the connection or fails at once; it never waits for one. When the connection breaks, or several calls in a row fail, it is
-//! dropped, and a task of its own connects anew and lets the script decide an empty batch before any decision is trusted to it. So a dead store
+//! dropped, and a task of its own connects anew and lets the script decide, and write, a charge of nobody before any decision is trusted to it. So a dead store
 //! costs no latency, no request is the guinea pig, and recovery needs no restart.
 
 use std::{
@@ -9,15 +9,21 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
+use bulkhead_tenancy::limit::{Rate, RateLimit};
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::script;
+use super::{script, wire};
+use crate::{
+    bucket::Bucket,
+    charge::{Charge, Scope},
+    key::Keyspace,
+};
 
 /// So many failures in a row open the circuit. A broken connection opens it at once.
 const FAILURES: u32 = 3;
@@ -25,8 +31,12 @@ const FAILURES: u32 = 3;
 /// How long connecting, and each answer while probing, may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// The pauses between attempts to connect.
+/// The pauses between attempts to connect. They begin anew once a connection has held for the longest of them: a store that takes us and then
+/// fails is not asked twenty times a second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// The bucket that attempts are charged to: full again, and so gone from the store, within a millisecond or two.
+const PROBE: RateLimit = RateLimit { rate: Rate { requests: 1_000, period_us: 1_000_000 }, capacity: 1_000 };
 
 /// A connection that is there or not.
 pub(super) struct Link {
@@ -100,6 +110,7 @@ impl Link {
 async fn supervise(shared: Arc<Shared>, client: Client) {
     metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
     let mut pause = PAUSE.0;
+    let mut complained = false;
     loop {
         match connect(&client).await {
             Ok(connection) => {
@@ -107,25 +118,33 @@ async fn supervise(shared: Arc<Shared>, client: Client) {
                 shared.connection.store(Some(Arc::new(Connection(connection))));
                 metrics::gauge!("bulkhead_ratelimit_store_connected").set(1.0);
                 tracing::info!(store.state = "closed", "the store decides");
-                pause = PAUSE.0;
+                complained = false;
+                let since = Instant::now();
                 shared.changed.notified().await;
+                if since.elapsed() >= PAUSE.1 {
+                    pause = PAUSE.0;
+                }
             }
             // Once an outage, not once an attempt.
-            Err(error) if pause == PAUSE.0 => tracing::warn!(store.error = told(&error), "cannot reach the store"),
-            Err(error) => tracing::debug!(store.error = told(&error), "cannot reach the store"),
+            Err(error) if complained => tracing::debug!(store.error = told(&error), "cannot use the store"),
+            Err(error) => {
+                tracing::warn!(store.error = told(&error), "cannot use the store");
+                complained = true;
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
     }
 }
 
-/// Connects, loads the script and lets it decide an empty batch: a store that is loading, or refuses us, is not there yet.
+/// Connects, loads the script and lets it decide a charge of nobody, which it writes: a store that is loading, refuses us, or takes no writes (a
+/// replica, a full memory) is not there yet.
 async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(CONNECT));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::SOURCE).query_async(&mut connection).await?;
-    let empty: [u8; 8] = [0; 8];
-    let _: Vec<u8> = redis::cmd("EVALSHA").arg(script::sha()).arg(0).arg("").arg(&empty[..]).query_async(&mut connection).await?;
+    let nobody = [Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::token(PROBE), 1)];
+    let _: Vec<u8> = wire::command(None, &wire::encode(&nobody)).query_async(&mut connection).await?;
     Ok(connection)
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use redis::Cmd;
+
+use super::script;
 use crate::{
     bucket::Bucket,
     charge::{Charge, Role},
     key::Key,
     outcome::{Outcome, Verdict},
-    store::StoreError,
+    store::{Micros, StoreError},
 };
 
 /// A batch for the script: `KEYS` and `ARGV[2]`.
@@ -58,6 +61,17 @@ pub(crate) fn encode(charges: &[Charge]) -> Batch<'_> {
     Batch { keys, packed }
 }
 
+/// The call that decides a batch. `now` is the store's own clock unless it is given.
+pub(crate) fn command(now: Option<Micros>, batch: &Batch<'_>) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(script::sha()).arg(batch.keys.len());
+    for key in &batch.keys {
+        command.arg(key.as_str());
+    }
+    command.arg(now.map(|now| now.0.to_string()).unwrap_or_default()).arg(&batch.packed[..]);
+    command
+}
+
 /// A number as the script computes with it. A cost above 2^53 may be rounded; it is beyond every capacity before and after.
 #[expect(clippy::cast_precision_loss, reason = "see above")]
 fn double(number: u64) -> [u8; 8] {
@@ -105,6 +119,16 @@ mod tests {
         for reply in [&[][..], &[1][..], &[9, 0, 0, 0, 0, 0, 0, 0, 0][..], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 1][..]] {
             assert_eq!(decode(&charges, reply), Err(StoreError::Garbled));
         }
+    }
+
+    #[test]
+    fn s9_a_denial_that_names_no_level_is_a_denial_all_the_same() {
+        let limit = Bucket::token(RateLimit::per_minute(1, 1.0));
+        let charges = [Charge::new().hold(Scope::Tenant, Keyspace::default().unresolved(), limit, 1)];
+        let full = [&[0][..], &60_000_000_f64.to_le_bytes()].concat();
+        let outcomes = decode(&charges, &full).unwrap();
+        assert_eq!(outcomes[0].verdict(), Verdict::Denied);
+        assert_eq!(outcomes[0].denial().map(|denial| denial.scope), Some(Scope::Global));
     }
 
     #[test]
