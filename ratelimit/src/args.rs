@@ -29,7 +29,7 @@ pub struct StoreArgs {
     #[arg(long, value_name = "URL|memory", default_value = "redis://127.0.0.1:6379")]
     pub store: SecretString,
     /// How long the store may take to decide, and never more than three quarters of the call's own deadline
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20ms")]
+    #[arg(long, value_name = "DURATION", value_parser = deadline, default_value = "20ms")]
     pub store_deadline: Duration,
     /// The store's user, if it is not in the URL
     #[arg(long, value_name = "NAME")]
@@ -97,6 +97,11 @@ impl StoreArgs {
     }
 }
 
+/// A duration that leaves the store some time: with none, no decision would ever be the store's.
+fn deadline(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("must be above zero".to_owned()) } else { Ok(time) })
+}
+
 fn unusable() -> Fatal {
     Fatal::usage("--store: must be redis://, rediss:// or redis+unix:// and an address, or `memory`")
 }
@@ -145,6 +150,12 @@ mod tests {
         let client = given.client().unwrap();
         let settings = client.get_connection_info().redis_settings();
         assert_eq!((settings.username(), settings.password()), (Some("limiter"), Some("from-a-file")));
+    }
+
+    #[test]
+    fn a_deadline_that_leaves_the_store_no_time_is_refused() {
+        assert_eq!(deadline("5ms"), Ok(Duration::from_millis(5)));
+        assert!(deadline("0ms").is_err());
     }
 
     #[test]

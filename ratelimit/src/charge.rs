@@ -129,6 +129,16 @@ impl Charge {
         &self.entries
     }
 
+    /// Whether a level that must hold denies all (its rate is 0): then it needs no store to be denied.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        let denies_all = |entry: &Entry| {
+            let Bucket::Token(bucket) = entry.bucket;
+            bucket.capacity() == 0
+        };
+        self.entries.iter().any(|entry| entry.role != Role::Guarantee && denies_all(entry))
+    }
+
     /// The same charge against one replica's share of every limit.
     #[must_use]
     pub fn share(&self, replicas: u32) -> Self {

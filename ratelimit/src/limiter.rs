@@ -72,9 +72,10 @@ impl Limiter {
     fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str) -> Ruling {
         failed(why);
         match fallback.mode {
-            StoreFailure::Open => Ruling::Open,
+            // What a limit of 0 denies is denied whether or not there is a store: the share of nothing is nothing.
+            StoreFailure::Open if !charge.is_hopeless() => Ruling::Open,
             StoreFailure::Closed => Ruling::Unavailable,
-            StoreFailure::Local => match self.local.decide_one(None, &charge.share(fallback.replicas)) {
+            StoreFailure::Open | StoreFailure::Local => match self.local.decide_one(None, &charge.share(fallback.replicas)) {
                 outcome if outcome.verdict() == Verdict::Faulty => Ruling::Unavailable,
                 outcome => Ruling::Local(outcome),
             },

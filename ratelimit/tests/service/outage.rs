@@ -68,6 +68,13 @@ async fn open_admits_uncharged_and_is_counted() {
 }
 
 #[tokio::test]
+async fn what_a_limit_of_zero_denies_is_denied_even_where_the_tenant_is_open() {
+    let world = away();
+    let answer = world.ask(request(&[descriptor("initech", "__none__", "stopped-api")])).await.unwrap();
+    assert_eq!((code(&answer), header(&answer, "retry-after")), (Code::OverLimit, None));
+}
+
+#[tokio::test]
 async fn closed_is_unavailable_and_never_over_a_limit() {
     let world = away();
     assert_eq!(world.ask(request(&[of("globex")])).await.unwrap_err().code(), Grpc::Unavailable);

@@ -87,6 +87,16 @@ metadata: { name: s-01, namespace: tenant-acme }
 spec: { clientId: one, rateLimit: { requestsPerMinute: 6 } }
 ";
 
+const INITECH: &str = "
+apiVersion: gostoa.dev/v1alpha1
+kind: UniversalAPIContract
+metadata: { name: initech-contract, namespace: tenant-initech }
+spec:
+  version: \"1.0\"
+  apis:
+  - { name: stopped-api, upstream: \"https://stopped.initech.internal/v1\", rateLimit: { requestsPerMinute: 0 } }
+";
+
 /// A service and what surrounds it.
 pub(crate) struct World {
     pub(crate) rls: Rls,
@@ -109,6 +119,7 @@ impl World {
             ("platform.yaml", PLATFORM),
             ("tenants.yaml", TENANTS),
             ("namespaces/tenant-acme/contract.yaml", ACME),
+            ("namespaces/tenant-initech/contract.yaml", INITECH),
             ("namespaces/tenant-broken/contract.yaml", "kind: Nonsense"),
         ];
         let snapshot = catalog.apply(changes_of(&files)).expect("a platform");
