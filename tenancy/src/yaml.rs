@@ -22,6 +22,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 pub const MAX_DOCUMENTS: usize = 20_000;
 /// The most nodes that a file may have, aliases expanded: what bounds the memory, whatever the text.
 pub const MAX_NODES: usize = 400_000;
+/// The most bytes of text that anchors and aliases may copy: one long text is one node, and a thousand aliases of it a thousand copies.
+pub const MAX_COPIED_BYTES: usize = 1 << 20;
 /// The most aliases that a file may use.
 pub const MAX_ALIASES: usize = 1_000;
 /// How deep lists and mappings may lie in each other. A JSON Schema in a Tool is the deepest thing that we read.
@@ -36,7 +38,7 @@ pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
     }
     let options = granit_parser::options! { emit_comments: false, block_nesting_limit: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH };
     let parser = Parser::new_from_str_with_options(text, options).keep_tags(false);
-    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, aliases: 0 };
+    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, copied: 0, aliases: 0 };
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
     // Broken documents count as well: each is a fault.
     for _ in 0..MAX_DOCUMENTS {
@@ -104,6 +106,8 @@ struct Anchored {
     node: Node,
     /// How many nodes it is.
     size: usize,
+    /// How many bytes of text stand in it.
+    bytes: usize,
     /// How many levels it is deep.
     height: usize,
 }
@@ -113,6 +117,8 @@ struct Builder<'t> {
     /// Anchored nodes of the document, by the parser's number.
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
+    /// Bytes of text that were copied.
+    copied: usize,
     aliases: usize,
 }
 
@@ -164,7 +170,9 @@ impl<'t> Builder<'t> {
             // The copy counts, too: a tower of anchors would else cost its square.
             let size = self.nodes - before;
             self.count(size, span)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size, height: height(&node) });
+            let bytes = text_bytes(&node);
+            self.copy(bytes, span)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, bytes, height: height(&node) });
         }
         Ok(node)
     }
@@ -200,14 +208,22 @@ impl<'t> Builder<'t> {
             return Err(Broken::bound(span, format!("uses more than {MAX_ALIASES} aliases")));
         }
         // A node inside itself is not there yet.
-        let Some(Anchored { node, size, height }) = self.anchors.get(&target) else {
-            return Err(Broken::at(span, "uses an alias inside the value that it stands for"));
-        };
+        let missing = || Broken::at(span, "uses an alias inside the value that it stands for");
+        let &Anchored { size, bytes, height, .. } = self.anchors.get(&target).ok_or_else(missing)?;
         // A chain of aliases would else be as deep as it is long, and whoever walks or drops the tree would run out of stack.
         shallow(depth + height, span)?;
-        let (node, size) = (node.clone(), *size);
+        // Counted before it is copied.
         self.count(size, span)?;
-        Ok(node)
+        self.copy(bytes, span)?;
+        self.anchors.get(&target).map(|anchored| anchored.node.clone()).ok_or_else(missing)
+    }
+
+    fn copy(&mut self, bytes: usize, span: &Span) -> Result<(), Broken> {
+        self.copied += bytes;
+        if self.copied > MAX_COPIED_BYTES {
+            return Err(Broken::bound(span, format!("has more than {MAX_COPIED_BYTES} bytes of text under anchors and aliases")));
+        }
+        Ok(())
     }
 
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Broken> {
@@ -216,6 +232,15 @@ impl<'t> Builder<'t> {
             return Err(Broken::bound(span, format!("has more than {MAX_NODES} values, aliases expanded")));
         }
         Ok(())
+    }
+}
+
+fn text_bytes(node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar(Scalar::Text(text)) => text.len(),
+        Value::Scalar(_) => 0,
+        Value::List(items) => items.iter().map(text_bytes).sum(),
+        Value::Mapping(entries) => entries.iter().map(|entry| entry.key.len() + text_bytes(&entry.node)).sum(),
     }
 }
 

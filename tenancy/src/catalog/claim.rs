@@ -12,7 +12,7 @@ use crate::name::TenantName;
 
 mod pattern;
 
-pub(crate) use pattern::{Patterns, Reach, template_conflict, template_label};
+pub(crate) use pattern::{Patterns, Reach, Tree, template_conflict, template_label};
 
 /// One tenant's claim to one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,16 +52,16 @@ impl<T: Clone + Eq + Hash> Rivals<T> for Equal<T> {
     }
 }
 
-/// Adds a tenant to the holders of a thing. Two are enough to know of a rival to anybody, so no more are kept.
-fn add_holder(holders: &mut Vec<TenantName>, tenant: &TenantName) {
-    if holders.len() < 2 && !holders.contains(tenant) {
-        holders.push(tenant.clone());
+/// Adds one to the holders of a thing. Two are enough to know of a rival to anybody, so no more are kept.
+fn add_holder<H: Clone + PartialEq>(holders: &mut Vec<H>, holder: &H) {
+    if holders.len() < 2 && !holders.contains(holder) {
+        holders.push(holder.clone());
     }
 }
 
-/// Whether somebody else than this tenant is among the holders.
-fn another(holders: &[TenantName], tenant: &TenantName) -> bool {
-    holders.iter().any(|holder| holder != tenant)
+/// Whether somebody else than this one is among the holders.
+fn another<H: PartialEq>(holders: &[H], holder: &H) -> bool {
+    holders.iter().any(|other| other != holder)
 }
 
 /// What each claim came to, and who holds what from now on.

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     api::{Access, Api, Methods},
+    catalog::claim::Tree,
     fault::Fault,
-    host::HostPattern,
     name::ApiName,
     place::{At, Place},
     resource::contract::{ApiManifest, ContractManifest},
@@ -38,11 +38,13 @@ pub(super) fn judge(contracts: Vec<ContractManifest>, faults: &mut Vec<Fault>) -
     apis
 }
 
-fn api(At { value: manifest, place }: At<ApiManifest>, faults: &mut Vec<Fault>) -> DraftApi {
+fn api(At { value: mut manifest, place }: At<ApiManifest>, faults: &mut Vec<Fault>) -> DraftApi {
     if let Methods::Only(methods) = &manifest.methods {
         at_most(MAX_NAMES, methods.len(), "methods", &place.field("methods"), faults);
     }
     at_most(MAX_HOSTS, manifest.hosts.len(), "hosts of an API", &place.field("hosts"), faults);
+    // An error stands: what is over the bound is not looked at.
+    manifest.hosts.truncate(MAX_HOSTS);
     access(&manifest.access, &place, faults);
     let (hosts, host_places) = manifest.hosts.into_iter().map(|At { value, place }| (value, place)).unzip();
     let api = Api {
@@ -86,13 +88,13 @@ fn upstream_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>) {
 
 /// A host names at most one API of a tenant: overlap, not equality, is the test (S21).
 fn overlapping_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>) {
-    let mut seen: Vec<(&ApiName, &HostPattern)> = Vec::new();
+    let mut seen = Tree::default();
     for (name, draft) in apis {
         for (host, place) in draft.api.hosts.iter().zip(&draft.hosts) {
-            if seen.iter().any(|(other, theirs)| *other != name && theirs.overlaps(host)) {
+            if seen.overlapped(host, name) {
                 faults.push(place.fault("another API of this tenant claims this host, or one that overlaps it"));
             }
+            seen.add(host, name);
         }
-        seen.extend(draft.api.hosts.iter().map(|host| (name, host)));
     }
 }

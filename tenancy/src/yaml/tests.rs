@@ -138,6 +138,22 @@ fn s16_aliases_cannot_multiply() {
 }
 
 #[test]
+fn s16_aliases_cannot_multiply_one_long_text() {
+    // Few values, each of them a hundred thousand bytes.
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(900)),
+        format!("a: &a {{ ? {long} : 1 }}\nb: [{}]\n", "*a, ".repeat(900)),
+        format!("{}{long}{}", "&a [".repeat(20), "]".repeat(20)),
+    ] {
+        let (documents, faults) = read(&text);
+        assert_eq!(documents.len(), 0);
+        assert!(faults[0].contains("bytes of text under anchors and aliases"), "{faults:?}");
+    }
+    assert_eq!(read(&format!("a: &a {long}\nb: [*a, *a, *a]\n")).1, [] as [&str; 0]);
+}
+
+#[test]
 fn s16_a_file_is_bounded_in_depth() {
     for deep in [format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "- ".repeat(100_000), "{a: ".repeat(1000)] {
         let (documents, faults) = read(&deep);

@@ -23,8 +23,8 @@ pub(crate) struct Reach {
 /// Claims to patterns, searchable by overlap.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    exclusive: Tree,
-    shared: Tree,
+    exclusive: Tree<TenantName>,
+    shared: Tree<TenantName>,
 }
 
 impl Rivals<Reach> for Patterns {
@@ -39,29 +39,38 @@ impl Rivals<Reach> for Patterns {
     }
 }
 
-/// Patterns by their labels from the right, so that whatever lies below a domain stands together.
-#[derive(Debug, Default)]
-struct Tree {
-    exact: BTreeMap<String, Vec<TenantName>>,
-    below: BTreeMap<String, Vec<TenantName>>,
+/// Patterns by their labels from the right, so that whatever lies below a domain stands together, with who holds each: a tenant among
+/// tenants, an API among those of one contract.
+#[derive(Debug)]
+pub(crate) struct Tree<H> {
+    exact: BTreeMap<String, Vec<H>>,
+    below: BTreeMap<String, Vec<H>>,
 }
 
-impl Tree {
-    fn add(&mut self, pattern: &HostPattern, tenant: &TenantName) {
+impl<H> Default for Tree<H> {
+    fn default() -> Self {
+        Self { exact: BTreeMap::new(), below: BTreeMap::new() }
+    }
+}
+
+impl<H: Clone + PartialEq> Tree<H> {
+    /// Adds a pattern.
+    pub(crate) fn add(&mut self, pattern: &HostPattern, holder: &H) {
         let holders = match pattern {
             HostPattern::Exact(host) => self.exact.entry(from_the_right(host)).or_default(),
             HostPattern::Below(domain) => self.below.entry(from_the_right(domain)).or_default(),
         };
-        add_holder(holders, tenant);
+        add_holder(holders, holder);
     }
 
-    fn overlapped(&self, pattern: &HostPattern, tenant: &TenantName) -> bool {
-        let held_at = |tree: &BTreeMap<String, Vec<TenantName>>, key: &str| tree.get(key).is_some_and(|holders| another(holders, tenant));
-        let held_from = |tree: &BTreeMap<String, Vec<TenantName>>, key: &str, but: Option<&str>| {
+    /// Whether somebody else's pattern overlaps this one.
+    pub(crate) fn overlapped(&self, pattern: &HostPattern, holder: &H) -> bool {
+        let held_at = |tree: &BTreeMap<String, Vec<H>>, key: &str| tree.get(key).is_some_and(|holders| another(holders, holder));
+        let held_from = |tree: &BTreeMap<String, Vec<H>>, key: &str, but: Option<&str>| {
             tree.range(key.to_owned()..)
                 .take_while(|(at, _)| at.starts_with(key))
                 .filter(|(at, _)| Some(at.as_str()) != but)
-                .any(|(_, holders)| another(holders, tenant))
+                .any(|(_, holders)| another(holders, holder))
         };
         match pattern {
             HostPattern::Exact(host) => {
