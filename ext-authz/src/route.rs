@@ -49,7 +49,7 @@ pub fn served(tenant: &Tenant) -> Result<(), Denial> {
 pub fn owned(snapshot: &Snapshot, tenant: &Tenant, context: &Context, route: &RouteOwner) -> Result<(), Denial> {
     let RouteOwner::Namespaces(namespaces) = route else { return Ok(()) };
     let own = |namespace: &String| namespace == tenant.namespace.as_str();
-    let another = |namespace: &String| snapshot.tenants().any(|tenant| tenant.namespace.as_str() == namespace);
+    let another = |namespace: &String| snapshot.by_namespace(namespace).is_some();
     let bound = if context.names_something() {
         !namespaces.is_empty() && namespaces.iter().all(own)
     } else {

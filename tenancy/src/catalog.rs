@@ -215,6 +215,7 @@ impl Catalog {
             platform: Arc::clone(&standings.platform),
             tenants,
             issuers,
+            namespaces: Arc::clone(&standings.by_namespace),
             hosts,
             default_guarantee: standings.ledger.default_share(),
         });

@@ -8,7 +8,7 @@ use crate::{
     host::{HostName, HostPattern},
     issuer::{Issuer, IssuerId},
     limit::{Rate, RateLimit},
-    name::{ApiName, TenantName},
+    name::{ApiName, Namespace, TenantName},
     platform::Platform,
     tenant::{Guarantee, Tenant},
 };
@@ -26,6 +26,7 @@ pub struct Snapshot {
     pub(crate) platform: Arc<Platform>,
     pub(crate) tenants: Sharded<TenantName, Arc<Tenant>>,
     pub(crate) issuers: Arc<HashMap<IssuerId, (TenantName, Arc<Issuer>)>>,
+    pub(crate) namespaces: Arc<HashMap<Namespace, TenantName>>,
     pub(crate) hosts: HostIndex,
     pub(crate) default_guarantee: Rate,
 }
@@ -58,6 +59,12 @@ impl Snapshot {
     #[must_use]
     pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(name)
+    }
+
+    /// The tenant whose partition or Kubernetes namespace this is (S21: namespaces are unique).
+    #[must_use]
+    pub fn by_namespace(&self, namespace: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(self.namespaces.get(namespace)?)
     }
 
     /// Every tenant, in no order.

@@ -79,7 +79,8 @@ pub(crate) struct Standings {
     pub(crate) plans: BTreeMap<PlanName, Arc<Plan>>,
     /// The tenants of the snapshot. One whose very identity is contested is not among them.
     pub(crate) tenants: BTreeMap<TenantName, Arc<Standing>>,
-    pub(crate) by_namespace: HashMap<Namespace, TenantName>,
+    /// Shared with the snapshots that are made of it.
+    pub(crate) by_namespace: Arc<HashMap<Namespace, TenantName>>,
     pub(crate) ledger: Ledger,
     pub(crate) faults: Vec<Fault>,
     held: Held,
@@ -136,7 +137,8 @@ impl Standings {
             let same = before.and_then(|before| before.tenants.get(name)).filter(|old| old.same(&standing));
             tenants.insert(name.clone(), same.map_or_else(|| Arc::new(standing), Arc::clone));
         }
-        let by_namespace = tenants.iter().map(|(name, standing)| (standing.grant.namespace.value.clone(), name.clone())).collect();
+        let by_namespace = tenants.iter().map(|(name, standing)| (standing.grant.namespace.value.clone(), name.clone()));
+        let by_namespace = Arc::new(by_namespace.collect());
         Self { platform, plans: ledger.plans.clone(), tenants, by_namespace, ledger, faults, held }
     }
 }

@@ -151,6 +151,13 @@ fn s16_names_that_are_no_resources_are_bounded_too() {
 }
 
 #[test]
+fn s16_folders_are_bounded_since_each_takes_one_of_the_watches_that_all_tenants_share() {
+    let folders = |many: usize| move |path: &Path| (0..many).for_each(|index| fs::create_dir(path.join(index.to_string())).unwrap());
+    refused(&hostile(folders(64)), "", "holds more than 64 folders");
+    assert_eq!(hostile(folders(63)).faults("hostile"), [] as [&str; 0]);
+}
+
+#[test]
 fn s16_deep_folders_are_refused() {
     let config = hostile(|path| write(&path.join("1/2/3/4/5/6/7/8/9/10/deep.yaml"), "deep"));
     refused(&config, "/1/2/3/4/5/6/7/8/9", "is more than 8 folders deep");

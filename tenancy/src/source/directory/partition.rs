@@ -31,6 +31,9 @@ pub(super) struct Bounds {
     pub names: usize,
     /// Folders inside folders.
     pub depth: usize,
+    /// Folders in all, its own included. Each is watched, and the system has so many watches for all tenants together
+    /// (fs.inotify.max_user_watches): whoever took them all would make us deaf to everybody else's changes.
+    pub folders: usize,
 }
 
 /// How a partition lies on disk.
@@ -47,13 +50,13 @@ pub(super) struct Shape {
 impl Shape {
     /// The operator's: the files beside `namespaces`, and those in `tenants`.
     pub(super) fn operator() -> Self {
-        let bounds = Bounds { file_bytes: 64 << 20, bytes: 256 << 20, files: 100_000, names: 200_000, depth: 1 };
+        let bounds = Bounds { file_bytes: 64 << 20, bytes: 256 << 20, files: 100_000, names: 200_000, depth: 1, folders: 2 };
         Self { prefix: String::new(), bounds, only: Some("tenants") }
     }
 
     /// A tenant's own: every file below its folder.
     pub(super) fn namespace(name: &str) -> Self {
-        let bounds = Bounds { file_bytes: 1 << 20, bytes: 4 << 20, files: 1_000, names: 10_000, depth: 8 };
+        let bounds = Bounds { file_bytes: 1 << 20, bytes: 4 << 20, files: 1_000, names: 10_000, depth: 8, folders: 64 };
         Self { prefix: format!("namespaces/{name}/"), bounds, only: None }
     }
 
@@ -154,9 +157,14 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
             &inner
         };
         let known = here.identity().map_err(|refusal| shape.refused(&path, refusal))?;
-        if !seen.insert(known) {
+        if seen.contains(&known) {
             continue;
         }
+        if seen.len() == shape.bounds.folders {
+            listing.faults.push(shape.whole(format!("holds more than {} folders", shape.bounds.folders)));
+            break;
+        }
+        seen.insert(known);
         entered(here);
         let (names, more) = here.names(left).map_err(|refusal| shape.refused(&path, refusal))?;
         left -= names.len();
