@@ -1,9 +1,10 @@
 //! One decision, from start to end: the five steps in their order. The first that denies answers (SEMANTICS, Precedence).
 
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use bulkhead_proto::contract::header;
 use bulkhead_tenancy::{clock::Clock, snapshot::Snapshot};
+use tokio::time::Instant;
 
 use crate::{
     attributes::{Attributes, understood},
@@ -14,7 +15,7 @@ use crate::{
         forward,
         path::SafePath,
     },
-    tenant::{Addressed, Identity, Presented, Refusal},
+    tenant::{Addressed, Identity, Presented, Refusal, Sender},
     verdict::{Allowed, Caller, Denial, Facts, Obligations, Process, Reason, ShadowMark, Step, Verdict},
 };
 
@@ -29,7 +30,7 @@ pub trait Identify: Send + Sync + 'static {
         snapshot: &Arc<Snapshot>,
         presented: &Presented<'_>,
         addressed: Addressed<'_>,
-        source: Option<IpAddr>,
+        sender: Sender,
     ) -> impl Future<Output = Result<Caller, Refusal>> + Send;
 }
 
@@ -39,9 +40,9 @@ impl Identify for Identity {
         snapshot: &Arc<Snapshot>,
         presented: &Presented<'_>,
         addressed: Addressed<'_>,
-        source: Option<IpAddr>,
+        sender: Sender,
     ) -> impl Future<Output = Result<Caller, Refusal>> + Send {
-        Self::identify(self, snapshot, presented, addressed, source)
+        Self::identify(self, snapshot, presented, addressed, sender)
     }
 }
 
@@ -75,15 +76,15 @@ impl<I: Identify> Judge<I> {
         Self { identity, clock, declared }
     }
 
-    /// Decides about a request by one snapshot.
-    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes) -> Verdict {
+    /// Decides about a request by one snapshot. Whoever sent it is proven until `until`, or not at all.
+    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, until: Instant) -> Verdict {
         let mut trail = Trail::default();
-        let outcome = self.walk(snapshot, request, &mut trail).await;
+        let outcome = self.walk(snapshot, request, until, &mut trail).await;
         let Trail { step, facts, shadow } = trail;
         Verdict { outcome, step, facts, shadow }
     }
 
-    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, trail: &mut Trail) -> Result<Allowed, Denial> {
+    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, until: Instant, trail: &mut Trail) -> Result<Allowed, Denial> {
         // Attributes: can this request be judged at all?
         if request.headers.names().any(|name| understood(name) == header::HOP) {
             return Err(Denial::new(Reason::Loop, "the request already carries our hop mark"));
@@ -93,7 +94,7 @@ impl<I: Identify> Judge<I> {
         let address = Address::of(snapshot, &host, path, &request.context);
 
         trail.step = Step::Tenant;
-        let caller = self.prove(snapshot, request, &address, trail).await?;
+        let caller = self.prove(snapshot, request, &address, until, trail).await?;
         let tenant = caller.tenant.clone();
         route::owned(snapshot, &tenant, &request.context, &request.route)?;
 
@@ -126,6 +127,7 @@ impl<I: Identify> Judge<I> {
         snapshot: &Arc<Snapshot>,
         request: &Attributes,
         address: &Address<'_>,
+        until: Instant,
         trail: &mut Trail,
     ) -> Result<Caller, Denial> {
         let presented = Presented {
@@ -133,7 +135,8 @@ impl<I: Identify> Judge<I> {
             api_key: request.headers.all(header::API_KEY).collect(),
         };
         let addressed = Addressed { name: address.tenant.as_deref(), consistent: address.consistent };
-        match self.identity.identify(snapshot, &presented, addressed, request.source).await {
+        let sender = Sender { source: request.source, until };
+        match self.identity.identify(snapshot, &presented, addressed, sender).await {
             Ok(caller) => {
                 trail.facts.tenant = Some(caller.tenant.clone());
                 trail.facts.subject.clone_from(&caller.subject);

@@ -1,6 +1,6 @@
 //! `explain`: how one request would be decided, step by step, by the same code that serves.
 
-use std::{fmt::Write as _, io::Read, io::Write as _, sync::Arc};
+use std::{fmt::Write as _, io::Read, io::Write as _, sync::Arc, time::Duration};
 
 use bulkhead_doors::fatal::Fatal;
 use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest};
@@ -9,6 +9,7 @@ use bulkhead_tenancy::{
     loader,
     snapshot::Snapshot,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +27,9 @@ use crate::{
 
 #[cfg(test)]
 mod tests;
+
+/// How long it may take to prove who sends the request, if its own bounds are not shorter.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads a CheckRequest, decides, prints why. Keys of issuers are fetched as in service.
 ///
@@ -54,7 +58,7 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
 /// Five lines, a step each, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
     let (verdict, attributes) = match Attributes::of(request) {
-        Ok(attributes) => (judge.decide(snapshot, &attributes).await, Some(attributes)),
+        Ok(attributes) => (judge.decide(snapshot, &attributes, Instant::now() + PATIENCE).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };
     let mut told = String::new();

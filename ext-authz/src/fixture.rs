@@ -1,6 +1,6 @@
 //! What tests of the steps begin with: two tenants, a request, and a stand-in for the identity step.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bulkhead_proto::pb::envoy::{
     config::core::v3::{HeaderMap, HeaderValue},
@@ -17,7 +17,7 @@ use bulkhead_tenancy::{
 
 use crate::{
     decide::Identify,
-    tenant::{Addressed, Presented, Refusal},
+    tenant::{Addressed, Presented, Refusal, Sender},
     verdict::{Caller, Denial, Reason},
 };
 
@@ -239,7 +239,7 @@ impl Identify for Stand {
         snapshot: &Arc<Snapshot>,
         presented: &Presented<'_>,
         addressed: Addressed<'_>,
-        _source: Option<IpAddr>,
+        _sender: Sender,
     ) -> Result<Caller, Refusal> {
         let [credential] = presented.authorization.as_slice() else {
             return Err(Denial::new(Reason::NoCredentials, "none").into());

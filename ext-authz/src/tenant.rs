@@ -61,6 +61,17 @@ impl Addressed<'_> {
     }
 }
 
+/// Who sends a request, as far as the connection tells, and how long it may take to prove who it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    /// The address that Envoy saw; without one, failures are counted by name alone, since all requests without a source would otherwise
+    /// close the door on each other.
+    pub source: Option<IpAddr>,
+    /// When the answer is due. What could not be proven until then is answered by what the request addresses (S22): a time-out further
+    /// out, which knows nothing of that, would tell everybody whose keys are slow to come.
+    pub until: Instant,
+}
+
 /// A request that nobody was proven for, or that addresses somebody else.
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -130,8 +141,7 @@ impl Identity {
         }
     }
 
-    /// Proves who makes a request. `source` is the address that Envoy saw; without one, failures are counted by name alone, since all
-    /// requests without a source would otherwise close the door on each other.
+    /// Proves who makes a request.
     ///
     /// # Errors
     /// `too_many_failures`, `no_credentials`, `invalid_token`, `wrong_tenant` or `unavailable`.
@@ -140,15 +150,15 @@ impl Identity {
         snapshot: &Arc<Snapshot>,
         presented: &Presented<'_>,
         addressed: Addressed<'_>,
-        source: Option<IpAddr>,
+        sender: Sender,
     ) -> Result<Caller, Refusal> {
         self.sweep(snapshot);
-        let source = source.map(Source::of);
+        let source = sender.source.map(Source::of);
         let limits = snapshot.platform().auth_failures;
         if let Some(wait) = source.and_then(|source| self.by_source.closed(source, limits.per_source_minute, self.clock.now_us())) {
             return Err(too_many("too many failed authentications of the source", wait).into());
         }
-        let deadline = Instant::now() + self.wait;
+        let deadline = (Instant::now() + self.wait).min(sender.until);
         let failure = match self.prove(snapshot, presented, addressed, deadline).await {
             Ok(caller) => return Ok(caller),
             Err(failure) => failure,

@@ -26,10 +26,17 @@ use crate::{
     yaml,
 };
 
-/// Reads every resource of a file, and reports every error of it. A resource with an error is not among the resources; the others are.
+/// Reads every resource of a partition's file, and reports every error of it. A resource with an error is not among the resources; the
+/// others are.
 #[must_use]
 pub fn read(file: &Arc<str>, text: &str) -> (Vec<Resource>, Vec<Fault>) {
-    let (documents, faults) = yaml::documents(file, text);
+    read_within(file, text, yaml::Bounds::PARTITION)
+}
+
+/// Reads every resource of a file, within bounds; as [`read`].
+#[must_use]
+pub fn read_within(file: &Arc<str>, text: &str, bounds: yaml::Bounds) -> (Vec<Resource>, Vec<Fault>) {
+    let (documents, faults) = yaml::documents(file, text, bounds);
     let mut faults = Faults::from(faults);
     let resources = documents.iter().filter_map(|document| Resource::read(file, document, &mut faults)).collect();
     (resources, faults.in_order())

@@ -16,12 +16,24 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that a file may have.
-pub const MAX_BYTES: usize = 4 << 20;
-/// The most documents that a file may have.
-pub const MAX_DOCUMENTS: usize = 20_000;
-/// The most nodes that a file may have, aliases expanded: what bounds the memory, whatever the text.
-pub const MAX_NODES: usize = 400_000;
+/// How large one file may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The most bytes.
+    pub bytes: usize,
+    /// The most documents.
+    pub documents: usize,
+    /// The most nodes, aliases expanded: what bounds the memory, whatever the text.
+    pub nodes: usize,
+}
+
+impl Bounds {
+    /// A file of a tenant's partition, which is hostile input.
+    pub const PARTITION: Self = Self { bytes: 4 << 20, documents: 20_000, nodes: 400_000 };
+    /// A file of the operator's, who may keep every Tenant in one.
+    pub const OPERATOR: Self = Self { bytes: 64 << 20, documents: 200_000, nodes: 4_000_000 };
+}
+
 /// The most bytes of text that anchors and aliases may copy: one long text is one node, and a thousand aliases of it a thousand copies.
 pub const MAX_COPIED_BYTES: usize = 1 << 20;
 /// The most aliases that a file may use.
@@ -31,17 +43,17 @@ pub const MAX_DEPTH: usize = 64;
 
 /// The documents of a text that hold something, in order, and what is wrong with the text as YAML.
 #[must_use]
-pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
+pub fn documents(file: &Arc<str>, text: &str, bounds: Bounds) -> (Vec<Node>, Vec<Fault>) {
     let whole = Place::file(file);
-    if text.len() > MAX_BYTES {
-        return (Vec::new(), vec![whole.fault(format!("has more than {MAX_BYTES} bytes"))]);
+    if text.len() > bounds.bytes {
+        return (Vec::new(), vec![whole.fault(format!("has more than {} bytes", bounds.bytes))]);
     }
     let options = granit_parser::options! { emit_comments: false, block_nesting_limit: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH };
     let parser = Parser::new_from_str_with_options(text, options).keep_tags(false);
-    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, copied: 0, aliases: 0 };
+    let mut builder = Builder { parser, anchors: HashMap::new(), bounds, nodes: 0, copied: 0, aliases: 0 };
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
     // Broken documents count as well: each is a fault.
-    for _ in 0..MAX_DOCUMENTS {
+    for _ in 0..bounds.documents {
         match builder.document() {
             Ok(Some(document)) if document.value == Value::Scalar(Scalar::Null) => {}
             Ok(Some(document)) => documents.push(document),
@@ -56,7 +68,7 @@ pub fn documents(file: &Arc<str>, text: &str) -> (Vec<Node>, Vec<Fault>) {
         }
     }
     if !matches!(builder.document(), Ok(None)) {
-        faults.push(whole.fault(format!("has more than {MAX_DOCUMENTS} documents")));
+        faults.push(whole.fault(format!("has more than {} documents", bounds.documents)));
     }
     (documents, faults)
 }
@@ -116,6 +128,7 @@ struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
     /// Anchored nodes of the document, by the parser's number.
     anchors: HashMap<usize, Anchored>,
+    bounds: Bounds,
     nodes: usize,
     /// Bytes of text that were copied.
     copied: usize,
@@ -228,8 +241,8 @@ impl<'t> Builder<'t> {
 
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Broken> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Broken::bound(span, format!("has more than {MAX_NODES} values, aliases expanded")));
+        if self.nodes > self.bounds.nodes {
+            return Err(Broken::bound(span, format!("has more than {} values, aliases expanded", self.bounds.nodes)));
         }
         Ok(())
     }

@@ -16,6 +16,11 @@ pub(super) fn patience(metadata: &MetadataMap) -> Duration {
     stated.map_or(LONGEST, |timeout| timeout.saturating_sub((timeout / 5).min(WAY_BACK)).min(LONGEST))
 }
 
+/// The part of a decision's time that may go by until somebody is proven: what follows takes far less than the rest.
+pub(super) fn of_proof(patience: Duration) -> Duration {
+    patience.saturating_sub((patience / 5).min(WAY_BACK))
+}
+
 /// At most eight digits and a unit (gRPC over HTTP/2, "Timeout").
 fn parse(text: &str) -> Option<Duration> {
     let (amount, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

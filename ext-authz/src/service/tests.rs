@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::Mutex};
+use std::sync::Mutex;
 
 use bulkhead_proto::{
     contract::{header, metadata},
@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     decide::Declared,
     fixture::{self, Stand, get},
-    tenant::{Addressed, Presented, Refusal},
+    tenant::{Addressed, Presented, Refusal, Sender},
     verdict::Caller,
 };
 
@@ -59,11 +59,30 @@ fn text(response: &CheckResponse, key: &str) -> Option<String> {
 struct Broken(bool);
 
 impl Identify for Broken {
-    async fn identify(&self, _: &Arc<Snapshot>, _: &Presented<'_>, _: Addressed<'_>, _: Option<IpAddr>) -> Result<Caller, Refusal> {
+    async fn identify(&self, _: &Arc<Snapshot>, _: &Presented<'_>, _: Addressed<'_>, _: Sender) -> Result<Caller, Refusal> {
         if self.0 {
             panic!("a fault of ours");
         }
         std::future::pending().await
+    }
+}
+
+/// An identity step that finds out whether it was given less time than the whole decision has.
+struct Timed(Duration);
+
+impl Identify for Timed {
+    async fn identify(&self, _: &Arc<Snapshot>, _: &Presented<'_>, _: Addressed<'_>, sender: Sender) -> Result<Caller, Refusal> {
+        let in_time = sender.until < tokio::time::Instant::now() + self.0;
+        Err(Denial::new(if in_time { Reason::InvalidToken } else { Reason::Unavailable }, "whatever the address lets it say").into())
+    }
+}
+
+#[tokio::test]
+async fn s22_who_somebody_is_is_settled_before_the_time_out_that_knows_no_address() {
+    for patience in [Duration::from_millis(50), Duration::from_millis(250), deadline::LONGEST] {
+        let (service, _) = service(live(), Timed(patience));
+        let response = service.answer(get("/acme/billing-api").by("acme").request(), patience).await.into_response();
+        assert_eq!(status_of(&response), 401, "{patience:?}");
     }
 }
 

@@ -138,13 +138,19 @@ impl World {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Caller, Refusal> {
+        self.ask_within(ask, std::time::Duration::from_secs(20)).await
+    }
+
+    async fn ask_within(&self, ask: Ask<'_>, patience: std::time::Duration) -> Result<Caller, Refusal> {
         let bearer = ask.token.map(|token| format!("Bearer {token}"));
         let presented = Presented {
             authorization: bearer.iter().map(|value| value.as_bytes()).collect(),
             api_key: ask.key.iter().map(|value| value.as_bytes()).collect(),
         };
         let addressed = Addressed { name: ask.name, consistent: !ask.inconsistent };
-        self.identity.identify(&self.snapshot, &presented, addressed, ask.source.map(|source| source.parse().unwrap())).await
+        let source = ask.source.map(|source| source.parse().unwrap());
+        let sender = Sender { source, until: Instant::now() + patience };
+        self.identity.identify(&self.snapshot, &presented, addressed, sender).await
     }
 
     /// The tenant that is proven, or the reason of the denial.

@@ -22,6 +22,7 @@ use crate::{
     resource::{self, Resource, plan::PlanManifest, platform::PlatformManifest, tenant::TenantManifest},
     source::{Content, SourceFile},
     tenant::{Isolation, Plan},
+    yaml::Bounds,
 };
 
 /// Everything that the operator wrote.
@@ -165,7 +166,7 @@ fn seen<N: Clone, M>(name: &At<N>, path: &Arc<str>, manifest: &Arc<M>) -> Seen<N
 
 impl File {
     fn read(file: &SourceFile, digest: [u8; 32]) -> Self {
-        let (resources, mut faults) = resource::read(&file.path, &file.text);
+        let (resources, mut faults) = resource::read_within(&file.path, &file.text, Bounds::OPERATOR);
         let mut manifests = Vec::new();
         for resource in resources {
             match resource {

@@ -2,8 +2,12 @@ use std::fmt::Write;
 
 use super::*;
 
+const MAX_BYTES: usize = Bounds::PARTITION.bytes;
+const MAX_DOCUMENTS: usize = Bounds::PARTITION.documents;
+const MAX_NODES: usize = Bounds::PARTITION.nodes;
+
 fn read(text: &str) -> (Vec<Node>, Vec<String>) {
-    let (documents, faults) = documents(&Arc::from("f.yaml"), text);
+    let (documents, faults) = documents(&Arc::from("f.yaml"), text, Bounds::PARTITION);
     (documents, faults.iter().map(ToString::to_string).collect())
 }
 

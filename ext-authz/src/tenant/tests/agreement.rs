@@ -110,6 +110,20 @@ async fn s22_unavailable_keys_are_503_at_the_tenants_own_address_and_401_elsewhe
 }
 
 #[tokio::test]
+async fn s22_keys_that_do_not_come_within_the_callers_time_are_503_at_the_tenants_own_address_and_401_elsewhere() {
+    let world = World::new();
+    world.provider.set(ACME, Answer::Late(Vec::new()));
+    let token = token_of(ACME);
+    for (name, reason) in [("acme", Reason::Unavailable), ("globex", Reason::InvalidToken), ("nobody", Reason::InvalidToken)] {
+        let ask = Ask { token: Some(&token), name: Some(name), ..Ask::default() };
+        let asked = Instant::now();
+        let refusal = world.ask_within(ask, std::time::Duration::from_millis(30)).await.unwrap_err();
+        assert_eq!(refusal.denial.reason, reason, "{name}");
+        assert!(asked.elapsed() < std::time::Duration::from_secs(15), "well before identity's own bound");
+    }
+}
+
+#[tokio::test]
 async fn the_tenant_claim_must_be_the_tenants_name() {
     let world = World::new();
     assert_eq!(world.token(&token_with(ACME, json!({"tenant_id": "acme"})), None).await.as_deref(), Ok("acme"));

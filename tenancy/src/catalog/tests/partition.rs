@@ -151,3 +151,13 @@ fn s16_faults_name_nothing_of_another_tenant() {
     assert!(!own.is_empty());
     assert!(own.iter().all(|fault| !fault.contains("globex")), "{own:?}");
 }
+
+#[test]
+fn the_operator_may_keep_every_tenant_in_one_large_file_and_a_partition_may_not() {
+    let mut world = World::of(&["acme"]);
+    let padding = "# a tenant more\n".repeat((4 << 20) / 16 + 1);
+    world.write(&[("tenants/all.yaml", &format!("{padding}{}", tenant("globex")))]);
+    assert_eq!(world.tenant("globex").name.as_str(), "globex");
+    world.write(&[("namespaces/tenant-acme/large.yaml", &padding)]);
+    world.assert_fault("namespaces/tenant-acme/large.yaml", "has more than 4194304 bytes");
+}
