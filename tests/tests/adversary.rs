@@ -21,6 +21,8 @@ mod lesson_six;
 mod outages;
 #[path = "adversary/paths.rs"]
 mod paths;
+#[path = "adversary/protocols.rs"]
+mod protocols;
 #[path = "adversary/routes.rs"]
 mod routes;
 #[path = "adversary/stage.rs"]

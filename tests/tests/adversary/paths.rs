@@ -5,7 +5,7 @@ use bulkhead_tests::client::{Connection, Request};
 use crate::stage::{Stage, answered, denied, reached, served};
 
 /// Each leaves what acme may reach, for some server that decodes, folds or cuts.
-const ESCAPES: [&str; 34] = [
+pub(crate) const ESCAPES: [&str; 34] = [
     "/acme/billing-api/../../globex/inventory-api/products",
     "/acme/billing-api/..",
     "/acme/billing-api/.",
