@@ -130,3 +130,22 @@ async fn an_address_that_the_client_claims_is_not_its_own() {
     assert_ne!(seen.header("x-envoy-internal"), ["true"]);
     refused_by_envoy(&stage, &claimed(Request::get(INVOICES)).header("x_forwarded_for", "127.0.0.1").bearer(&acme)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_that_is_paid_for_reaches_its_upstream_once() {
+    // Headers by which Envoy lets an internal client ask for retries: even of an answer that is well.
+    for stage in [Stage::contract().await, Stage::own_routes().await] {
+        let retried = Request::get(INVOICES)
+            .bearer(&stage.acme.issuer.token().sign())
+            .header("x-envoy-retry-on", "5xx,gateway-error,retriable-status-codes")
+            .header("x-envoy-retriable-status-codes", "200")
+            .header("x-envoy-retry-grpc-on", "unavailable")
+            .header("x-envoy-max-retries", "5")
+            .header("x-envoy-hedge-on-per-try-timeout", "true")
+            .header("x-envoy-upstream-rq-per-try-timeout-ms", "1")
+            .header("x-envoy-upstream-rq-timeout-ms", "1")
+            .header("x-envoy-decorator-operation", "globex");
+        // `served` counts what reached the upstream.
+        served(&stage, &retried).await;
+    }
+}

@@ -1,8 +1,9 @@
 //! A token of acme at globex's path, host and route, in both ways of routing.
 
-use bulkhead_tests::client::Request;
+use bulkhead_tests::{client::Request, world::World};
+use serde_json::json;
 
-use crate::stage::{INVOICES, PRODUCTS, Stage, denied, served, told};
+use crate::stage::{INVOICES, PRODUCTS, Stage, denied, served, told, unhurried};
 
 /// The same to whoever asks at `path`, so that nobody learns who lives there.
 async fn as_foreign(stage: &Stage, path: &str) {
@@ -108,4 +109,46 @@ async fn a_route_that_forwards_to_globex_is_no_way_in_for_a_path_that_names_acme
         let home = answer.status == 200 && answer.seen().upstream == "acme-billing";
         assert!(home || [400, 401, 404].contains(&answer.status), "{path}: {}", answer.status);
     }
+}
+
+/// The user's own routes where the token alone names the tenant, with one more route, to globex's upstream.
+async fn unnamed_paths() -> World {
+    World::builder()
+        .own_routes()
+        .config(unhurried)
+        .config(|config| {
+            config.edit("platform.yaml", |platform| platform["spec"]["addressing"] = json!({ "path": "/{api}" }));
+            config.edit("tenants/acme.yaml", |tenant| tenant["spec"]["hosts"] = json!(["*.acme.example.com"]));
+            config.edit("namespaces/tenant-acme/contract.yaml", |contract| {
+                contract["spec"]["apis"][0]["hosts"] = json!(["billing.acme.example.com"]);
+                // acme may call its own APIs what it likes.
+                contract["spec"]["apis"][1]["name"] = "inventory-api".into();
+            });
+            config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| {
+                policy["spec"]["toolAllowlist"] = json!(["billing-api", "inventory-api"]);
+            });
+        })
+        .bootstrap(|bootstrap| {
+            let manager = &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+            let routes = manager["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
+            let mut route = routes[2].clone();
+            route["match"]["path_separated_prefix"] = "/inventory-api".into();
+            route["route"]["cluster"] = "globex-inventory".into();
+            let extensions = &mut route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]["check_settings"]["context_extensions"];
+            *extensions = json!({ "tenant": "globex", "api": "inventory-api" });
+            routes.push(route);
+        })
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_route_is_its_tenants_alone_however_others_call_their_apis_and_hosts() {
+    let world = unnamed_paths().await;
+    let (acme, globex) = (world.acme.issuer.token().sign(), world.globex.issuer.token().sign());
+    assert_eq!(served(&world, &Request::get("/inventory-api/products").bearer(&globex)).await.upstream, "globex-inventory");
+    denied(&world, &Request::get("/inventory-api/products").bearer(&acme), 401, "wrong_tenant").await;
+    denied(&world, &Request::get("/inventory-api/products").host("billing.acme.example.com").bearer(&acme), 401, "wrong_tenant").await;
+    denied(&world, &Request::get("/billing/invoices").bearer(&globex), 401, "wrong_tenant").await;
+    assert_eq!(world.globex.requests(), 1);
 }

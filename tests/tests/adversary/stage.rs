@@ -69,6 +69,12 @@ impl Stage {
         STAGE.get(|| Self::start(World::builder().valkey().bootstrap(clean_nothing))).await
     }
 
+    /// The user's own routes behind such an Envoy.
+    pub(crate) async fn bare_own_routes() -> Arc<Self> {
+        static STAGE: Shared<Stage> = Shared::new();
+        STAGE.get(|| Self::start(World::builder().valkey().own_routes().bootstrap(clean_nothing))).await
+    }
+
     async fn start(builder: Builder<'_>) -> Self {
         let (hollow, frozen) = (Issuer::start("hollow").await, Issuer::start("frozen").await);
         let world = builder.config(unhurried).config(|config| more_to_attack(config, &hollow, &frozen)).start().await;

@@ -4,7 +4,7 @@ use bulkhead_proto::contract::header;
 use bulkhead_tests::{client::Request, issuer::token::Token};
 use serde_json::{Value, json};
 
-use crate::stage::{INVOICES, PRODUCTS, Stage, answered, denied, served, told};
+use crate::stage::{ACME_KEY, INVOICES, PRODUCTS, Stage, answered, denied, served, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_with_another_tenants_name_opens_nothing() {
@@ -211,4 +211,21 @@ async fn a_record_of_a_denial_names_the_tenant_only_where_it_is_proven() {
     let log = stage.ext_authz.log() + &stage.ratelimit.log() + &stage.envoy.log();
     assert!(!log.contains(&forged) && !log.contains("eyJ"), "a token stands in a log");
     assert_ne!(answered(&stage, &Request::get("/")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_door_opens_to_no_tenant() {
+    let stage = Stage::contract().await;
+    let grand = stage.acme.issuer.token().roles(&["admin", "tenant-admin", "cluster-admin"]).sign();
+    for door in [stage.ext_authz.admin(), stage.ratelimit.admin()] {
+        for path in ["/snapshot", "/snapshot?tenant=acme", "/explain", "/", "/metrics"] {
+            for request in
+                [Request::get(path), Request::get(path).bearer(&grand), Request::get(path).bearer(""), Request::get(path).key(ACME_KEY)]
+            {
+                let answer = request.send(door).await;
+                assert!([401, 403, 404].contains(&answer.status), "{request:?}: {}", answer.status);
+                assert!(!answer.text().contains("globex"), "{request:?}");
+            }
+        }
+    }
 }
