@@ -87,6 +87,9 @@ impl StoreArgs {
             }
             return Client::open(info).map_err(|_| unusable());
         }
+        if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+            return Err(Fatal::usage("--store: #insecure is not taken; name the authority of the store's certificate with --store-tls-ca"));
+        }
         let read = |flag, file: &Option<PathBuf>| file.as_deref().map(|file| read_bytes(flag, file)).transpose();
         let client_tls = match (read("--store-tls-cert", &self.store_tls_cert)?, read("--store-tls-key", &self.store_tls_key)?) {
             (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
@@ -150,6 +153,13 @@ mod tests {
         let client = given.client().unwrap();
         let settings = client.get_connection_info().redis_settings();
         assert_eq!((settings.username(), settings.password()), (Some("limiter"), Some("from-a-file")));
+    }
+
+    #[test]
+    fn a_store_whose_certificate_nobody_checks_is_refused() {
+        assert!(args("rediss://host:1").client().is_ok());
+        let error = args("rediss://u:hunter2@host:1/#insecure").client().unwrap_err().to_string();
+        assert!(error.contains("--store-tls-ca") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

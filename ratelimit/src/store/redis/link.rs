@@ -110,7 +110,7 @@ impl Link {
 async fn supervise(shared: Arc<Shared>, client: Client) {
     metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
     let mut pause = PAUSE.0;
-    let mut complained = false;
+    let mut complaint = None;
     loop {
         match connect(&client).await {
             Ok(connection) => {
@@ -118,18 +118,20 @@ async fn supervise(shared: Arc<Shared>, client: Client) {
                 shared.connection.store(Some(Arc::new(Connection(connection))));
                 metrics::gauge!("bulkhead_ratelimit_store_connected").set(1.0);
                 tracing::info!(store.state = "closed", "the store decides");
-                complained = false;
+                complaint = None;
                 let since = Instant::now();
                 shared.changed.notified().await;
                 if since.elapsed() >= PAUSE.1 {
                     pause = PAUSE.0;
                 }
             }
-            // Once an outage, not once an attempt.
-            Err(error) if complained => tracing::debug!(store.error = told(&error), "cannot use the store"),
             Err(error) => {
-                tracing::warn!(store.error = told(&error), "cannot use the store");
-                complained = true;
+                // Once an outage and reason, not once an attempt.
+                let why = told(&error);
+                if complaint.as_ref() != Some(&why) {
+                    tracing::warn!(store.error = why, "cannot use the store");
+                    complaint = Some(why);
+                }
             }
         }
         tokio::time::sleep(pause).await;
