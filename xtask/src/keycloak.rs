@@ -1,7 +1,7 @@
 //! Keycloak, from Maven Central: verified, built once, and cached in `target/parts`. It needs Java 17 and Maven.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{self, Command},
     time::Instant,
@@ -22,7 +22,7 @@ pub(crate) const VARIABLE: &str = "KEYCLOAK_HOME";
 
 /// Keycloak's directory: the one the variable names, else the cached one, else a fetched one.
 pub(crate) fn get() -> Result<PathBuf, String> {
-    if let Some(given) = env::var_os(VARIABLE).filter(|given| !given.is_empty()).map(PathBuf::from) {
+    if let Some(given) = workspace::given(VARIABLE) {
         return if is_home(&given) { Ok(given) } else { Err(format!("{VARIABLE}: {} is no Keycloak", given.display())) };
     }
     let cache = workspace::target()?.join("parts");

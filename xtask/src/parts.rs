@@ -58,7 +58,7 @@ impl Part {
 
     /// The part's binary: the one its variable names, else the cached one, else a fetched one.
     pub(crate) fn get(self) -> Result<PathBuf, String> {
-        if let Some(given) = env::var_os(self.variable()).filter(|given| !given.is_empty()).map(PathBuf::from) {
+        if let Some(given) = workspace::given(self.variable()) {
             return if given.is_file() { Ok(given) } else { Err(format!("{}: {} is not a file", self.variable(), given.display())) };
         }
         let cache = workspace::target()?.join("parts");

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,9 +24,31 @@ pub(crate) fn target() -> Result<PathBuf, String> {
     binaries()?.parent().map(Path::to_path_buf).ok_or_else(|| "the build directory has no parent".to_owned())
 }
 
+/// A path that a variable names, made absolute here and now: what is started runs in other directories.
+pub(crate) fn given(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).and_then(absolute)
+}
+
+fn absolute(path: OsString) -> Option<PathBuf> {
+    // Fails for an empty path, which is none.
+    std::path::absolute(path).ok()
+}
+
 /// The same cargo as runs us, in the workspace's root.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_path_means_the_same_from_every_directory() {
+        assert_eq!(absolute("bin/envoy".into()), Some(env::current_dir().unwrap().join("bin/envoy")));
+        assert_eq!(absolute("/bin/envoy".into()), Some("/bin/envoy".into()));
+        assert_eq!(absolute("".into()), None);
+    }
 }
