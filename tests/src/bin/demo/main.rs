@@ -42,11 +42,14 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut interrupted = signal(SignalKind::interrupt()).expect("a signal handler");
     let mut terminated = signal(SignalKind::terminate()).expect("a signal handler");
+    // The terminal was closed. Envoy ignores this signal, so it would stay behind us.
+    let mut hung_up = signal(SignalKind::hangup()).expect("a signal handler");
     // Whatever ends first: what was started is stopped by being dropped.
     tokio::select! {
         done = play(&cli) => done,
         _ = interrupted.recv() => ExitCode::from(130),
         _ = terminated.recv() => ExitCode::from(143),
+        _ = hung_up.recv() => ExitCode::from(129),
     }
 }
 
