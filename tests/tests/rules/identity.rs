@@ -77,6 +77,23 @@ async fn s18_a_hung_and_a_huge_provider_of_one_tenant_keep_nobody_elses_first_to
     assert_eq!(world.acme.requests(), 0);
 }
 
+/// acme's provider is acme's own: its discovery document could say anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn s18_a_discovery_document_leads_to_no_address_that_the_operator_did_not_write() {
+    let (trap, issuer) = (Issuer::start("trap").await, Issuer::discoverable("acme").await);
+    issuer.discovery(|document| document["jwks_uri"] = trap.jwks_uri().into());
+    let world = world()
+        .config(|config| config.edit(ACME, |tenant| tenant["spec"]["issuers"] = json!([{ "issuer": issuer.issuer() }])))
+        .start()
+        .await;
+    for token in [issuer.token().sign(), issuer.token().header("kid", trap.key().kid()).sign_with(&trap.key())] {
+        let answer = world.send(&Request::get(INVOICES).bearer(&token)).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"));
+    }
+    assert!(issuer.discoveries() > 0, "the document itself was asked for");
+    assert_eq!((trap.key_fetches(), world.acme.requests()), (0, 0));
+}
+
 /// All that an answer tells, but for what is different for every request: its decision's id and its time.
 fn told(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let id = serde_json::from_slice::<Value>(&answer.body).ok().and_then(|body| body["decision_id"].as_str().map(str::to_owned));
@@ -148,6 +165,18 @@ async fn s22_a_stranger_cannot_tell_a_served_tenant_from_a_suspended_one_a_broke
     let answer = world.send(&Request::get("/initech/inventory-api/x").bearer(&initech.token().sign())).await;
     assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"));
     assert_eq!((world.acme.requests(), world.globex.requests()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s22_that_keys_are_unavailable_is_told_at_the_tenants_own_address_only() {
+    let world = world().start().await;
+    world.acme.issuer.mood(Mood::Failing(500));
+    let token = world.acme.issuer.token().sign();
+    let answer = world.send(&Request::get(INVOICES).bearer(&token)).await;
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"));
+    let foreign = told(&world.send(&Request::get(PRODUCTS).bearer(&token)).await);
+    let nobodys = told(&world.send(&Request::get("/nobody/inventory-api/products").bearer(&token)).await);
+    assert_eq!((foreign.0, &foreign), (401, &nobodys));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,42 +1,20 @@
-//! Who may use how much, and what one tenant's load does to another: S4, S5, S9, S12, S24.
+//! What one tenant's load does to another, and a flood of strangers to everybody: S4, S5.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::net::Ipv4Addr;
 
-use axum::body::Bytes;
-use bulkhead_proto::{
-    contract::{DOMAIN, cluster, descriptor, header},
-    pb::envoy::{
-        extensions::common::ratelimit::v3::{RateLimitDescriptor, rate_limit_descriptor::Entry},
-        service::ratelimit::v3::{RateLimitRequest, rate_limit_response::Code, rate_limit_service_client::RateLimitServiceClient},
-    },
-};
 use bulkhead_tests::{
     client::{Connection, Request},
     config::Config,
     deadline::{self, PATIENCE},
-    double::{Authorizer, Limiter, allow, with_headers},
-    envoy::{
-        Envoy,
-        shipped::{Shipped, patient},
-    },
+    envoy::{Envoy, shipped::manager},
     issuer::Issuer,
-    service::Service,
     upstream::Upstream,
     world::World,
 };
-use serde_json::json;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet};
 
-use super::{ACME, INVOICES, PRODUCTS, until_status, world};
+use super::{INVOICES, PRODUCTS, world};
 
 /// As many as Envoy's defaults hold in all, and more.
 const SLOW: u64 = 2_400;
@@ -61,6 +39,9 @@ async fn s4_one_tenants_hung_upstream_with_thousands_of_requests_in_flight_costs
         .await;
     world.acme.upstream("billing").hang();
     let authorization = format!("Bearer {}", world.acme.issuer.token().sign());
+    // The token is known from here on: a hundred of its first sights at once would be over acme's cap on those (S5).
+    let orders = Request::get("/acme/orders-api/open").header("authorization", &authorization);
+    assert_eq!(world.send(&orders).await.status, 200);
     let mut slow = JoinSet::new();
     let mut sent = 0;
     while sent < SLOW {
@@ -81,10 +62,11 @@ async fn s4_one_tenants_hung_upstream_with_thousands_of_requests_in_flight_costs
     for _ in 0..50 {
         assert_eq!(world.send(&globex).await.status, 200);
     }
-    let orders = Request::get("/acme/orders-api/open").header("authorization", &authorization);
     assert_eq!(world.send(&orders).await.status, 200, "not even the same tenant's other upstream");
     assert!(in_flight(&world.envoy).await >= SLOW, "all this time they were in flight");
-    assert!(world.acme.upstream("billing").requests() <= 128, "one host has its own bound on connections, and the rest waits");
+    // 128, and what Envoy's two threads open at the same moment.
+    let reached = world.acme.upstream("billing").requests();
+    assert!((1..=160).contains(&reached), "one host has its own bound on connections, and the rest waits: {reached}");
     assert!(slow.try_join_next().is_none(), "none was answered");
 }
 
@@ -169,7 +151,12 @@ async fn s4_two_thousand_distinct_upstreams_leave_room_for_the_next_one() {
 
 /// Failed authentications are counted: so many a minute for a source, so many for a name.
 async fn counting(per_source: u32, per_tenant: u32) -> World {
+    counting_with(per_source, per_tenant, |_| ()).await
+}
+
+async fn counting_with(per_source: u32, per_tenant: u32, change: fn(&mut Value)) -> World {
     world()
+        .bootstrap(change)
         .config(|config| {
             config.edit("platform.yaml", |platform| {
                 platform["spec"]["authFailures"] = json!({ "perSourceMinute": per_source, "perTenantMinute": per_tenant });
@@ -226,186 +213,67 @@ async fn s5_valid_credentials_are_never_refused_at_a_name_that_many_sources_floo
     assert_eq!(world.send(&Request::get(PRODUCTS).bearer("wrong")).await.status, 401, "another name has its own count");
 }
 
-/// The real limiter, and a double that stands for an ext-authz gone wrong: it says of itself what the request's path says.
+/// Envoy shows ext_authz the peer of the connection, and nothing that a header says, whatever it is told to trust. So a count is a wall
+/// for whoever stands behind one address: behind a balancer, PROXY protocol tells the addresses apart.
 #[tokio::test(flavor = "multi_thread")]
-async fn s9_whatever_ext_authz_leaves_out_somebody_pays() {
-    let config = Config::examples();
-    config.edit("platform.yaml", |platform| platform["spec"]["unresolved"] = json!({ "requestsPerMinute": 1 }));
-    let ratelimit = Service::ratelimit(&config.path(), "memory", &[]).await;
-    let upstream = Upstream::start("upstream").await;
-    let to = upstream.address().to_string();
-    let authorizer = Authorizer::start(move |check| {
-        let http = check.attributes.as_ref().and_then(|attributes| attributes.request.as_ref()).and_then(|request| request.http.as_ref());
-        let metadata: &[(&str, &str)] = match http.map(|http| http.path.as_str()) {
-            Some("/acme") => &[("tenant", "acme")],
-            Some("/acme/unknown") => &[("tenant", "acme"), ("subscription", "nobodys"), ("api", "nobodys")],
-            Some("/nobody") => &[("tenant", "nobody")],
-            Some("/empty") => &[("tenant", "")],
-            Some("/odd") => &[("tenant", "acme\u{0}"), ("api", "billing-api")],
-            Some("/default") => &[("tenant", descriptor::UNRESOLVED)],
-            _ => &[],
-        };
-        Ok(with_headers(allow(metadata, Some(1.0)), &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to)]))
+async fn s5_the_source_is_the_peer_even_where_envoy_trusts_the_hop_before_it() {
+    let world = counting_with(10, 1_000_000, |bootstrap| manager(bootstrap)["xff_num_trusted_hops"] = 1.into()).await;
+    let to = world.envoy.address();
+    let wrong = Request::get(INVOICES).bearer("wrong");
+    for number in 0..10 {
+        let answer = wrong.clone().header("x-forwarded-for", &format!("203.0.113.{number}")).send_from(FLOODING, to).await;
+        assert_eq!(answer.status, 401);
+    }
+    assert_eq!(wrong.clone().header("x-forwarded-for", "203.0.113.99").send_from(FLOODING, to).await.status, 429);
+    assert_eq!(wrong.clone().header("x-forwarded-for", "203.0.113.1").send_from(HONEST, to).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s5_behind_a_balancer_the_proxy_protocol_tells_sources_apart() {
+    let world = counting_with(10, 1_000_000, |bootstrap| {
+        let filter = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
+        bootstrap["static_resources"]["listeners"][0]["listener_filters"] =
+            json!([{ "name": "envoy.filters.listener.proxy_protocol", "typed_config": { "@type": filter } }]);
     })
     .await;
-    let envoy = Envoy::start(Shipped::contract_routing(authorizer.address(), ratelimit.grpc()).edit(patient).bootstrap()).await;
-    let get = async |path: &str| Request::get(path).send(envoy.address()).await;
-    assert_eq!(get("/nothing").await.status, 200, "unresolved holds one");
-    for path in ["/nothing", "/nobody", "/empty", "/odd", "/default"] {
-        assert_eq!(get(path).await.status, 429, "{path}");
+    let token = world.acme.issuer.token().sign();
+    let send = async |from: &str, token: &str| {
+        let wire = format!(
+            "PROXY TCP4 {from} 127.0.0.1 40000 80\r\nGET {INVOICES} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
+        Connection::open(world.envoy.address()).await.send_raw(wire.as_bytes()).await.status
+    };
+    for _ in 0..10 {
+        assert_eq!(send("203.0.113.7", "wrong").await, 401);
     }
-    for (path, left) in [("/acme", "1999"), ("/acme/unknown", "1998")] {
-        let answer = get(path).await;
-        assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, Some(left)), "{path}");
-    }
-
-    let entry = |key: &str, value: &str| Entry { key: key.to_owned(), value: value.to_owned() };
-    let whole = [entry("tenant", "acme"), entry("subscription", "__none__"), entry("api", "__none__")];
-    let twice = [&whole[..], &[entry("tenant", "globex")]].concat();
-    let mut client = RateLimitServiceClient::connect(format!("http://{}", ratelimit.grpc())).await.expect("ratelimit listens");
-    for entries in
-        [None, Some(vec![]), Some(whole[..1].to_vec()), Some(whole[1..].to_vec()), Some(twice), Some(vec![entry("generic_key", "acme")])]
-    {
-        let descriptors = entries.into_iter().map(|entries| RateLimitDescriptor { entries, ..RateLimitDescriptor::default() }).collect();
-        let request = RateLimitRequest { domain: DOMAIN.to_owned(), descriptors, hits_addend: 0 };
-        let shown = format!("{request:?}");
-        let answer = client.should_rate_limit(request).await.expect("an answer").into_inner();
-        assert_eq!(answer.overall_code(), Code::OverLimit, "{shown}");
-    }
-    let foreign = RateLimitRequest { domain: "another".to_owned(), ..RateLimitRequest::default() };
-    assert!(client.should_rate_limit(foreign).await.is_err(), "no silent OK for another domain either");
+    assert_eq!((send("203.0.113.7", "wrong").await, send("203.0.113.7", &token).await), (429, 429));
+    assert_eq!((send("203.0.113.8", "wrong").await, send("203.0.113.8", &token).await), (401, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s9_a_killed_ratelimit_is_503_for_everybody_and_no_way_around_a_limit() {
-    let mut world = world().start().await;
-    let request = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
-    assert_eq!(world.send(&request).await.status, 200);
-    world.ratelimit.kill();
-    for _ in 0..20 {
-        assert_eq!(world.send(&request).await.status, 503);
-    }
-    assert_eq!(world.acme.requests(), 1);
-    world.ratelimit.restart().await;
-    until_status(&world, &request, 200).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s12_a_value_of_the_wrong_type_fails_the_decisions_of_its_own_tenant_only() {
+async fn s5_strangers_share_one_small_bucket_and_drown_no_tenant() {
     let world = world()
-        .valkey()
-        .config(|config| config.edit(ACME, |tenant| tenant["spec"]["limiter"] = json!({ "onStoreFailure": "closed" })))
+        .config(|config| config.edit("platform.yaml", |platform| platform["spec"]["unresolved"] = json!({ "requestsPerMinute": 3 })))
         .start()
         .await;
-    let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
-    let globex = Request::get(PRODUCTS).bearer(&world.globex.issuer.token().sign());
-    assert_eq!((world.send(&acme).await.status, world.send(&globex).await.status), (200, 200));
-
-    let client = redis::Client::open(world.valkey.as_ref().expect("a store").url()).expect("its URL");
-    let mut store = client.get_multiplexed_async_connection().await.expect("the store listens");
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*01JDACMEEXAMPLE0000000000A*").query_async(&mut store).await.expect("keys");
-    assert!(!keys.is_empty(), "acme's keys carry its uid");
-    for key in &keys {
-        let () = redis::pipe().del(key).ignore().lpush(key, "no bucket").ignore().query_async(&mut store).await.expect("planted");
+    let strangers = [
+        Request::get(INVOICES),
+        Request::get(PRODUCTS).bearer("nonsense"),
+        Request::get("/nobody/any-api/x").bearer(&Issuer::start("stranger").await.token().sign()),
+    ];
+    for request in &strangers {
+        assert_eq!(world.send(request).await.status, 401, "{request:?}");
     }
-    // At the same time, so that both are in the same batches.
-    let mut both = JoinSet::new();
-    for (request, expected) in [(&acme, 503), (&globex, 200)] {
-        for _ in 0..4 {
-            let (request, to) = (request.clone(), world.envoy.address());
-            both.spawn(async move {
-                for _ in 0..15 {
-                    assert_eq!(request.send(to).await.status, expected, "{request:?}");
-                }
-            });
-        }
+    for request in &strangers {
+        let answer = world.send(request).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (429, "too_many_failures"), "{request:?}");
     }
-    while let Some(done) = both.join_next().await {
-        done.expect("every answer as expected");
-    }
-    assert_eq!(world.acme.requests(), 1);
-    for key in &keys {
-        let () = redis::cmd("DEL").arg(key).query_async(&mut store).await.expect("removed");
-    }
-    assert_eq!(world.send(&acme).await.status, 200);
-}
-
-/// A service that is healthy, takes a call, and dies of it: its connection ends without an answer.
-async fn dying() -> (SocketAddr, Arc<AtomicU64>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    let calls = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&calls);
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let count = Arc::clone(&count);
-            tokio::spawn(async move {
-                let Ok(mut connection) = h2::server::handshake(socket).await else { return };
-                while let Some(Ok((request, mut answer))) = connection.accept().await {
-                    if !request.uri().path().starts_with("/grpc.health.v1.Health/") {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        return;
-                    }
-                    let head = http::Response::builder().header("content-type", "application/grpc").body(()).expect("a head");
-                    let Ok(mut stream) = answer.send_response(head, false) else { return };
-                    // A HealthCheckResponse that says SERVING, in one gRPC frame.
-                    drop(stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]), false));
-                    let mut trailers = http::HeaderMap::new();
-                    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
-                    drop(stream.send_trailers(trailers));
-                }
-            });
-        }
-    });
-    (address, calls)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s24_a_service_that_dies_of_a_call_is_not_asked_again() {
-    let upstream = Upstream::start("upstream").await;
-    let to = upstream.address().to_string();
-    let authorizer = Authorizer::start(move |_| {
-        Ok(with_headers(allow(&[("tenant", "acme")], Some(1.0)), &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to)]))
-    })
-    .await;
-    let limiter = Limiter::admitting().await;
-    let (dying, calls) = dying().await;
-    for (ext_authz, ratelimit) in [(authorizer.address(), dying), (dying, limiter.address())] {
-        let envoy = Envoy::start(Shipped::contract_routing(ext_authz, ratelimit).edit(patient).bootstrap()).await;
-        calls.store(0, Ordering::SeqCst);
-        assert_eq!(Request::get("/").send(envoy.address()).await.status, 503);
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-    assert_eq!(upstream.requests(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s24_a_limiter_that_is_killed_in_the_middle_of_a_decision_has_charged_once_at_the_most() {
-    let mut world = world()
-        .valkey()
-        .config(|config| {
-            config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| {
-                policy["spec"]["rateLimit"] = json!({ "requestsPerMinute": 1, "burstMultiplier": 8.0 });
-            });
-        })
-        .start()
-        .await;
-    let request = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
-    assert_eq!(world.send(&request).await.header("ratelimit-remaining"), Some("7"));
-
-    world.valkey.as_ref().expect("a store").pause();
-    let (waiting, to) = (request.clone(), world.envoy.address());
-    let waiting = tokio::spawn(async move { waiting.send(to).await.status });
-    deadline::until("the limiter to be in the middle of it", PATIENCE, || async {
-        (world.envoy.stat("cluster.ratelimit.upstream_rq_active").await > 0).then_some(())
-    })
-    .await;
-    world.ratelimit.kill();
-    assert_eq!(waiting.await.expect("an answer"), 503);
-    world.valkey.as_ref().expect("a store").resume();
-    world.ratelimit.restart().await;
-    let answer = until_status(&world, &request, 200).await;
-    let left = answer.header("ratelimit-remaining").expect("what is left").to_owned();
-    assert!(left == "6" || left == "5", "{left}");
-    assert_eq!(world.acme.requests(), 2);
+    let acme = world.acme.issuer.token();
+    assert_eq!(world.send(&Request::get(INVOICES).bearer(&acme.sign())).await.status, 200);
+    assert_eq!(
+        world.send(&Request::get(INVOICES).bearer(&acme.claim("exp", 1).sign())).await.status,
+        401,
+        "an own expired token is told so"
+    );
+    assert_eq!(world.send(&Request::get(PRODUCTS).bearer(&world.globex.issuer.token().sign())).await.status, 200);
 }
