@@ -91,7 +91,7 @@ async fn a_key_id_is_looked_up_and_never_followed() {
     let stage = Stage::contract().await;
     let own = Key::rs256("globex-1");
     let genuine = stage.globex.issuer.token();
-    let fetched = stage.globex.issuer.key_fetches();
+    let (fetched, started) = (stage.globex.issuer.key_fetches(), std::time::Instant::now());
     let tricks = [
         json!("../../../../../../dev/null"),
         json!("/dev/null"),
@@ -121,8 +121,9 @@ async fn a_key_id_is_looked_up_and_never_followed() {
     }
     forged(&stage, &genuine.clone().without_header("kid").sign_with(&own)).await;
     forged(&stage, &genuine.sign_with(&own)).await;
-    // An unknown key id may ask for newer keys, at the most every ten seconds (S18).
-    assert!(stage.globex.issuer.key_fetches() - fetched <= 4, "{}", stage.globex.issuer.key_fetches());
+    // An unknown key id may ask for newer keys, at the most every ten seconds (S18). The other tests of this stage may have been the first to ask.
+    let most = 2 + started.elapsed().as_secs() / 10;
+    assert!(stage.globex.issuer.key_fetches() - fetched <= most, "more than {most} fetches");
 }
 
 /// A listener that counts who comes.

@@ -11,10 +11,11 @@ use std::{
 
 use bulkhead_tests::{
     client::{Answer, Request},
+    config::Config,
     deadline::{self, PATIENCE},
     issuer::key::Key,
     upstream::MARK,
-    world::World,
+    world::{Builder, World},
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -104,7 +105,17 @@ async fn until(world: &World, request: &Request, status: u16) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in() {
-    let mut world = World::builder().valkey().config(plenty).start().await;
+    kill_ext_authz(World::builder()).await;
+}
+
+/// Here nothing stands between a decision that is missing and an upstream but Envoy's own word that no answer is a denial.
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in_on_the_users_own_routes() {
+    kill_ext_authz(World::builder().own_routes()).await;
+}
+
+async fn kill_ext_authz(world: Builder<'_>) {
+    let mut world = world.valkey().config(plenty).start().await;
     let honest = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     until(&world, &honest, 200).await;
     let traffic = Traffic::start(&world, &mixed(&world));
@@ -184,7 +195,7 @@ async fn a_service_that_comes_back_to_a_broken_configuration_permits_nothing_tha
     until(&world, &acme, 200).await;
 }
 
-fn store_failure(world: bulkhead_tests::world::Builder<'static>, mode: &'static str) -> bulkhead_tests::world::Builder<'static> {
+fn store_failure(world: Builder<'static>, mode: &'static str) -> Builder<'static> {
     world.config(unhurried).config(move |config| {
         config.edit("tenants/acme.yaml", |tenant| tenant["spec"]["limiter"] = json!({ "onStoreFailure": mode }));
         config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| policy["spec"]["rateLimit"] = json!({ "requestsPerMinute": 30 }));
@@ -192,7 +203,7 @@ fn store_failure(world: bulkhead_tests::world::Builder<'static>, mode: &'static 
 }
 
 /// More than the honest client of these tests could ever use up.
-fn plenty(config: &bulkhead_tests::config::Config) {
+fn plenty(config: &Config) {
     unhurried(config);
     config.edit_all("plans.yaml", |plans| plans[0]["spec"]["rateLimit"] = json!({ "requestsPerMinute": 500_000 }));
     config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| policy["spec"]["rateLimit"] = json!({ "requestsPerMinute": 400_000 }));
