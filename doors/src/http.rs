@@ -1,7 +1,13 @@
 //! Serves a router on the health and admin doors. Whoever reaches these ports can neither hold connections for free nor send more than a
 //! small request.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    future::Future,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -18,8 +24,9 @@ use hyper_util::{
 };
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
+use tonic::transport::server::Connected;
 
-use crate::listener::Listener;
+use crate::listener::{Conn, Listener};
 
 /// How long a client may take to send the head of its request.
 const HEAD: Duration = Duration::from_secs(5);
@@ -33,11 +40,14 @@ const HEAD_BYTES: usize = 16 * 1024;
 const BODY_BYTES: usize = 1024 * 1024;
 /// How many connections at a time.
 const CONNECTIONS: usize = 256;
+/// How many of them one source may have (an IPv4 address, an IPv6 /64): who holds all of its own does not keep probes of others out.
+const PER_SOURCE: usize = 64;
 
 /// Serves until `stop` ends, then finishes the requests in progress.
 pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<Output = ()>) {
     let router = router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn(in_time));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let sources = Sources::default();
     let graceful = GracefulShutdown::new();
     let mut incoming = listener.incoming();
     let mut stop = std::pin::pin!(stop);
@@ -51,6 +61,7 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<
             () = &mut stop => break,
             next = next => match next { Some(next) => next, None => break },
         };
+        let Some(share) = sources.admit(&conn) else { continue };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // One request a connection, so that no time-out falls between two of them.
@@ -62,11 +73,54 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<
         tokio::spawn(async move {
             // What a client does wrong on its own connection is not an event of ours.
             let _ = tokio::time::timeout(CONNECTION, connection).await;
-            drop(place);
+            drop((place, share));
         });
     }
     drop(incoming);
     graceful.shutdown().await;
+}
+
+/// How many connections each source has.
+#[derive(Clone, Default)]
+struct Sources(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of a source's connections; dropped with it.
+struct Share(Option<(Sources, IpAddr)>);
+
+impl Sources {
+    /// A share for a connection, if its source has one left. Who comes over a unix socket may open its file, and is not counted.
+    fn admit(&self, conn: &Conn) -> Option<Share> {
+        let Some(peer) = conn.connect_info() else { return Some(Share(None)) };
+        let source = source(peer.ip());
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(source).or_default();
+        if *count >= PER_SOURCE {
+            return None;
+        }
+        *count += 1;
+        Some(Share(Some((self.clone(), source))))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((sources, source)) = &self.0 else { return };
+        let mut counts = sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = counts.entry(*source) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// Whoever has one address of an IPv6 /64 has them all.
+fn source(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

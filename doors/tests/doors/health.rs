@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::house::{House, serving, until};
+use crate::house::{House, fetch, serving, until};
 
 #[tokio::test]
 async fn readiness_waits_for_a_first_snapshot_on_http_and_grpc() {
@@ -66,6 +66,26 @@ async fn a_client_that_never_reads_its_answer_is_sent_away() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is sent away");
+}
+
+#[tokio::test]
+async fn one_source_cannot_take_every_place() {
+    let house = House::open(&[]).await;
+    let connect = || TcpStream::connect(house.at.health.to_string());
+    let mut first = connect().await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(connect().await.unwrap());
+    }
+    let mut last = silent.pop().unwrap();
+    // Both are closed in the end; who is past the share is not even waited for.
+    let (mut one, mut other) = ([0], [0]);
+    tokio::select! {
+        _ = first.read(&mut one) => panic!("the first waited for a place before the last was sent away"),
+        read = last.read(&mut other) => assert!(matches!(read, Ok(0) | Err(_))),
+    }
+    let other = reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    assert_eq!(fetch(other.get(format!("http://{}/healthz", house.at.health))).await.unwrap().0, 200);
 }
 
 #[tokio::test]
