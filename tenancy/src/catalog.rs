@@ -15,6 +15,7 @@ mod parallel;
 mod partition;
 mod slot;
 pub(crate) mod standing;
+pub(crate) mod traces;
 
 pub use partition::{MAX_LAST_GOOD_US, State};
 
@@ -134,9 +135,7 @@ impl Catalog {
         for (namespace, reading) in readings {
             match reading {
                 Reading::Same => continue,
-                Reading::New { digest, draft, faults } => {
-                    self.partitions.entry(namespace.clone()).or_default().take(digest, draft, faults);
-                }
+                Reading::New(read) => self.partitions.entry(namespace.clone()).or_default().take(read),
                 Reading::Gone => drop(self.partitions.remove(&namespace)),
             }
             touched.insert(namespace);

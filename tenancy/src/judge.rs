@@ -9,6 +9,7 @@ mod guardrail;
 pub mod issuer;
 pub mod plan;
 pub mod platform;
+mod remains;
 mod subscription;
 pub mod tenant;
 mod tool;

@@ -34,6 +34,21 @@ impl Subscription {
     pub fn expired(&self, now: i64) -> bool {
         self.expires_at.is_some_and(|at| now >= at)
     }
+
+    /// What this one and a newer text of it both permit; absent if the newer belongs to another holder.
+    pub(crate) fn narrowed_to(&self, newer: &Self) -> Option<Self> {
+        let apis = match (&self.apis, &newer.apis) {
+            (Some(one), Some(two)) => Some(one.intersection(two).cloned().collect()),
+            (one, two) => one.as_ref().or(two.as_ref()).cloned(),
+        };
+        (self.holder == newer.holder).then(|| Self {
+            name: self.name.clone(),
+            apis,
+            holder: self.holder.clone(),
+            rate_limit: self.rate_limit.into_iter().chain(newer.rate_limit).reduce(RateLimit::least),
+            expires_at: self.expires_at.into_iter().chain(newer.expires_at).min(),
+        })
+    }
 }
 
 /// How a request is known to belong to a subscription.

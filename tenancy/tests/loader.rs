@@ -161,6 +161,28 @@ fn s10_a_broken_contract_keeps_the_last_good_one_and_touches_nobody_else() {
 }
 
 #[test]
+fn s10_a_key_whose_file_is_deleted_is_revoked_while_another_file_is_broken() {
+    let run = Run::start();
+    let hash = "ab".repeat(32);
+    let subscription = format!(
+        "apiVersion: gostoa.dev/v1alpha1\nkind: Subscription\nmetadata: {{ name: partner, namespace: tenant-acme }}\nspec: {{ keyHash: \"sha256:{hash}\", apis: [billing] }}\n"
+    );
+    let known = |run: &Run| match &run.tenant("acme").policy {
+        Policy::Ready(policy) => policy.subscription("partner").is_some(),
+        Policy::Unavailable(why) => panic!("{why}"),
+    };
+    run.edit("namespaces/tenant-acme/subscription.yaml", &subscription);
+    run.until("the subscription", known);
+    run.edit("namespaces/tenant-acme/guardrails.yaml", "broken: [");
+    run.until("the report", |run| run.report("acme").state == State::LastGood);
+    assert!(known(&run));
+    fs::remove_file(run.path.join("namespaces/tenant-acme/subscription.yaml")).unwrap();
+    run.until("the key is revoked", |run| !known(run));
+    assert_eq!(run.report("acme").state, State::LastGood);
+    assert_eq!(run.apis("acme"), ["billing"]);
+}
+
+#[test]
 fn s10_the_last_good_one_becomes_too_old_without_any_change() {
     let run = Run::start();
     run.edit("namespaces/tenant-acme/contract.yaml", "broken: [");

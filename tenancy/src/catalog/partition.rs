@@ -9,6 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
+    catalog::traces::{Found, Traces},
     fault::{Fault, Severity},
     judge::{
         draft::Draft,
@@ -40,6 +41,8 @@ pub(crate) struct Partition {
     /// What is wrong with it under the operator's resources.
     fitting: Vec<Fault>,
     good: Option<Good>,
+    /// What of it was not deleted since.
+    traces: Traces,
     /// Since when the newest does not decide, in microseconds since 1970.
     stale_since: Option<u64>,
 }
@@ -58,10 +61,21 @@ struct Good {
 pub(crate) enum Reading {
     /// The same as before.
     Same,
-    /// It was read.
-    New { digest: Option<[u8; 32]>, draft: Option<Arc<Draft>>, faults: Vec<Fault> },
+    /// It differs.
+    New(Read),
     /// It was deleted.
     Gone,
+}
+
+/// What was made of a partition's content.
+#[derive(Debug)]
+pub(crate) struct Read {
+    digest: Option<[u8; 32]>,
+    /// Absent if an error stands in its way.
+    draft: Option<Arc<Draft>>,
+    /// Absent if it could not be read at all: then nothing counts as deleted (S10).
+    found: Option<Found>,
+    faults: Vec<Fault>,
 }
 
 /// What decides for a tenant now.
@@ -80,7 +94,7 @@ pub(crate) struct Decided {
 pub enum State {
     /// The newest.
     Ready,
-    /// The last good one: the newest is broken, or does not fit what the operator grants.
+    /// The last good one, without what was deleted since: the newest is broken, or does not fit what the operator grants.
     LastGood,
     /// None: every request is answered 503.
     Closed,
@@ -91,7 +105,7 @@ impl Reading {
     pub(crate) fn of(namespace: &Namespace, content: Content, before: Option<[u8; 32]>) -> Self {
         let (files, faults) = match content {
             Content::Files { files, faults } => (files, faults),
-            Content::Unreadable(fault) => return Self::New { digest: None, draft: None, faults: vec![fault] },
+            Content::Unreadable(fault) => return Self::New(Read { digest: None, draft: None, found: None, faults: vec![fault] }),
             Content::Gone => return Self::Gone,
         };
         let digest = faults.is_empty().then(|| digest(&files));
@@ -100,8 +114,8 @@ impl Reading {
         }
         let root = Arc::from(format!("namespaces/{namespace}"));
         match catch_unwind(AssertUnwindSafe(|| read::read(namespace, &files, faults))) {
-            Ok((draft, faults)) => Self::New { digest, draft: draft.map(Arc::new), faults },
-            Err(_) => Self::New { digest, draft: None, faults: vec![Place::file(&root).fault("could not be read")] },
+            Ok((draft, found, faults)) => Self::New(Read { digest, draft: draft.map(Arc::new), found: Some(found), faults }),
+            Err(_) => Self::New(Read { digest, draft: None, found: None, faults: vec![Place::file(&root).fault("could not be read")] }),
         }
     }
 }
@@ -135,10 +149,17 @@ impl Partition {
     }
 
     /// Takes the newest content in. The last good one stays until it is known whether this is better.
-    pub(crate) fn take(&mut self, digest: Option<[u8; 32]>, draft: Option<Arc<Draft>>, faults: Vec<Fault>) {
-        self.digest = digest;
-        self.newest = draft;
-        self.reading = faults;
+    pub(crate) fn take(&mut self, read: Read) {
+        self.digest = read.digest;
+        self.newest = read.draft;
+        self.reading = read.faults;
+        if let Some(found) = read.found {
+            self.traces.follow(found);
+        }
+        // A broken version never decides: only what the last good one holds will be asked for.
+        if self.newest.is_none() {
+            self.traces.retain(|thing| self.good.as_ref().is_some_and(|good| good.draft.holds(thing)));
+        }
         self.fitting.clear();
     }
 
@@ -167,7 +188,7 @@ impl Partition {
             None => "the tenant's configuration never was valid",
             Some(_) if old => "the last valid configuration is too old",
             // Faults of the last good version are not said: its author sees the newest.
-            Some(last) => match last.draft.fit(grounds, &mut Vec::new()) {
+            Some(last) => match last.draft.remains(&self.traces).fit(grounds, &mut Vec::new()) {
                 Some(fitted) => return Decided::by(fitted, State::LastGood, fitting, good.cloned(), Some(stale_since)),
                 None => "neither the newest nor the last valid configuration fits what the operator grants",
             },

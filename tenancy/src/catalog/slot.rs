@@ -18,7 +18,7 @@ impl Uncertain {
     }
 
     /// Whether a file is one of them.
-    fn holds(&self, file: &str) -> bool {
+    pub(crate) fn holds(&self, file: &str) -> bool {
         let folders = file.match_indices('/').map(|(end, _)| &file[..end]);
         // The whole configuration folder has no name of its own.
         ["", ".", file].into_iter().chain(folders).any(|path| self.0.contains(path))

@@ -25,7 +25,7 @@ pub(crate) struct Draft {
 }
 
 /// An API, with the places of what must fit the operator's grant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct DraftApi {
     pub(super) api: Arc<Api>,
     /// The whole entry.

@@ -23,18 +23,17 @@ pub(super) fn judge(
 ) -> Subscriptions {
     let mut subscriptions = Subscriptions::default();
     for (count, manifest) in manifests.into_iter().enumerate() {
-        let name = manifest.metadata.name;
+        let name = &manifest.metadata.name;
         at_most(MAX_SUBSCRIPTIONS, count + 1, "subscriptions of a tenant", &name.place, faults);
         if count >= MAX_SUBSCRIPTIONS || is_enough(&name.place, faults) {
             break;
         }
-        let apis = manifest.apis.map(|apis| {
+        if let Some(apis) = &manifest.apis {
             at_most(MAX_LISTED, apis.len(), "APIs of a subscription", &name.place, faults);
             for api in apis.iter().filter(|api| !contract.contains_key(&api.value)) {
                 faults.push(api.fault("no such API in this tenant's contracts"));
             }
-            apis.into_iter().map(|At { value, .. }| value).collect()
-        });
+        }
         match &manifest.holder.value {
             Holder::Key(hash) if subscriptions.by_key.contains_key(hash) => {
                 faults.push(manifest.holder.fault("another subscription of this tenant has the same key"));
@@ -47,13 +46,19 @@ pub(super) fn judge(
             }
             Holder::Key(_) | Holder::Client(_) => {}
         }
-        subscriptions.add(Arc::new(Subscription {
-            name: name.value,
-            apis,
+        subscriptions.add(Arc::new(manifest.into()));
+    }
+    subscriptions
+}
+
+impl From<SubscriptionManifest> for Subscription {
+    fn from(manifest: SubscriptionManifest) -> Self {
+        Self {
+            name: manifest.metadata.name.value,
+            apis: manifest.apis.map(|apis| apis.into_iter().map(|At { value, .. }| value).collect()),
             holder: manifest.holder.value,
             rate_limit: manifest.rate_limit.map(|limit| limit.value),
             expires_at: manifest.expires_at.map(|moment| moment.value),
-        }));
+        }
     }
-    subscriptions
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    fault::Fault,
+    catalog::traces::Found,
+    fault::{Fault, Severity},
     judge::{bound::enough, draft::Draft},
     name::Namespace,
     place::At,
@@ -11,14 +12,23 @@ use crate::{
     source::SourceFile,
 };
 
-/// Reads a partition. `faults` are those that its source found; an error anywhere leaves no draft.
-pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<Fault>) -> (Option<Draft>, Vec<Fault>) {
+/// Reads a partition. `faults` are those that its source found; an error anywhere leaves no draft, but what was
+/// found is known.
+pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<Fault>) -> (Option<Draft>, Found, Vec<Fault>) {
+    let mut found = Found::default();
+    let is_error = |fault: &&Fault| fault.severity == Severity::Error;
+    faults.iter().filter(is_error).for_each(|fault| found.broken(&fault.file));
     let parsed: Vec<_> = files.iter().map(|file| (file, resource::read(&file.path, &file.text))).collect();
     let documents = documents(files, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut faults);
     let mut resources = Vec::new();
     for (file, (read, wrong)) in parsed {
         // An OpenAPI document beside a contract is no resource, and is not judged as one.
-        if !documents.contains(&*file.path) {
+        let is_document = documents.contains(&*file.path);
+        found.file(&file.path, if is_document { &[] } else { &read });
+        if !is_document {
+            if wrong.iter().any(|fault| is_error(&fault)) {
+                found.broken(&file.path);
+            }
             resources.extend(read);
             faults.extend(wrong);
         }
@@ -32,7 +42,7 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     let draft = Draft::of(resources, &mut faults);
     enough(&mut faults);
     faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
-    (draft, faults)
+    (draft, found, faults)
 }
 
 /// The files that contracts name as their OpenAPI documents, and that look like one.

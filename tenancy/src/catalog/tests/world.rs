@@ -139,6 +139,13 @@ impl World {
         self.tell(paths);
     }
 
+    /// Renames a file and writes another text into it, in one change.
+    pub(super) fn rename(&mut self, from: &str, to: &str, text: &str) {
+        self.files.remove(from);
+        self.files.insert(to.to_owned(), text.to_owned());
+        self.tell(&[from, to]);
+    }
+
     fn tell(&mut self, paths: &[&str]) {
         let mut touched: Vec<_> = paths.iter().map(|path| changes_of(&[(path, "")]).pop().unwrap().partition).collect();
         touched.sort();
