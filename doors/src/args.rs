@@ -61,8 +61,8 @@ pub struct DoorArgs {
     /// TLS of --grpc, and of --admin where it is not on loopback
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// How long to stay open, not ready, after SIGTERM, so that load balancers look elsewhere first
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
+    /// How long to stay open, not ready, after SIGTERM, so that load balancers look elsewhere first: longer than their health checks take to fail
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3s")]
     pub drain_delay: Duration,
     /// How long calls in progress may take to end after that
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]

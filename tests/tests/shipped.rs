@@ -201,3 +201,21 @@ fn s4_shared_clusters_have_room_and_each_contract_host_has_its_own_bound() {
         assert_eq!(dns, &filter(&file, "dynamic_forward_proxy")["dns_cache_config"], "filter and clusters share one cache");
     }
 }
+
+#[test]
+fn envoy_looks_elsewhere_before_a_service_that_ends_closes_its_door() {
+    let help = std::process::Command::new(bulkhead_tests::parts::service("bulkhead-ratelimit")).args(["serve", "--help"]).output();
+    let help = String::from_utf8(help.expect("its help").stdout).expect("text");
+    let (_, delay) = help.split_once("--drain-delay").expect("the flag");
+    let (_, delay) = delay.split_once("[default: ").expect("a default");
+    let seconds = |text: &str| text.split_once('s').and_then(|(number, _)| number.parse::<u64>().ok()).expect("whole seconds");
+    each_file(|name, file| {
+        for service in ["ext-authz", "ratelimit"] {
+            let cluster = clusters(file).iter().find(|cluster| cluster["name"] == service).expect("the service's cluster");
+            let check = &cluster["health_checks"][0];
+            let noticed =
+                seconds(check["interval"].as_str().expect("an interval")) * check["unhealthy_threshold"].as_u64().expect("a threshold");
+            assert!(noticed < seconds(delay), "{name}: {service} is noticed after {noticed} s");
+        }
+    });
+}
