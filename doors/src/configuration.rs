@@ -31,8 +31,8 @@ pub fn validate(config: &Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for warning in validation.warnings() {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    for line in validation.warning_lines() {
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
     let _ = write!(std::io::stdout(), "{validation}");
     ExitCode::from(validation.exit_status())

@@ -75,6 +75,10 @@ where
     R: Rivals<T>,
 {
     let (incumbents, newcomers): (Vec<_>, Vec<_>) = claims.partition(|claim| held.contains(claim));
+    // Only newcomers are ever refused. Most changes have none, and need not look at what everybody holds.
+    if newcomers.is_empty() {
+        return incumbents.into_iter().collect();
+    }
     // Where nobody asks for anything new, nobody can contest it: most changes of the operator's resources.
     if newcomers.is_empty() {
         return incumbents.into_iter().collect();

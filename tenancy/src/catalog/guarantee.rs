@@ -73,6 +73,9 @@ fn a_minute(rate: Rate) -> i128 {
 
 /// Grants what fits of what is asked for, beginning with what is there.
 pub(crate) fn settle(before: &Ledger, asked: &Ledger) -> (Ledger, Refused) {
+    if before.total.is_some() && before.guarantees_the_same(asked) {
+        return (asked.clone(), Refused::default());
+    }
     let mut refused = Refused::default();
     let mut granted = Ledger { total: asked.total, ..Ledger::default() };
 
@@ -164,6 +167,12 @@ fn raises(old: Option<&Arc<Plan>>, new: &Plan) -> bool {
 }
 
 impl Ledger {
+    /// Whether the sum of what is guaranteed, and what it must fit into, are those of another ledger: what fitted then fits now.
+    fn guarantees_the_same(&self, other: &Self) -> bool {
+        let guaranteed = |ledger: &'_ Self| ledger.plans.iter().map(|(name, plan)| (name.clone(), plan.guaranteed)).collect::<Vec<_>>();
+        self.total == other.total && self.tenants == other.tenants && guaranteed(self) == guaranteed(other)
+    }
+
     /// The share of a tenant whose plan states none: an equal part of half of what the stated guarantees leave, as an exact fraction.
     pub(crate) fn default_share(&self) -> Rate {
         let total = self.total.map_or(0, |limit| a_minute(limit.rate));

@@ -186,10 +186,8 @@ type Served = BTreeMap<TenantName, Arc<TenantGrant>>;
 /// The tenants whose identity is their own: a uid (S23) and a namespace (S21) that no other has. The others are not served at all, and
 /// contest nothing else.
 fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served, Holdings<TenantUid>, Holdings<Namespace>) {
-    let of = |grant: &TenantGrant| {
-        let uid = Claim { tenant: grant.name.value.clone(), thing: uid(grant) };
-        (uid, Claim { tenant: grant.name.value.clone(), thing: grant.namespace.value.clone() })
-    };
+    let namespace = |grant: &TenantGrant| Claim { tenant: grant.name.value.clone(), thing: grant.namespace.value.clone() };
+    let of = |grant: &TenantGrant| (Claim { tenant: grant.name.value.clone(), thing: uid(grant) }, namespace(grant));
     let uid_place = |grant: &'_ TenantGrant| grant.uid.as_ref().map_or_else(|| grant.name.place.clone(), |uid| uid.place.clone());
     let places: Vec<_> = wanted.tenants.values().map(|grant| (of(grant), uid_place(grant), &grant.namespace.place)).collect();
     let uids = contest::<_, Equal<_>>(places.iter().map(|((uid, _), place, _)| (uid.clone(), place)).collect(), &held.uids, "uid", faults);
@@ -198,7 +196,7 @@ fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served,
         places.iter().filter(|((uid, _), ..)| uids.contains(uid)).map(|((_, namespace), _, place)| (namespace.clone(), *place));
     let namespaces = contest::<_, Equal<_>>(namespaces.collect(), &held.namespaces, "namespace", faults);
     // Whoever was granted its namespace has its uid, too.
-    let served = wanted.tenants.iter().filter(|(_, grant)| namespaces.contains(&of(grant).1));
+    let served = wanted.tenants.iter().filter(|(_, grant)| namespaces.contains(&namespace(grant)));
     (served.map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(), uids, namespaces)
 }
 
@@ -209,6 +207,9 @@ where
     R: Rivals<T>,
 {
     let granted = settle::<T, R>(claims.iter().map(|(claim, _)| claim.clone()), held);
+    if granted.len() == claims.len() {
+        return granted;
+    }
     for (_, place) in claims.iter().filter(|(claim, _)| !granted.contains(claim)) {
         faults.push(place.fault(format!("this {what} is another tenant's, or asked for by another tenant too: it is refused")));
     }

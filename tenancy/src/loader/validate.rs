@@ -28,6 +28,11 @@ impl Validation {
         self.faults.iter().filter(|fault| fault.severity == Severity::Warning)
     }
 
+    /// The warnings as lines, of the form that errors have: `FILE:LINE:COLUMN: FIELD: warning: MESSAGE`.
+    pub fn warning_lines(&self) -> impl Iterator<Item = String> {
+        self.warnings().map(|fault| Fault { message: format!("warning: {}", fault.message), ..fault.clone() }.to_string())
+    }
+
     /// The exit status: 0, or 2 if there is an error.
     #[must_use]
     pub fn exit_status(&self) -> u8 {

@@ -48,20 +48,22 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
 /// The files that contracts name as their OpenAPI documents, and that look like one.
 fn documents<'a, 'r>(files: &'a [SourceFile], resources: impl Iterator<Item = &'r Resource>, faults: &mut Vec<Fault>) -> BTreeSet<&'a str> {
     let texts: BTreeMap<&str, &str> = files.iter().map(|file| (&*file.path, file.text.as_str())).collect();
-    let mut documents = BTreeSet::new();
+    // Each text is looked at once, however many APIs name it.
+    let mut looked: BTreeMap<&str, bool> = BTreeMap::new();
     for resource in resources {
         let Resource::Contract(contract) = resource else { continue };
         for openapi in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
-            match beside(openapi, &texts) {
-                Some((path, text)) if is_openapi(text) => drop(documents.insert(path)),
-                Some(_) => faults.push(openapi.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`")),
+            let found = beside(openapi, &texts);
+            match found.map(|(path, text)| *looked.entry(path).or_insert_with(|| is_openapi(text))) {
+                Some(true) => {}
+                Some(false) => faults.push(openapi.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`")),
                 // A source reads YAML only: whether a document in JSON is there is not known here.
                 None if openapi.ends_with(".json") => {}
                 None => faults.push(openapi.fault("no such file beside this one")),
             }
         }
     }
-    documents
+    looked.into_iter().filter(|(_, is_document)| *is_document).map(|(path, _)| path).collect()
 }
 
 /// The file of that name beside the one that names it.
