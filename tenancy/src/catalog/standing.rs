@@ -48,6 +48,12 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Whether it was made of this very grant, and of the plan that the tenant is on now.
+    fn is_of(&self, grant: &Arc<TenantGrant>, ledger: &Ledger) -> bool {
+        let plan = || ledger.tenants.get(&grant.name.value).and_then(|plan| ledger.plans.get(plan));
+        Arc::ptr_eq(&self.grant, grant) && self.closed.is_none() && plan().is_some_and(|plan| *plan == self.plan)
+    }
+
     /// Whether nothing that a decision reads differs. Lines and columns may.
     fn same(&self, other: &Self) -> bool {
         let (a, b) = (&*self.grant, &*other.grant);
@@ -86,14 +92,14 @@ pub(crate) struct Standings {
     held: Held,
 }
 
-/// What was held, of everything that two could claim.
+/// What was held, of everything that two could claim. What did not change hands is the same allocation in the next settlement.
 #[derive(Debug, Default)]
 struct Held {
-    uids: Holdings<TenantUid>,
-    namespaces: Holdings<Namespace>,
-    issuers: Holdings<IssuerId>,
-    hosts: Holdings<Reach>,
-    upstreams: Holdings<Reach>,
+    uids: Arc<Holdings<TenantUid>>,
+    namespaces: Arc<Holdings<Namespace>>,
+    issuers: Arc<Holdings<IssuerId>>,
+    hosts: Arc<Holdings<Reach>>,
+    upstreams: Arc<Holdings<Reach>>,
 }
 
 impl Standings {
@@ -133,9 +139,16 @@ impl Standings {
 
         let mut tenants = BTreeMap::new();
         for (name, grant) in &served {
-            let standing = held.standing(grant, &ledger, &refused);
-            let same = before.and_then(|before| before.tenants.get(name)).filter(|old| old.same(&standing));
-            tenants.insert(name.clone(), same.map_or_else(|| Arc::new(standing), Arc::clone));
+            let old = before.and_then(|before| before.tenants.get(name));
+            let untouched = old.filter(|old| before.is_some_and(|before| held.changed_no_hands(&before.held)) && old.is_of(grant, &ledger));
+            let standing = untouched.map_or_else(
+                || {
+                    let standing = held.standing(grant, &ledger, &refused);
+                    old.filter(|old| old.same(&standing)).map_or_else(|| Arc::new(standing), Arc::clone)
+                },
+                Arc::clone,
+            );
+            tenants.insert(name.clone(), standing);
         }
         let by_namespace = tenants.iter().map(|(name, standing)| (standing.grant.namespace.value.clone(), name.clone()));
         let by_namespace = Arc::new(by_namespace.collect());
@@ -144,6 +157,13 @@ impl Standings {
 }
 
 impl Held {
+    /// Whether every issuer, host and upstream is whose it was.
+    fn changed_no_hands(&self, before: &Self) -> bool {
+        Arc::ptr_eq(&self.issuers, &before.issuers)
+            && Arc::ptr_eq(&self.hosts, &before.hosts)
+            && Arc::ptr_eq(&self.upstreams, &before.upstreams)
+    }
+
     fn standing(&self, grant: &Arc<TenantGrant>, ledger: &Ledger, refused: &Refused) -> Standing {
         let name = &grant.name.value;
         let reaches = |held: &Holdings<Reach>, patterns: &[At<HostPattern>]| {
@@ -185,7 +205,7 @@ type Served = BTreeMap<TenantName, Arc<TenantGrant>>;
 
 /// The tenants whose identity is their own: a uid (S23) and a namespace (S21) that no other has. The others are not served at all, and
 /// contest nothing else.
-fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served, Holdings<TenantUid>, Holdings<Namespace>) {
+fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served, Arc<Holdings<TenantUid>>, Arc<Holdings<Namespace>>) {
     let namespace = |grant: &TenantGrant| Claim { tenant: grant.name.value.clone(), thing: grant.namespace.value.clone() };
     let of = |grant: &TenantGrant| (Claim { tenant: grant.name.value.clone(), thing: uid(grant) }, namespace(grant));
     let uid_place = |grant: &'_ TenantGrant| grant.uid.as_ref().map_or_else(|| grant.name.place.clone(), |uid| uid.place.clone());
@@ -200,20 +220,24 @@ fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served,
     (served.map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(), uids, namespaces)
 }
 
-/// Settles one kind of thing, with a fault for each refusal. It names its own file, and nothing of who stands against it (S16).
-fn contest<T, R>(claims: Vec<(Claim<T>, &Place)>, held: &Holdings<T>, what: &str, faults: &mut Vec<Fault>) -> Holdings<T>
+/// Settles one kind of thing, with a fault for each refusal. It names its own file, and nothing of who stands against it (S16). No claim is
+/// there twice: a tenant has one uid and one namespace, and lists each issuer, host and upstream once.
+fn contest<T, R>(claims: Vec<(Claim<T>, &Place)>, held: &Arc<Holdings<T>>, what: &str, faults: &mut Vec<Fault>) -> Arc<Holdings<T>>
 where
     T: Clone + Eq + std::hash::Hash,
     R: Rivals<T>,
 {
+    if claims.len() == held.len() && claims.iter().all(|(claim, _)| held.contains(claim)) {
+        return Arc::clone(held);
+    }
     let granted = settle::<T, R>(claims.iter().map(|(claim, _)| claim.clone()), held);
     if granted.len() == claims.len() {
-        return granted;
+        return Arc::new(granted);
     }
     for (_, place) in claims.iter().filter(|(claim, _)| !granted.contains(claim)) {
         faults.push(place.fault(format!("this {what} is another tenant's, or asked for by another tenant too: it is refused")));
     }
-    granted
+    Arc::new(granted)
 }
 
 /// Settles the guarantees among the tenants whose plan exists, and that bring what it asks of them.
