@@ -82,7 +82,6 @@ async fn s10_a_deletion_applies_at_once() {
     assert_eq!(until_status(&world, &acme, 401).await.reason(), "invalid_token");
     let before = world.globex.requests();
     world.config.remove(GLOBEX_CONTRACT);
-    world.config.remove("namespaces/tenant-globex/subscriptions.yaml");
     until_status(&world, &globex, 404).await;
     let reached = world.globex.requests();
     assert_eq!(world.send(&globex).await.status, 404);
