@@ -64,8 +64,11 @@ impl Outcome {
         }
         let mut standings = Vec::with_capacity(seen.len());
         let mut guarantee: Option<(bool, Option<u64>)> = None;
-        for (entry, &credit) in charge.entries().iter().zip(seen) {
-            let own = standing(entry, credit, verdict);
+        for (index, (entry, &credit)) in charge.entries().iter().zip(seen).enumerate() {
+            let own = match verdict {
+                Verdict::Denied => denied(charge.entries(), seen, index, standing(entry, credit, verdict)),
+                _ => standing(entry, credit, verdict),
+            };
             match entry.role {
                 Role::Guarantee => guarantee = Some((own.passed, own.wait_us)),
                 Role::Hold => standings.push(own),
@@ -118,6 +121,21 @@ fn standing(entry: &Entry, credit: i64, verdict: Verdict) -> Standing {
         wait_us: bucket.wait_us(credit, entry.cost),
         reset_us: bucket.reset_us(after),
     }
+}
+
+/// A level of a charge that was denied, as it stands: with nothing taken by the entries before it, and passing once it holds what all entries of its
+/// key cost together. That differs from `own` only where a key stands in the charge more than once.
+fn denied(entries: &[Entry], seen: &[i64], index: usize, own: Standing) -> Standing {
+    let Some(entry) = entries.get(index) else { return own };
+    let same = || entries.iter().enumerate().filter(|(_, other)| other.key == entry.key);
+    let Some((first, _)) = same().next() else { return own };
+    if same().count() == 1 {
+        return own;
+    }
+    let Bucket::Token(bucket) = entry.bucket;
+    let credit = seen.get(first).copied().unwrap_or_default();
+    let cost = same().fold(0_u64, |sum, (_, other)| sum.saturating_add(other.cost));
+    Standing { remaining: bucket.whole(credit), wait_us: bucket.wait_us(credit, cost), reset_us: bucket.reset_us(credit), ..own }
 }
 
 /// A shared bucket that a guarantee carried: it passed whatever it holds.

@@ -97,3 +97,15 @@ async fn a_decision_id_is_never_part_of_a_key() {
     }
     assert_eq!(admitted, 6);
 }
+
+#[tokio::test]
+async fn two_descriptors_of_one_tenant_come_back_when_both_fit() {
+    let world = World::memory();
+    assert!(world.admits(&[costing(of("acme"), 30)]).await);
+    let answer = world.ask(request(&[costing(of("acme"), 20), costing(of("acme"), 20)])).await.unwrap();
+    assert_eq!(code(&answer), Code::OverLimit);
+    assert_eq!(header(&answer, "ratelimit-remaining"), Some("30"), "nothing of the denied request was taken");
+    assert_eq!(header(&answer, "retry-after"), Some("10"), "40 are there in ten seconds");
+    let answer = world.ask(request(&[costing(of("acme"), 40), costing(of("acme"), 40)])).await.unwrap();
+    assert_eq!((code(&answer), header(&answer, "retry-after")), (Code::OverLimit, None), "80 never fit");
+}

@@ -245,11 +245,15 @@ async fn costs_of_one_charge_on_one_key_add_up(world: World) {
     both.append(one(5));
     let outcome = world.decide(&both).await;
     assert_eq!(outcome.verdict(), Verdict::Denied);
-    assert_eq!(outcome.denial().unwrap().retry_after_us, Some(6 * SECOND), "one request is missing for the two of them");
+    assert_eq!(outcome.denial().unwrap().retry_after_us, None, "the bucket never holds eleven");
     let mut both = one(6);
     both.append(one(4));
     assert!(world.admits(&both).await);
     assert!(!world.admits(&one(1)).await);
+    let mut both = one(2);
+    both.append(one(1));
+    let outcome = world.decide(&both).await;
+    assert_eq!(outcome.denial().unwrap().retry_after_us, Some(18 * SECOND), "three requests are missing for the two of them");
 }
 
 async fn a_batch_is_decided_in_order_and_each_charge_alone(world: World) {
