@@ -26,11 +26,16 @@ pub fn judge(manifest: &PlatformManifest, faults: &mut Vec<Fault>) -> Option<Pla
         faults.push(template.fault("has a meaning only beside `issuerTemplate`"));
     }
     let addressing = addressing(manifest.addressing.as_ref(), faults);
+    let routing = manifest.routing.unwrap_or(Routing::Own);
+    if let (Routing::Own, None, Some(path)) = (routing, &addressing.host, api_alone(manifest)) {
+        // A tenant may give one of its own APIs the name that another tenant's route is reached by (S20).
+        faults.push(path.warning("names no tenant: with `routing: own`, bind every route of one tenant to it by `context_extensions`"));
+    }
     let upstreams = upstreams(manifest, &[&issuer_template, &jwks_template], faults);
     let platform = Platform {
         issuer_template,
         jwks_template,
-        routing: manifest.routing.unwrap_or(Routing::Own),
+        routing,
         addressing,
         rate_limit: manifest.rate_limit.value,
         unresolved: manifest.unresolved.as_ref().map_or_else(|| RateLimit::per_minute(UNRESOLVED_A_MINUTE, 1.0), |limit| limit.value),
@@ -74,6 +79,11 @@ fn addressing(manifest: Option<&AddressingManifest>, faults: &mut Vec<Fault>) ->
     // Where hosts name tenants, paths need not.
     let default = if manifest.host.is_some() { PathTemplate::Api } else { PathTemplate::TenantApi };
     Addressing { host, path: manifest.path.as_ref().map_or(default, |path| path.value) }
+}
+
+/// The addressing path where it names an API alone.
+fn api_alone(manifest: &PlatformManifest) -> Option<&At<PathTemplate>> {
+    manifest.addressing.as_ref()?.path.as_ref().filter(|path| path.value == PathTemplate::Api)
 }
 
 fn upstreams(manifest: &PlatformManifest, templates: &[&Option<TenantTemplate>], faults: &mut Vec<Fault>) -> UpstreamSettings {
