@@ -10,7 +10,7 @@
 //!
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
-//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::SnapshotReport, fatal::Fatal, logs, metrics::Metrics,
+//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::SnapshotReport, configuration, fatal::Fatal, logs, metrics::Metrics,
 //!     run::{Doors, Rooms, block_on}, shutdown::Shutdown};
 //!
 //! static SERVICE: Service = Service {
@@ -28,7 +28,7 @@
 //! fn main() -> ExitCode {
 //!     match args::parse::<Cli>(&SERVICE).command {
 //!         Command::Serve(serve) => block_on(run(*serve)),
-//!         Command::Validate(_) => todo!(),
+//!         Command::Validate(folder) => configuration::validate(&folder.config),
 //!     }
 //! }
 //!
@@ -54,6 +54,7 @@ pub mod address;
 pub mod admin;
 pub mod args;
 pub mod configuration;
+pub mod deadline;
 pub mod fatal;
 mod grpc;
 mod health;

@@ -73,7 +73,7 @@ impl Scale {
         fs::write(config.join("platform.yaml"), self.platform())?;
         for number in 0..self.tenants {
             let name = Self::tenant(number);
-            fs::write(config.join(format!("tenants/{name}.yaml")), self.tenant_file(number))?;
+            fs::write(Self::tenant_path(config, number), self.tenant_file(number))?;
             let partition = config.join(format!("namespaces/tenant-{name}"));
             fs::create_dir_all(&partition)?;
             fs::write(Self::contract_path(config, number), self.contract(number, 1))?;
@@ -152,7 +152,15 @@ impl Scale {
         }
     }
 
-    fn tenant_file(&self, tenant: usize) -> String {
+    /// Where a tenant's own resource is: the operator's.
+    #[must_use]
+    pub fn tenant_path(config: &Path, tenant: usize) -> PathBuf {
+        config.join(format!("tenants/{}.yaml", Self::tenant(tenant)))
+    }
+
+    /// The operator's resource of a tenant; what is appended to it is a field of its `spec`.
+    #[must_use]
+    pub fn tenant_file(&self, tenant: usize) -> String {
         let name = Self::tenant(tenant);
         let issuers = self
             .key

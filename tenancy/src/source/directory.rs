@@ -9,6 +9,7 @@
 //! no events. It follows writes, renames, deletions and Kubernetes' swap of `..data`, at the configuration folder, at a partition, and where
 //! the configuration folder is itself a symbolic link.
 
+mod digest;
 mod folder;
 #[cfg(target_os = "linux")]
 mod inotify;
@@ -26,9 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-
 use self::{
+    digest::{bytes, digest},
     folder::{Folder, Refusal},
     layout::Layout,
     partition::{Kept, Shape, list},
@@ -340,36 +340,6 @@ impl Pace {
         };
         Self { earliest: now + (cost * 10).min(Duration::from_secs(10)), latest: now + rest }
     }
-}
-
-fn bytes(content: &Content) -> u64 {
-    match content {
-        Content::Files { files, .. } => files.iter().map(|file| file.text.len() as u64).sum(),
-        Content::Unreadable(_) | Content::Gone => 0,
-    }
-}
-
-fn digest(content: &Content) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let mut part = |kind: u8, text: &str| {
-        hash.update([kind]);
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
-    };
-    match content {
-        Content::Gone => part(0, ""),
-        Content::Unreadable(fault) => part(1, &fault.to_string()),
-        Content::Files { files, faults } => {
-            for file in files {
-                part(2, &file.path);
-                part(3, &file.text);
-            }
-            for fault in faults {
-                part(4, &fault.to_string());
-            }
-        }
-    }
-    hash.finalize().into()
 }
 
 impl Source for DirectorySource {

@@ -22,6 +22,8 @@ pub(crate) struct Loading {
     pub(crate) peak_mb: u64,
     /// From the rename of an edited contract until a Check is decided by it, one for each edit, sorted.
     pub(crate) edits: Vec<Duration>,
+    /// From the rename of the operator's resource that suspends a tenant until its requests are refused, sorted.
+    pub(crate) suspensions: Vec<Duration>,
 }
 
 /// How many edits are measured.
@@ -37,23 +39,33 @@ pub(crate) async fn measure(scale: &Scale) -> Loading {
     let (resident_mb, peak_mb) = memory(service.id());
 
     let mut client = AuthorizationClient::connect(format!("http://{}", service.grpc())).await.expect("it listens");
-    let mut edits = Vec::with_capacity(EDITS);
+    let mut changes = [Vec::with_capacity(EDITS), Vec::with_capacity(EDITS)];
     for edit in 0..EDITS {
         let tenant = edit * 37 % scale.tenants;
-        let (path, version) = (Scale::contract_path(config.path(), tenant), edit + 2);
-        let next = path.with_extension("next");
-        fs::write(&next, scale.contract(tenant, version)).expect("a writable directory");
         let request = calls::check(&format!("/{}/api-0/x", Scale::tenant(tenant)), &[("x-api-key", &Scale::api_key(tenant, 0))]);
-        let wanted = format!("/v{version}/x");
-        fs::rename(&next, &path).expect("a writable directory");
-        let renamed = Instant::now();
-        while path_of(client.check(request.clone()).await.expect("it answers").get_ref()) != Some(&wanted) {
-            assert!(renamed.elapsed() < Duration::from_secs(30), "the edit of {} was never decided upon", path.display());
+        let wanted = format!("/v{}/x", edit + 2);
+        let contract = (Scale::contract_path(config.path(), tenant), scale.contract(tenant, edit + 2));
+        let suspension = (Scale::tenant_path(config.path(), tenant), scale.tenant_file(tenant) + "  status: suspended\n");
+        for (which, (path, text)) in [contract, suspension].into_iter().enumerate() {
+            let next = path.with_extension("next");
+            fs::write(&next, text).expect("a writable directory");
+            fs::rename(&next, &path).expect("a writable directory");
+            let renamed = Instant::now();
+            loop {
+                let answer = client.check(request.clone()).await.expect("it answers").into_inner();
+                if if which == 0 { path_of(&answer) == Some(&wanted) } else { path_of(&answer).is_none() } {
+                    break;
+                }
+                assert!(renamed.elapsed() < Duration::from_secs(30), "the edit of {} was never decided upon", path.display());
+            }
+            changes[which].push(renamed.elapsed());
         }
-        edits.push(renamed.elapsed());
     }
-    edits.sort_unstable();
-    Loading { start, resident_mb, peak_mb, edits }
+    for times in &mut changes {
+        times.sort_unstable();
+    }
+    let [edits, suspensions] = changes;
+    Loading { start, resident_mb, peak_mb, edits, suspensions }
 }
 
 /// The path that an allow sends on.

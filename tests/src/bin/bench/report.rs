@@ -1,6 +1,6 @@
 //! The figures, as a table or as JSON.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -29,17 +29,20 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(loading) = &self.loading {
-            let _ = writeln!(text, "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz):\n");
             let _ = writeln!(
                 text,
-                "| load until ready | memory | at its highest | edit until decided upon: median | worst of {} |",
+                "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:\n",
                 loading.edits.len()
             );
-            let _ = writeln!(text, "|---|---|---|---|---|");
-            let [median, worst] = edits(loading);
             let _ = writeln!(
                 text,
-                "| {:.1} s | {} MB | {} MB | {median:.0} ms | {worst:.0} ms |\n",
+                "| load until ready | memory | at its highest | contract edited, until decided upon | tenant suspended, until refused |"
+            );
+            let _ = writeln!(text, "|---|---|---|---|---|");
+            let ([edit, worst_edit], [suspension, worst_suspension]) = (extremes(&loading.edits), extremes(&loading.suspensions));
+            let _ = writeln!(
+                text,
+                "| {:.1} s | {} MB | {} MB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n",
                 loading.start.as_secs_f64(),
                 loading.resident_mb,
                 loading.peak_mb
@@ -71,10 +74,13 @@ impl Report {
 
     pub(crate) fn json(&self) -> String {
         let loading = self.loading.as_ref().map(|loading| {
-            let [median, worst] = edits(loading);
+            let change = |times: &[Duration]| {
+                let [median, worst] = extremes(times);
+                json!({ "median": median, "worst": worst, "times": times.len() })
+            };
             json!({
                 "seconds_until_ready": loading.start.as_secs_f64(), "resident_mb": loading.resident_mb, "peak_mb": loading.peak_mb,
-                "edit_ms": { "median": median, "worst": worst, "edits": loading.edits.len() },
+                "contract_edit_ms": change(&loading.edits), "suspension_ms": change(&loading.suspensions),
             })
         });
         let rows: Vec<Value> = self
@@ -93,10 +99,10 @@ impl Report {
     }
 }
 
-/// Median and worst, in milliseconds.
-fn edits(loading: &Loading) -> [f64; 2] {
-    let ms = |at: usize| loading.edits.get(at).map_or(0.0, |one| one.as_secs_f64() * 1e3);
-    [ms(loading.edits.len() / 2), ms(loading.edits.len().saturating_sub(1))]
+/// Median and worst of sorted times, in milliseconds.
+fn extremes(times: &[Duration]) -> [f64; 2] {
+    let ms = |at: usize| times.get(at).map_or(0.0, |one| one.as_secs_f64() * 1e3);
+    [ms(times.len() / 2), ms(times.len().saturating_sub(1))]
 }
 
 fn side(side: &Side) -> Value {
