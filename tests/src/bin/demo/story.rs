@@ -16,6 +16,8 @@ const BURST: u32 = 2400;
 const MEANWHILE: u32 = 20;
 /// A change of the configuration is live within this.
 const LIVE: Duration = Duration::from_secs(1);
+/// A tenant that has used up its limit has some of it again within this.
+const REFILLED: Duration = Duration::from_secs(10);
 
 const ACME: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/billing-api/invoices" };
 const ORDERS: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/orders-api/open" };
@@ -83,7 +85,14 @@ impl Story {
 
     async fn check(&mut self, ask: &Ask, expected: &str) {
         println!("   $ {}", ask.line());
-        let actual = summary(&self.shell.request(ask).await);
+        let start = Instant::now();
+        let mut actual = summary(&self.shell.request(ask).await);
+        // After its burst acme has what refills in the meantime, about 16 requests a second: it asks again, as its Retry-After says.
+        while actual.starts_with("429") && actual != expected && start.elapsed() < REFILLED {
+            println!("   429, as its burst has used up its limit: asked again in a second");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            actual = summary(&self.shell.request(ask).await);
+        }
         self.verdict(expected, &actual);
     }
 
@@ -93,6 +102,7 @@ impl Story {
         let start = Instant::now();
         let mut actual = summary(&self.shell.request(ask).await);
         while actual != expected && start.elapsed() < limit {
+            tokio::time::sleep(Duration::from_millis(20)).await;
             actual = summary(&self.shell.request(ask).await);
         }
         self.verdict(expected, &actual);
