@@ -14,6 +14,7 @@ use bulkhead_tests::{
     config::Config,
     deadline::{self, PATIENCE},
     issuer::key::Key,
+    service::Service,
     upstream::MARK,
     world::{Builder, World},
 };
@@ -105,47 +106,32 @@ async fn until(world: &World, request: &Request, status: u16) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in() {
-    kill_ext_authz(World::builder()).await;
+    kill_and_restart(World::builder(), |world| &mut world.ext_authz).await;
 }
 
 /// Here nothing stands between a decision that is missing and an upstream but Envoy's own word that no answer is a denial.
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in_on_the_users_own_routes() {
-    kill_ext_authz(World::builder().own_routes()).await;
+    kill_and_restart(World::builder().own_routes(), |world| &mut world.ext_authz).await;
 }
 
-async fn kill_ext_authz(world: Builder<'_>) {
+#[tokio::test(flavor = "multi_thread")]
+async fn ratelimit_killed_and_restarted_under_traffic_lets_nobody_in() {
+    kill_and_restart(World::builder(), |world| &mut world.ratelimit).await;
+}
+
+async fn kill_and_restart(world: Builder<'_>, service: fn(&mut World) -> &mut Service) {
     let mut world = world.valkey().config(plenty).start().await;
     let honest = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     until(&world, &honest, 200).await;
     let traffic = Traffic::start(&world, &mixed(&world));
     for _ in 0..2 {
         traffic.flows(25).await;
-        world.ext_authz.kill();
+        service(&mut world).kill();
         traffic.flows(25).await;
         let (answer, hits) = once(&world, &honest).await;
         assert_eq!((answer.status, hits), (503, 0));
-        world.ext_authz.restart().await;
-        until(&world, &honest, 200).await;
-    }
-    traffic.flows(25).await;
-    nobody_was_let_in(&traffic.end(&world).await);
-    assert_eq!(world.globex.requests(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ratelimit_killed_and_restarted_under_traffic_lets_nobody_in() {
-    let mut world = World::builder().valkey().config(plenty).start().await;
-    let honest = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
-    until(&world, &honest, 200).await;
-    let traffic = Traffic::start(&world, &mixed(&world));
-    for _ in 0..2 {
-        traffic.flows(25).await;
-        world.ratelimit.kill();
-        traffic.flows(25).await;
-        let (answer, hits) = once(&world, &honest).await;
-        assert_eq!((answer.status, hits), (503, 0));
-        world.ratelimit.restart().await;
+        service(&mut world).restart().await;
         until(&world, &honest, 200).await;
     }
     traffic.flows(25).await;
