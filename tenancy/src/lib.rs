@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod api;
+pub mod calendar;
 pub mod catalog;
 pub mod clock;
 pub mod decode;

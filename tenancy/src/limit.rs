@@ -1,5 +1,9 @@
 //! Rates, limits and guarantees as the platform grants them. What a bucket does with them is the limiter's own business.
 
+mod quota;
+
+pub use quota::{MAX_QUOTAS, Quota, QuotaWindow};
+
 /// The largest rate or capacity that a resource may state: above it the store's arithmetic (integers in IEEE doubles, exact up to 2^53)
 /// would no longer be exact.
 pub const MAX_REQUESTS: u64 = 100_000_000;
@@ -63,30 +67,4 @@ impl RateLimit {
             <= u128::from(other.rate.requests) * u128::from(self.rate.period_us);
         Self { rate: if slower { self.rate } else { other.rate }, capacity: self.capacity.min(other.capacity) }
     }
-}
-
-/// A calendar quota of a plan, parsed and kept; the limiter serves it from issue to issue as it grows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quota {
-    /// How many requests one period holds.
-    pub requests: u64,
-    /// The length of a period.
-    pub per: QuotaPeriod,
-    /// The day of the month on which a monthly period begins, 1 to 31 (a shorter month: its last day).
-    pub anchor_day: u8,
-    /// The IANA time zone that days and months are counted in.
-    pub time_zone: String,
-}
-
-/// The length of a calendar quota's period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum QuotaPeriod {
-    /// From full hour to full hour.
-    Hour,
-    /// From midnight to midnight.
-    Day,
-    /// From Monday to Monday.
-    Week,
-    /// From anchor day to anchor day.
-    Month,
 }

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod guardrail;
 pub mod plan;
 pub mod platform;
+mod quota;
 pub mod rate_limit;
 pub mod subscription;
 pub mod tenant;

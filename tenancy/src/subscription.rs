@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    limit::RateLimit,
+    limit::{Quota, RateLimit},
     name::{ApiName, SubscriptionName},
 };
 
@@ -18,6 +18,8 @@ pub struct Subscription {
     pub holder: Holder,
     /// Its own limit; absent: only the tenant's.
     pub rate_limit: Option<RateLimit>,
+    /// Its own quotas, beside the plan's; each over another window.
+    pub quotas: Vec<Quota>,
     /// From this moment on it is refused, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
@@ -46,6 +48,7 @@ impl Subscription {
             apis,
             holder: self.holder.clone(),
             rate_limit: self.rate_limit.into_iter().chain(newer.rate_limit).reduce(RateLimit::least),
+            quotas: Quota::least(self.quotas.iter().chain(&newer.quotas).cloned()),
             expires_at: self.expires_at.into_iter().chain(newer.expires_at).min(),
         })
     }

@@ -84,7 +84,7 @@ pub struct Plan {
     pub rate_limit: RateLimit,
     /// What a tenant on this plan is always admitted for; absent: an equal share of half of what the stated ones leave.
     pub guaranteed: Option<Guarantee>,
-    /// Calendar quotas.
+    /// Quotas, each over another window.
     pub quotas: Vec<Quota>,
     /// How much is shared with other tenants.
     pub isolation: Isolation,

@@ -6,12 +6,13 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use bulkhead_tenancy::{
     api::{Access, Audit, Auth, Methods, Protocol},
+    calendar::{Calendar, Per},
     fault::Fault,
     guardrail::{Detector, PiiDetection, RegoVersion},
     host::HostName,
     issuer::{Algorithm, ClaimPath, KeySource},
     judge,
-    limit::{Quota, QuotaPeriod, Rate, RateLimit},
+    limit::{Quota, QuotaWindow, Rate, RateLimit},
     name::TenantName,
     platform::{LimiterMode, PathTemplate, Platform, Routing},
     resource::{self, Kind, Resource, guardrail::Apply},
@@ -121,8 +122,9 @@ fn every_field_of_a_plan_is_read() {
             rate_limit: RateLimit { rate: Rate::per_minute(10_000), capacity: 20_000 },
             guaranteed: Some(Guarantee { rate: Rate::per_minute(2000), burst_seconds: 2 }),
             quotas: vec![
-                Quota { requests: 5_000_000, per: QuotaPeriod::Month, anchor_day: 15, time_zone: "Europe/Paris".to_owned() },
-                Quota { requests: 200_000, per: QuotaPeriod::Day, anchor_day: 1, time_zone: "UTC".to_owned() },
+                Quota { requests: 5_000_000, window: QuotaWindow::Calendar(Calendar::new(Per::Month, Some(15), "Europe/Paris").unwrap()) },
+                Quota { requests: 200_000, window: QuotaWindow::Calendar(Calendar::new(Per::Day, None, "UTC").unwrap()) },
+                Quota { requests: 1000, window: QuotaWindow::Sliding { length_us: 7 * 24 * 3_600_000_000 } },
             ],
             isolation: Isolation::Silo,
             require_tenant_claim: true,
@@ -201,9 +203,11 @@ fn every_field_of_the_tenants_own_kinds_is_read() {
         resources.iter().filter_map(|one| if let Resource::Subscription(one) = one { Some(one) } else { None }).collect();
     assert_eq!(*subscriptions[0].holder, Holder::Key(KeyHash::of("test")));
     assert_eq!(subscriptions[0].apis.as_ref().unwrap()[0].as_str(), "billing-api");
+    let hourly = QuotaWindow::Calendar(Calendar::new(Per::Hour, None, "UTC").unwrap());
+    assert_eq!(subscriptions[0].quotas[0].value, Quota { requests: 300, window: hourly });
     assert_eq!(**subscriptions[0].expires_at.as_ref().unwrap(), 1_798_761_600);
     assert_eq!(*subscriptions[1].holder, Holder::Client("acme-billing-app".to_owned()));
-    assert!(subscriptions[1].apis.is_none() && subscriptions[1].rate_limit.is_none());
+    assert!(subscriptions[1].apis.is_none() && subscriptions[1].rate_limit.is_none() && subscriptions[1].quotas.is_empty());
 
     let tool = only!(resources, Tool);
     assert_eq!((tool.description.as_str(), tool.api.as_str()), ("the weather", "tools-api"));
@@ -273,7 +277,7 @@ fn a_place_names_file_line_column_and_field() {
     let fault = only!(resources, Contract).apis[0].hosts[0].fault("is not granted");
     assert_eq!(fault.to_string(), "tenant-every-field.yaml:12:13: spec.apis[0].hosts[0]: is not granted");
     let fault = only!(resources, ToolSet).tools[0].warning("is odd");
-    assert_eq!(fault.to_string(), "tenant-every-field.yaml:58:17: spec.tools[0]: is odd");
+    assert_eq!(fault.to_string(), "tenant-every-field.yaml:59:17: spec.tools[0]: is odd");
 }
 
 #[test]

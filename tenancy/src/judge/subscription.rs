@@ -58,6 +58,7 @@ impl From<SubscriptionManifest> for Subscription {
             apis: manifest.apis.map(|apis| apis.into_iter().map(|At { value, .. }| value).collect()),
             holder: manifest.holder.value,
             rate_limit: manifest.rate_limit.map(|limit| limit.value),
+            quotas: manifest.quotas.into_iter().map(|quota| quota.value).collect(),
             expires_at: manifest.expires_at.map(|moment| moment.value),
         }
     }

@@ -1,9 +1,9 @@
 //! `kind: Subscription`: one client's or one key's share.
 
-use super::{Metadata, rate_limit};
+use super::{Metadata, quota, rate_limit};
 use crate::{
     decode::Fields,
-    limit::RateLimit,
+    limit::{Quota, RateLimit},
     name::{ApiName, SubscriptionName},
     place::At,
     subscription::{Holder, KeyHash},
@@ -20,6 +20,8 @@ pub struct SubscriptionManifest {
     pub holder: At<Holder>,
     /// `spec.rateLimit`
     pub rate_limit: Option<At<RateLimit>>,
+    /// `spec.quotas`
+    pub quotas: Vec<At<Quota>>,
     /// `spec.expiresAt`, in seconds since 1970.
     pub expires_at: Option<At<i64>>,
 }
@@ -35,8 +37,9 @@ impl SubscriptionManifest {
                 let apis = spec.optional("apis", |reader| reader.distinct(|value| value.parse()));
                 let holder = read_holder(spec);
                 let rate_limit = spec.optional("rateLimit", rate_limit::read);
+                let quotas = spec.optional("quotas", quota::read).unwrap_or_default();
                 let expires_at = spec.optional("expiresAt", |reader| reader.at(|reader| reader.parse_with(parse_moment)));
-                Some(Self { metadata: metadata?, apis, holder: holder?, rate_limit, expires_at })
+                Some(Self { metadata: metadata?, apis, holder: holder?, rate_limit, quotas, expires_at })
             })
         })
     }
