@@ -9,6 +9,7 @@
 pub mod args;
 pub mod bucket;
 pub mod charge;
+pub mod dropin;
 pub mod key;
 pub mod levels;
 pub mod limiter;

@@ -1,0 +1,7 @@
+//! The drop-in for envoyproxy/ratelimit: its environment variables, its configuration, its answers.
+//!
+//! [`settings`] reads the variables, [`rules`] is the configuration as a domain (and finds the limit of a descriptor), and whatever
+//! follows a source of rules publishes them in [`live`].
+
+pub mod live;
+pub mod rules;
