@@ -70,6 +70,18 @@ pub struct DoorArgs {
     /// Logging
     #[command(flatten)]
     pub logs: LogArgs,
+    /// What a service may set of its own about --grpc; no flag
+    #[arg(skip)]
+    pub grpc_door: GrpcDoor,
+}
+
+/// What only a service that stands in for another one asks of its gRPC door. The default is what S2 asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GrpcDoor {
+    /// The door may listen where others reach it, in plaintext or without asking for a client certificate: nothing of a tenant is served there.
+    pub open: bool,
+    /// After how long a connection is told to go away, and how long it then has for its calls in progress.
+    pub connection_age: Option<(Duration, Duration)>,
 }
 
 /// Reads a duration: `20ms`, `10s`, `5m`.
@@ -103,30 +115,43 @@ pub fn parse_from<C: CommandFactory + FromArgMatches>(
     service: &Service,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<C, clap::Error> {
-    let mut command = command::<C>(service);
+    parse_with_defaults(service, &[], args)
+}
+
+/// As [`parse_from`], with other defaults for some flags, by their long names: below a flag, and below its variable.
+///
+/// # Errors
+/// What clap says; its `exit_code` is 2 for wrong flags.
+pub fn parse_with_defaults<C: CommandFactory + FromArgMatches>(
+    service: &Service,
+    defaults: &[(&'static str, String)],
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<C, clap::Error> {
+    let mut command = command::<C>(service, defaults);
     let matches = command.try_get_matches_from_mut(with_default_command(&command, args))?;
     C::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// The command with the service's defaults, and a variable for every long flag of every subcommand: none can be forgotten.
-fn command<C: CommandFactory>(service: &Service) -> clap::Command {
+fn command<C: CommandFactory>(service: &Service, defaults: &[(&'static str, String)]) -> clap::Command {
     C::command()
         .name(service.name)
         .subcommand_required(true)
         .after_help("Without a command: serve.")
-        .mut_args(|arg| with_variable(service, arg))
-        .mut_subcommands(|command| command.mut_args(|arg| with_variable(service, arg)))
+        .mut_args(|arg| with_variable(service, defaults, arg))
+        .mut_subcommands(|command| command.mut_args(|arg| with_variable(service, defaults, arg)))
 }
 
-fn with_variable(service: &Service, arg: clap::Arg) -> clap::Arg {
+fn with_variable(service: &Service, defaults: &[(&'static str, String)], arg: clap::Arg) -> clap::Arg {
     let Some(long) = arg.get_long().map(str::to_owned) else { return arg };
     let default = match long.as_str() {
-        "grpc" => Some(service.grpc),
-        "health" => Some(service.health),
-        "admin" => Some(service.admin),
+        "grpc" => Some(service.grpc.to_owned()),
+        "health" => Some(service.health.to_owned()),
+        "admin" => Some(service.admin.to_owned()),
         "help" | "version" => return arg,
         _ => None,
     };
+    let default = defaults.iter().find(|(name, _)| *name == long).map(|(_, default)| default.clone()).or(default);
     let variable = format!("{}_{}", service.variables, long.replace('-', "_").to_ascii_uppercase());
     // Values of variables stay out of --help: a store's URL may hold a password.
     let mut arg = arg.env(variable).hide_env_values(true);

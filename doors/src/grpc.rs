@@ -20,12 +20,23 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How soon a change of readiness shows in gRPC health.
 const HEALTH_PERIOD: Duration = Duration::from_millis(50);
 
-/// Serves `routes`, and health, until `stop` ends; then Envoy is told to go away (GOAWAY) and calls in progress are finished.
+/// Serves `routes`, and health, until `stop` ends; then Envoy is told to go away (GOAWAY) and calls in progress are finished. With an age, so is a
+/// connection that reached it, and its calls have the time after that.
 ///
 /// # Errors
 /// The server broke.
-pub(crate) async fn serve(listener: Listener, routes: Routes, stop: impl Future<Output = ()>) -> Result<(), Fatal> {
-    Server::builder()
+pub(crate) async fn serve(
+    listener: Listener,
+    routes: Routes,
+    age: Option<(Duration, Duration)>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Fatal> {
+    let server = Server::builder();
+    let server = match age {
+        Some((age, grace)) => server.max_connection_age(age).max_connection_age_grace(grace),
+        None => server,
+    };
+    server
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(HEADER_LIST)
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))

@@ -1,4 +1,4 @@
-//! Serves a router on the health and admin doors. Whoever reaches these ports can neither hold connections for free nor send more than a
+//! Serves a router on the health and admin doors, and on what else of HTTP a service opens. Whoever reaches these ports can neither hold connections for free nor send more than a
 //! small request.
 
 use std::{
@@ -28,26 +28,48 @@ use tonic::transport::server::Connected;
 
 use crate::listener::{Conn, Listener};
 
-/// How long a client may take to send the head of its request.
-const HEAD: Duration = Duration::from_secs(5);
 /// How long an answer may take to be made.
 const REQUEST: Duration = Duration::from_secs(10);
-/// How long a connection lives, whatever its client does: one that asks and never reads the answer would keep its place for ever.
-const CONNECTION: Duration = Duration::from_secs(15);
 /// The largest head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// The largest body.
 const BODY_BYTES: usize = 1024 * 1024;
-/// How many connections at a time.
-const CONNECTIONS: usize = 256;
-/// How many of them one source may have (an IPv4 address, an IPv6 /64): who holds all of its own does not keep probes of others out.
-const PER_SOURCE: usize = 64;
+
+/// Who comes, and how long they stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Guests {
+    /// Whether a connection may ask more than once. Where it may not, no time-out falls between two requests.
+    pub keep_alive: bool,
+    /// How long a client may take to send the head of its request, from when it connects or was answered last.
+    pub head: Duration,
+    /// How long a connection lives, whatever its client does: one that asks and never reads the answer would keep its place for ever.
+    pub connection: Duration,
+    /// How many connections at a time.
+    pub connections: usize,
+    /// How many of them one source may have (an IPv4 address, an IPv6 /64): who holds all of its own does not keep others out.
+    pub per_source: usize,
+}
+
+impl Guests {
+    /// Probes, scrapes and people: seldom, one request each.
+    pub const FEW: Self =
+        Self { keep_alive: false, head: Duration::from_secs(5), connection: Duration::from_secs(15), connections: 256, per_source: 64 };
+
+    /// Programs that ask all the time, perhaps all through one proxy.
+    pub const MANY: Self = Self {
+        keep_alive: true,
+        head: Duration::from_secs(60),
+        connection: Duration::from_secs(600),
+        connections: 4_096,
+        per_source: 2_048,
+    };
+}
 
 /// Serves until `stop` ends, then finishes the requests in progress.
-pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: Listener, router: Router, guests: Guests, stop: impl Future<Output = ()>) {
     let router = router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn(in_time));
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let sources = Sources::default();
+    let places = Arc::new(Semaphore::new(guests.connections));
+    let sources = Sources { most: guests.per_source, counts: Arc::default() };
     let graceful = GracefulShutdown::new();
     let mut incoming = listener.incoming();
     let mut stop = std::pin::pin!(stop);
@@ -64,15 +86,14 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<
         let Some(share) = sources.admit(&conn) else { continue };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // One request a connection, so that no time-out falls between two of them.
-            .keep_alive(false)
-            .header_read_timeout(HEAD)
+            .keep_alive(guests.keep_alive)
+            .header_read_timeout(guests.head)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(conn), TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // What a client does wrong on its own connection is not an event of ours.
-            let _ = tokio::time::timeout(CONNECTION, connection).await;
+            let _ = tokio::time::timeout(guests.connection, connection).await;
             drop((place, share));
         });
     }
@@ -81,8 +102,11 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: impl Future<
 }
 
 /// How many connections each source has.
-#[derive(Clone, Default)]
-struct Sources(Arc<Mutex<HashMap<IpAddr, usize>>>);
+#[derive(Clone)]
+struct Sources {
+    most: usize,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
 
 /// One of a source's connections; dropped with it.
 struct Share(Option<(Sources, IpAddr)>);
@@ -92,9 +116,9 @@ impl Sources {
     fn admit(&self, conn: &Conn) -> Option<Share> {
         let Some(peer) = conn.connect_info() else { return Some(Share(None)) };
         let source = source(peer.ip());
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(source).or_default();
-        if *count >= PER_SOURCE {
+        if *count >= self.most {
             return None;
         }
         *count += 1;
@@ -105,7 +129,7 @@ impl Sources {
 impl Drop for Share {
     fn drop(&mut self) {
         let Some((sources, source)) = &self.0 else { return };
-        let mut counts = sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = sources.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut count) = counts.entry(*source) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {

@@ -58,7 +58,7 @@ pub mod deadline;
 pub mod fatal;
 mod grpc;
 mod health;
-mod http;
+pub mod http;
 pub mod listener;
 pub mod logs;
 pub mod metrics;

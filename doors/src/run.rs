@@ -11,7 +11,8 @@ use crate::{
     admin::{self, Guard, SnapshotReport},
     args::{DoorArgs, Service},
     fatal::{Fatal, exit},
-    grpc, health, http,
+    grpc, health,
+    http::{self, Guests},
     listener::{Listener, Protection},
     metrics::Metrics,
     shutdown::Shutdown,
@@ -75,6 +76,7 @@ pub struct Doors {
     admin: Listener,
     guard: Guard,
     addresses: Addresses,
+    connection_age: Option<(Duration, Duration)>,
     drain_delay: Duration,
     drain: Duration,
 }
@@ -99,7 +101,9 @@ impl Doors {
     pub async fn bind(service: &'static Service, args: &DoorArgs) -> Result<Self, Fatal> {
         let grpc_tls = DoorTls::new(&args.tls, b"h2")?;
         let protection = Protection { tls: grpc_tls.is_some(), allow_plaintext: args.allow_plaintext };
-        protection.check("--grpc", &args.grpc)?;
+        if !args.grpc_door.open {
+            protection.check("--grpc", &args.grpc)?;
+        }
         protection.check("--admin", &args.admin)?;
         let guard = Guard::new(args.admin_token_file.as_deref())?;
         // The admin door's bearer token is enough on this machine: TLS is for where the token would cross a network.
@@ -108,7 +112,8 @@ impl Doors {
         let health = Listener::bind(&args.health, None).await?;
         let admin = Listener::bind(&args.admin, admin_tls).await?;
         let addresses = Addresses { grpc: grpc.address()?, health: health.address()?, admin: admin.address()? };
-        Ok(Self { service, grpc, health, admin, guard, addresses, drain_delay: args.drain_delay, drain: args.drain })
+        let connection_age = args.grpc_door.connection_age;
+        Ok(Self { service, grpc, health, admin, guard, addresses, connection_age, drain_delay: args.drain_delay, drain: args.drain })
     }
 
     /// Where the doors really listen: port 0 has become a port.
@@ -136,10 +141,10 @@ impl Doors {
         let http = TaskTracker::new();
         let public = health::router(readiness.clone(), metrics.clone()).merge(rooms.health);
         let guarded = admin::router(rooms.report, rooms.admin, self.guard);
-        http.spawn(http::serve(self.health, public, end.clone().cancelled_owned()));
-        http.spawn(http::serve(self.admin, guarded, end.clone().cancelled_owned()));
+        http.spawn(http::serve(self.health, public, Guests::FEW, end.clone().cancelled_owned()));
+        http.spawn(http::serve(self.admin, guarded, Guests::FEW, end.clone().cancelled_owned()));
         http.close();
-        let calls = grpc::serve(self.grpc, routes, no_calls.clone().cancelled_owned());
+        let calls = grpc::serve(self.grpc, routes, self.connection_age, no_calls.clone().cancelled_owned());
         let background = async {
             tokio::join!(grpc::report_health(reporter, self.service.grpc_services, readiness), metrics.upkeep());
         };

@@ -10,7 +10,7 @@ use std::{
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     server::{
         WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -36,6 +36,9 @@ pub struct TlsArgs {
     /// A DNS or URI name that a client certificate may carry (repeatable); one of them must match exactly
     #[arg(long, value_name = "NAME")]
     pub grpc_tls_client_name: Vec<String>,
+    /// Without an authority every client is let in, and without a name every certificate of the authority; no flag. See [`TlsArgs::is_mutual`]
+    #[arg(skip)]
+    pub lenient: bool,
 }
 
 impl TlsArgs {
@@ -47,14 +50,15 @@ impl TlsArgs {
     pub fn load(&self) -> Result<Option<ServerConfig>, Fatal> {
         let (cert, key, ca) = match (&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_tls_client_ca) {
             (None, None, None) if self.grpc_tls_client_name.is_empty() => return Ok(None),
-            (Some(cert), Some(key), Some(ca)) => (cert, key, ca),
+            (Some(cert), Some(key), Some(ca)) => (cert, key, Some(ca)),
+            (Some(cert), Some(key), None) if self.lenient && self.grpc_tls_client_name.is_empty() => (cert, key, None),
             _ => {
                 return Err(Fatal::usage(
                     "TLS needs --grpc-tls-cert, --grpc-tls-key, --grpc-tls-client-ca and --grpc-tls-client-name together",
                 ));
             }
         };
-        if self.grpc_tls_client_name.iter().all(|name| name.trim().is_empty()) {
+        if !self.lenient && !self.is_mutual() {
             return Err(Fatal::usage(
                 "TLS needs at least one --grpc-tls-client-name: without it every certificate of the authority would be let in (S2)",
             ));
@@ -62,22 +66,42 @@ impl TlsArgs {
         let wrong = |flag: &str, path: &PathBuf, why: String| Fatal::usage(format!("{flag} {}: {why}", path.display()));
         let chain = certificates(cert).map_err(|why| wrong("--grpc-tls-cert", cert, why))?;
         let key_der = PrivateKeyDer::from_pem_file(key).map_err(|why| wrong("--grpc-tls-key", key, why.to_string()))?;
-        let mut roots = RootCertStore::empty();
-        for root in certificates(ca).map_err(|why| wrong("--grpc-tls-client-ca", ca, why))? {
-            roots.add(root).map_err(|why| wrong("--grpc-tls-client-ca", ca, why.to_string()))?;
-        }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|why| wrong("--grpc-tls-client-ca", ca, why.to_string()))?;
-        let names = self.grpc_tls_client_name.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        let clients = match ca {
+            Some(ca) => self.clients(ca, &provider).map_err(|why| wrong("--grpc-tls-client-ca", ca, why))?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|why| Fatal::usage(why.to_string()))?
-            .with_client_cert_verifier(Arc::new(ListedClient { chains, names }))
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key_der)
             .map_err(|why| wrong("--grpc-tls-cert", cert, why.to_string()))?;
         Ok(Some(config))
+    }
+
+    /// Whether a client must show a certificate of a listed name (S2).
+    #[must_use]
+    pub fn is_mutual(&self) -> bool {
+        self.grpc_tls_client_ca.is_some() && self.names().next().is_some()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.grpc_tls_client_name.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
+    }
+
+    /// What lets clients of an authority in: those of a listed name, or all of them where none is listed (only where [`Self::lenient`] allows it).
+    fn clients(&self, ca: &PathBuf, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+        let mut roots = RootCertStore::empty();
+        for root in certificates(ca)? {
+            roots.add(root).map_err(|why| why.to_string())?;
+        }
+        let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let chains = chains.build().map_err(|why| why.to_string())?;
+        if !self.is_mutual() {
+            return Ok(chains);
+        }
+        Ok(Arc::new(ListedClient { chains, names: self.names().map(str::to_owned).collect() }))
     }
 
     fn stamp(&self) -> Stamp {

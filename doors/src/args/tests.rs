@@ -79,7 +79,7 @@ fn wrong_flags_exit_with_2() {
 
 #[test]
 fn every_flag_of_every_command_has_a_variable_with_the_prefix() {
-    let command = command::<Cli>(&SERVICE);
+    let command = command::<Cli>(&SERVICE, &[]);
     let mut seen = 0;
     for sub in command.get_subcommands() {
         for arg in sub.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help")) {
@@ -101,4 +101,16 @@ fn durations_have_a_unit() {
     for text in ["", "10", "s", "-1s", "1.5s", "1h", "99999999999s", "1 s"] {
         assert!(duration(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn another_default_stands_below_the_flag() {
+    let defaults = [("grpc", "0.0.0.0:8081".to_owned())];
+    let address = |args: &[&str]| {
+        let args = std::iter::once("x").chain(args.iter().copied()).map(OsString::from);
+        let Command::Serve(serve) = parse_with_defaults::<Cli>(&SERVICE, &defaults, args).unwrap().command else { panic!("not serve") };
+        serve.doors.grpc.to_string()
+    };
+    assert_eq!(address(&["--config", "c"]), "0.0.0.0:8081");
+    assert_eq!(address(&["--config", "c", "--grpc", "127.0.0.1:1"]), "127.0.0.1:1");
 }
