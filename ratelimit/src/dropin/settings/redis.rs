@@ -1,0 +1,236 @@
+//! Where counters live: REDIS_* and, for windows of a second, REDIS_PERSECOND_*.
+
+use std::{path::PathBuf, time::Duration};
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use secrecy::SecretString;
+
+use super::variables::Variables;
+
+/// One store.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// REDIS_TYPE and REDIS_URL.
+    pub topology: Topology,
+    /// The user: in the URL, or before the `:` of REDIS_AUTH.
+    pub user: Option<String>,
+    /// The password: in the URL, or REDIS_AUTH.
+    pub password: Option<SecretString>,
+    /// REDIS_SENTINEL_AUTH's user, if it holds a `:`.
+    pub sentinel_user: Option<String>,
+    /// REDIS_SENTINEL_AUTH: the password of the sentinels themselves.
+    pub sentinel_password: Option<SecretString>,
+    /// The database's number, in a URL's path; 0 otherwise.
+    pub database: i64,
+    /// REDIS_TLS (or `rediss://`, or REDIS_SOCKET_TYPE=tls) and its files.
+    pub tls: Option<StoreTls>,
+    /// REDIS_TIMEOUT: the longest that connecting may take; a decision's own deadline is shorter.
+    pub timeout: Duration,
+}
+
+/// REDIS_TYPE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// `SINGLE`.
+    Single(Endpoint),
+    /// `SENTINEL`: REDIS_URL is `primary's name,sentinel,sentinel`.
+    Sentinel {
+        /// The primary's name at the sentinels.
+        primary: String,
+        /// The sentinels; at least one.
+        sentinels: Vec<Endpoint>,
+    },
+    /// `CLUSTER`: REDIS_URL is `node,node`.
+    Cluster(Vec<Endpoint>),
+}
+
+/// An address of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// A host and a port.
+    Tcp(String, u16),
+}
+
+/// TLS towards a store. Its certificate is always verified, its name too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreTls {
+    /// REDIS_TLS_CACERT, instead of the system's authorities.
+    pub ca: Option<PathBuf>,
+    /// REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The names of one store's variables.
+struct Names {
+    socket_type: &'static str,
+    kind: &'static str,
+    url: &'static str,
+    auth: &'static str,
+    sentinel_auth: &'static str,
+    tls: &'static str,
+    timeout: &'static str,
+    default_url: &'static str,
+}
+
+const MAIN: Names = Names {
+    socket_type: "REDIS_SOCKET_TYPE",
+    kind: "REDIS_TYPE",
+    url: "REDIS_URL",
+    auth: "REDIS_AUTH",
+    sentinel_auth: "REDIS_SENTINEL_AUTH",
+    tls: "REDIS_TLS",
+    timeout: "REDIS_TIMEOUT",
+    default_url: "/var/run/nutcracker/ratelimit.sock",
+};
+
+const PER_SECOND: Names = Names {
+    socket_type: "REDIS_PERSECOND_SOCKET_TYPE",
+    kind: "REDIS_PERSECOND_TYPE",
+    url: "REDIS_PERSECOND_URL",
+    auth: "REDIS_PERSECOND_AUTH",
+    sentinel_auth: "REDIS_PERSECOND_SENTINEL_AUTH",
+    tls: "REDIS_PERSECOND_TLS",
+    timeout: "REDIS_PERSECOND_TIMEOUT",
+    default_url: "/var/run/nutcracker/ratelimitpersecond.sock",
+};
+
+impl Redis {
+    /// The store, and the one of REDIS_PERSECOND.
+    pub(super) fn read(from: &mut Variables) -> (Option<Self>, Option<Self>) {
+        let files = StoreTls::read(from);
+        let second = from.boolean("REDIS_PERSECOND", false);
+        let main = Self::read_one(from, &MAIN, &files);
+        let per_second = if second { Self::read_one(from, &PER_SECOND, &files) } else { None };
+        (main, per_second)
+    }
+
+    fn read_one(from: &mut Variables, names: &Names, files: &StoreTls) -> Option<Self> {
+        let url = from.text(names.url, names.default_url);
+        let socket = from.text(names.socket_type, "unix");
+        if !matches!(socket.as_str(), "unix" | "tcp" | "tls") {
+            from.bad(names.socket_type, "must be unix, tcp or tls");
+        }
+        let (mut user, mut password) = credentials(from.some_text(names.auth));
+        let (sentinel_user, sentinel_password) = credentials(from.some_text(names.sentinel_auth));
+        let mut tls = from.boolean(names.tls, false) || socket == "tls";
+        let timeout = from.duration(names.timeout, Duration::from_secs(10));
+        let mut database = 0;
+        let mut found = |place: &str| {
+            let place = Place::of(place, socket == "unix")?;
+            tls |= place.tls;
+            // As in the original, a password of the URL beats the variable's.
+            if place.password.is_some() {
+                (user, password) = (place.user, place.password);
+            }
+            database = place.database;
+            Ok(place.endpoint)
+        };
+        let topology = match from.text(names.kind, "SINGLE").to_ascii_uppercase().as_str() {
+            "SINGLE" => found(&url).map(Topology::Single),
+            "CLUSTER" => url.split(',').map(&mut found).collect::<Result<_, _>>().map(Topology::Cluster),
+            "SENTINEL" => sentinel(&url, &mut found),
+            _ => {
+                from.bad(names.kind, "must be SINGLE, SENTINEL or CLUSTER");
+                return None;
+            }
+        };
+        match topology {
+            Ok(topology) => {
+                let tls = tls.then(|| files.clone());
+                Some(Self { topology, user, password, sentinel_user, sentinel_password, database, tls, timeout })
+            }
+            Err(what) => {
+                from.bad(names.url, what);
+                None
+            }
+        }
+    }
+}
+
+impl StoreTls {
+    fn read(from: &mut Variables) -> Self {
+        let (cert, key) = (from.file("REDIS_TLS_CLIENT_CERT"), from.file("REDIS_TLS_CLIENT_KEY"));
+        if cert.is_some() != key.is_some() {
+            from.bad("REDIS_TLS_CLIENT_CERT", "needs REDIS_TLS_CLIENT_KEY beside it, and the other way round");
+        }
+        if from.boolean("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", false) {
+            from.bad(
+                "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION",
+                "is not taken, a store that is not verified may be anybody's: name its authority with REDIS_TLS_CACERT",
+            );
+        }
+        Self { ca: from.file("REDIS_TLS_CACERT"), identity: cert.zip(key) }
+    }
+}
+
+/// `password`, or `user:password`.
+fn credentials(text: Option<String>) -> (Option<String>, Option<SecretString>) {
+    match text {
+        None => (None, None),
+        Some(text) => match text.split_once(':') {
+            Some((user, password)) if !user.is_empty() => (Some(user.to_owned()), Some(SecretString::from(password))),
+            Some((_, password)) => (None, Some(SecretString::from(password))),
+            None => (None, Some(SecretString::from(text))),
+        },
+    }
+}
+
+fn sentinel(url: &str, found: &mut impl FnMut(&str) -> Result<Endpoint, &'static str>) -> Result<Topology, &'static str> {
+    let (primary, sentinels) = url.split_once(',').ok_or("must be the primary's name and the sentinels: primary,host:port,host:port")?;
+    if primary.is_empty() {
+        return Err("must begin with the primary's name at the sentinels");
+    }
+    let sentinels = sentinels.split(',').map(found).collect::<Result<_, _>>()?;
+    Ok(Topology::Sentinel { primary: primary.to_owned(), sentinels })
+}
+
+/// What one address says: `host:port` or a path as in the original, or a URL (`redis://`, `rediss://`, `redis+unix://`).
+struct Place {
+    endpoint: Endpoint,
+    tls: bool,
+    user: Option<String>,
+    password: Option<SecretString>,
+    database: i64,
+}
+
+impl Place {
+    fn of(text: &str, unix: bool) -> Result<Self, &'static str> {
+        let text = text.trim();
+        if text.contains("://") {
+            return Self::of_url(text.into_connection_info().map_err(|_| "is a URL, but not redis://, rediss:// or redis+unix://")?);
+        }
+        let endpoint = if text.starts_with('/') || (unix && !text.is_empty()) {
+            Endpoint::Unix(text.into())
+        } else {
+            let (host, port) = text.rsplit_once(':').ok_or("must be host:port, a path, or a redis:// URL")?;
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            if host.is_empty() {
+                return Err("must be host:port, a path, or a redis:// URL");
+            }
+            Endpoint::Tcp(host.to_owned(), port.parse().map_err(|_| "must end in a port, 0 to 65535")?)
+        };
+        Ok(Self { endpoint, tls: false, user: None, password: None, database: 0 })
+    }
+
+    fn of_url(info: ConnectionInfo) -> Result<Self, &'static str> {
+        let (endpoint, tls) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => (Endpoint::Tcp(host.clone(), *port), false),
+            ConnectionAddr::TcpTls { insecure: true, .. } => {
+                return Err("#insecure is not taken: name its authority with REDIS_TLS_CACERT");
+            }
+            ConnectionAddr::TcpTls { host, port, .. } => (Endpoint::Tcp(host.clone(), *port), true),
+            ConnectionAddr::Unix(path) => (Endpoint::Unix(path.clone()), false),
+            _ => return Err("is a URL, but not redis://, rediss:// or redis+unix://"),
+        };
+        let settings = info.redis_settings();
+        Ok(Self {
+            endpoint,
+            tls,
+            user: settings.username().map(str::to_owned),
+            password: settings.password().map(SecretString::from),
+            database: settings.db(),
+        })
+    }
+}

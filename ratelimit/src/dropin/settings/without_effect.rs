@@ -1,0 +1,51 @@
+//! Variables of the original that are accepted and do nothing here, each with its reason. A start with one of them set says so.
+
+use super::variables::Variables;
+
+/// A variable that was set and does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WithoutEffect {
+    /// The variable.
+    pub name: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+const POOL: &str = "decisions share few connections and are sent together; there is no pool to size";
+const PIPELINE: &str = "decisions are sent together as they come, with no window to wait for";
+const MEMCACHE: &str = "memcache is not a store of this service";
+const TRACING: &str = "spans are not exported";
+
+/// All of them. REDIS_TLS_SKIP_HOSTNAME_VERIFICATION and BACKEND_TYPE=memcache are not here: those are refused.
+pub const WITHOUT_EFFECT: &[WithoutEffect] = &[
+    WithoutEffect { name: "REDIS_POOL_SIZE", why: POOL },
+    WithoutEffect { name: "REDIS_PERSECOND_POOL_SIZE", why: POOL },
+    WithoutEffect { name: "REDIS_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
+    WithoutEffect { name: "REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
+    WithoutEffect { name: "REDIS_PIPELINE_WINDOW", why: PIPELINE },
+    WithoutEffect { name: "REDIS_PIPELINE_LIMIT", why: PIPELINE },
+    WithoutEffect { name: "REDIS_PERSECOND_PIPELINE_WINDOW", why: PIPELINE },
+    WithoutEffect { name: "REDIS_PERSECOND_PIPELINE_LIMIT", why: PIPELINE },
+    WithoutEffect { name: "REDIS_USE_EXPLICIT_PIPELINE", why: PIPELINE },
+    WithoutEffect { name: "REDIS_PERSECOND_USE_EXPLICIT_PIPELINE", why: PIPELINE },
+    WithoutEffect { name: "MEMCACHE_HOST_PORT", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_MAX_IDLE_CONNS", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_SRV", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_SRV_REFRESH", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_TLS", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_TLS_CLIENT_CERT", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_TLS_CLIENT_KEY", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_TLS_CACERT", why: MEMCACHE },
+    WithoutEffect { name: "MEMCACHE_TLS_SKIP_HOSTNAME_VERIFICATION", why: MEMCACHE },
+    WithoutEffect { name: "TRACING_ENABLED", why: TRACING },
+    WithoutEffect { name: "TRACING_SERVICE_NAME", why: TRACING },
+    WithoutEffect { name: "TRACING_SERVICE_NAMESPACE", why: TRACING },
+    WithoutEffect { name: "TRACING_SERVICE_INSTANCE_ID", why: TRACING },
+    WithoutEffect { name: "TRACING_EXPORTER_PROTOCOL", why: TRACING },
+    WithoutEffect { name: "TRACING_SAMPLING_RATE", why: TRACING },
+];
+
+/// Those that are set.
+pub(super) fn set(from: &Variables) -> Vec<WithoutEffect> {
+    WITHOUT_EFFECT.iter().filter(|variable| from.is_set(variable.name)).copied().collect()
+}
