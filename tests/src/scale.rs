@@ -17,6 +17,8 @@ pub struct Scale {
     pub subscriptions: usize,
     /// How much they may do.
     pub limits: Limits,
+    /// Whether replicas take tokens in advance (`limiter.mode: leased`), instead of asking the store about each request.
+    pub leased: bool,
     /// A JWK that every tenant's issuer signs with, so that tokens can be made without a provider for each.
     pub key: Option<String>,
 }
@@ -32,7 +34,8 @@ pub enum Limits {
 
 impl Scale {
     /// The scale that the product is measured by.
-    pub const TEN_THOUSAND: Self = Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, key: None };
+    pub const TEN_THOUSAND: Self =
+        Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, leased: false, key: None };
 
     /// The issuer of a tenant's tokens.
     #[must_use]
@@ -134,6 +137,9 @@ impl Scale {
             "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: {{ name: platform }}\nspec:\n  issuerTemplate: https://auth.example.com/realms/{{tenant}}\n  routing: contract\n  addressing: {{ path: \"/{{tenant}}/{{api}}\" }}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
             self.per_minute(self.tenants.max(1) * 600)
         );
+        if self.leased {
+            text.push_str("  limiter: { mode: leased }\n");
+        }
         for (plan, limit) in [("starter", 1_000), ("professional", 10_000), ("enterprise", 60_000)] {
             let limit = self.per_minute(limit);
             let _ = write!(

@@ -27,7 +27,8 @@ pub struct Service {
 /// Where it listens.
 #[derive(Debug, Clone, Copy)]
 struct Doors {
-    grpc: SocketAddr,
+    /// None where the arguments name a door of their own: a unix socket.
+    grpc: Option<SocketAddr>,
     health: SocketAddr,
     admin: SocketAddr,
 }
@@ -51,7 +52,8 @@ impl Service {
         all.extend(["--admin-token-file".to_owned(), token.display().to_string(), "--drain-delay".to_owned(), "0ms".to_owned()]);
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = spawn(binary, &all, Doors { grpc: any, health: any, admin: any }, &directory);
+        let grpc = if arguments.contains(&"--grpc") { None } else { Some(any) };
+        let mut process = spawn(binary, &all, Doors { grpc, health: any, admin: any }, &directory);
         let log = directory.path().join(format!("{binary}.log"));
         let doors = process.until("it tells where it listens", || std::future::ready(listening(&log))).await;
         let mut service = Self { process, binary, arguments: all, doors, directory };
@@ -60,9 +62,12 @@ impl Service {
     }
 
     /// The gRPC door: what Envoy calls.
+    ///
+    /// # Panics
+    /// Where its arguments (`--grpc`) put that door on a unix socket.
     #[must_use]
     pub fn grpc(&self) -> SocketAddr {
-        self.doors.grpc
+        self.doors.grpc.expect("a gRPC door on TCP")
     }
 
     /// The health door: `/healthz`, `/readyz`, `/metrics`.
@@ -146,7 +151,7 @@ impl Service {
         self.process.kill();
         self.process = spawn(self.binary, &self.arguments, self.doors, &self.directory);
         deadline::until("the restarted service to listen", deadline::PATIENCE, || {
-            let address = self.doors.grpc;
+            let address = self.doors.grpc.unwrap_or(self.doors.health);
             async move { TcpStream::connect(address).await.ok() }
         })
         .await;
@@ -166,8 +171,10 @@ pub fn run(binary: &str, arguments: &[&str]) -> std::process::Output {
 fn spawn(binary: &str, arguments: &[String], doors: Doors, directory: &TempDir) -> Process {
     let mut command = Command::new(parts::service(binary));
     command.args(arguments);
-    for (flag, address) in [("--grpc", doors.grpc), ("--health", doors.health), ("--admin", doors.admin)] {
-        command.arg(flag).arg(address.to_string());
+    for (flag, address) in [("--grpc", doors.grpc), ("--health", Some(doors.health)), ("--admin", Some(doors.admin))] {
+        if let Some(address) = address {
+            command.arg(flag).arg(address.to_string());
+        }
     }
     Process::spawn(binary, &mut command, directory.path())
 }
@@ -178,5 +185,5 @@ fn listening(log: &Path) -> Option<Doors> {
     let line: Value =
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).find(|line: &Value| line["message"] == "listening")?;
     let door = |name: &str| line[name].as_str()?.parse().ok();
-    Some(Doors { grpc: door("door.grpc")?, health: door("door.health")?, admin: door("door.admin")? })
+    Some(Doors { grpc: door("door.grpc"), health: door("door.health")?, admin: door("door.admin")? })
 }

@@ -10,6 +10,9 @@ use crate::{
     process::{Process, free_address},
 };
 
+/// The name of its unix socket, in its directory.
+const SOCKET: &str = "socket";
+
 /// A running store, empty, that writes nothing to disk.
 pub struct Valkey {
     process: Process,
@@ -45,6 +48,18 @@ impl Valkey {
         format!("redis://{}", self.address)
     }
 
+    /// Its unix socket: `redis+unix://PATH`.
+    #[must_use]
+    pub fn unix_url(&self) -> String {
+        format!("redis+unix://{}", self.directory.path().join(SOCKET).display())
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills it: what it held is gone.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -77,6 +92,6 @@ impl Valkey {
 fn spawn(address: SocketAddr, directory: &TempDir) -> Process {
     let mut command = Command::new(parts::valkey());
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]).arg(address.port().to_string());
-    command.arg("--dir").arg(directory.path());
+    command.arg("--dir").arg(directory.path()).arg("--unixsocket").arg(directory.path().join(SOCKET));
     Process::spawn("valkey", &mut command, directory.path())
 }

@@ -16,9 +16,15 @@ pub(crate) struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Seconds that each service and the floor are measured for, in each of three rounds
-    #[arg(long, default_value_t = 2.0)]
+    /// Seconds that each service and the floor are measured for, in each of five rounds
+    #[arg(long, default_value_t = 0.6)]
     seconds: f64,
+    /// Measure every combination instead of a selection
+    #[arg(long)]
+    full: bool,
+    /// Measure only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp", or `loading`
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
@@ -30,8 +36,13 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut bench = Command::new(binaries.join("bulkhead-bench"));
     bench.current_dir(root()).env(Part::Valkey.variable(), valkey).env("BULKHEAD_BIN_DIR", &binaries);
     bench.arg("--seconds").arg(options.seconds.to_string());
-    if options.json {
-        bench.arg("--json");
+    for (flag, given) in [("--json", options.json), ("--full", options.full)] {
+        if given {
+            bench.arg(flag);
+        }
+    }
+    if let Some(pattern) = &options.only {
+        bench.args(["--only", pattern]);
     }
     // We become the bench: Ctrl-C then reaches one process, which stops what it started.
     Err(format!("bulkhead-bench: {}", bench.exec()))

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bulkhead_proto::{
@@ -12,11 +15,10 @@ use bulkhead_proto::{
         extensions::common::ratelimit::v3::{RateLimitDescriptor, rate_limit_descriptor::Entry},
         service::{
             auth::v3::{
-                AttributeContext, CheckRequest, CheckResponse,
+                AttributeContext, CheckRequest,
                 attribute_context::{HttpRequest, Peer, Request},
-                authorization_client::AuthorizationClient,
             },
-            ratelimit::v3::{RateLimitRequest, rate_limit_response::Code, rate_limit_service_client::RateLimitServiceClient},
+            ratelimit::v3::{RateLimitRequest, rate_limit_response::Code},
         },
     },
 };
@@ -24,65 +26,83 @@ use bulkhead_tests::{
     issuer::{key::Key, token},
     scale::Scale,
 };
+use http::uri::PathAndQuery;
+use prost::{Message, bytes::Bytes};
 use serde_json::json;
-use tonic::transport::Channel;
 
 /// How many different requests are prepared; they are sent round and round.
 const PREPARED: usize = 20_000;
 
-/// Requests to either service.
-pub(crate) enum Calls {
-    /// To ext-authz.
-    Check(Checks),
-    /// To ratelimit.
-    RateLimit(Limitations),
+/// Requests to one service, encoded, in the order in which they are sent. Clones continue one order.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    path: PathAndQuery,
+    requests: Arc<[Bytes]>,
+    next: Arc<AtomicUsize>,
+    allows: fn(Bytes) -> bool,
 }
 
 impl Calls {
-    /// Sends one, and says whether it was answered, and with an allow.
-    pub(crate) async fn send(&self, channel: &Channel) -> bool {
-        match self {
-            Self::Check(checks) => {
-                let request = next(&checks.requests, &checks.next);
-                let answer = AuthorizationClient::new(channel.clone()).check(request).await;
-                answer.is_ok_and(|answer| allowed(answer.get_ref()))
-            }
-            Self::RateLimit(limits) => {
-                let request = next(&limits.requests, &limits.next);
-                let answer = RateLimitServiceClient::new(channel.clone()).should_rate_limit(request).await;
-                answer.is_ok_and(|answer| answer.get_ref().overall_code == i32::from(Code::Ok))
-            }
-        }
-    }
-}
-
-fn next<T: Clone>(requests: &[T], at: &AtomicUsize) -> T {
-    requests[at.fetch_add(1, Ordering::Relaxed) % requests.len()].clone()
-}
-
-fn allowed(answer: &CheckResponse) -> bool {
-    answer.status.as_ref().is_none_or(|status| status.code == 0)
-}
-
-/// Requests to ext-authz: a token of the tenant each, seen before after the first round.
-pub(crate) struct Checks {
-    requests: Vec<CheckRequest>,
-    next: AtomicUsize,
-}
-
-impl Checks {
-    /// Requests of these tenants, with tokens that this key signs.
-    pub(crate) fn new(scale: &Scale, key: &Key) -> Self {
+    /// Requests to ext-authz: a token of the tenant each, signed by this key and seen before after the first round.
+    pub(crate) fn check(scale: &Scale, key: &Key) -> Self {
         let mut tokens = HashMap::new();
-        let requests = zipf(scale.tenants)
-            .map(|tenant| {
-                let token = tokens.entry(tenant).or_insert_with(|| sign(tenant, key));
-                let name = Scale::tenant(tenant);
-                check(&format!("/{name}/api-1/invoices/17?page=2"), &[("authorization", &format!("Bearer {token}"))])
-            })
-            .collect();
-        Self { requests, next: AtomicUsize::new(0) }
+        let requests = zipf(scale.tenants).map(|tenant| {
+            let token = tokens.entry(tenant).or_insert_with(|| sign(tenant, key));
+            let name = Scale::tenant(tenant);
+            check(&format!("/{name}/api-1/invoices/17?page=2"), &[("authorization", &format!("Bearer {token}"))])
+        });
+        Self::new("/envoy.service.auth.v3.Authorization/Check", requests, |answer| {
+            CheckVerdict::decode(answer).is_ok_and(|answer| answer.status.is_none_or(|status| status.code == 0))
+        })
     }
+
+    /// Requests to ratelimit: the descriptor that our Envoy files send.
+    pub(crate) fn should_rate_limit(scale: &Scale) -> Self {
+        let requests = zipf(scale.tenants).enumerate().map(|(number, tenant)| limit(tenant, number % scale.subscriptions, number));
+        Self::new("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", requests, |answer| {
+            LimitVerdict::decode(answer).is_ok_and(|answer| answer.overall_code == i32::from(Code::Ok))
+        })
+    }
+
+    fn new(path: &'static str, requests: impl Iterator<Item = impl Message>, allows: fn(Bytes) -> bool) -> Self {
+        let requests = requests.map(|request| request.encode_to_vec().into()).collect();
+        Self { path: PathAndQuery::from_static(path), requests, next: Arc::default(), allows }
+    }
+
+    /// The method that is called.
+    pub(crate) fn path(&self) -> PathAndQuery {
+        self.path.clone()
+    }
+
+    /// The next request.
+    pub(crate) fn next(&self) -> Bytes {
+        self.requests[self.next.fetch_add(1, Ordering::Relaxed) % self.requests.len()].clone()
+    }
+
+    /// Whether an answer is an allow.
+    pub(crate) fn allows(&self, answer: Bytes) -> bool {
+        (self.allows)(answer)
+    }
+}
+
+/// Of a RateLimitResponse, the field that Envoy decides by; the client is no part of what is measured, and skips the rest.
+#[derive(Clone, PartialEq, Message)]
+struct LimitVerdict {
+    #[prost(int32, tag = "1")]
+    overall_code: i32,
+}
+
+/// The same of a CheckResponse.
+#[derive(Clone, PartialEq, Message)]
+struct CheckVerdict {
+    #[prost(message, optional, tag = "1")]
+    status: Option<CheckStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CheckStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
 }
 
 fn sign(tenant: usize, key: &Key) -> String {
@@ -122,32 +142,18 @@ pub(crate) fn check(path: &str, headers: &[(&str, &str)]) -> CheckRequest {
     CheckRequest { attributes: Some(AttributeContext { source: Some(source), request: Some(request), ..AttributeContext::default() }) }
 }
 
-/// Requests to ratelimit: the descriptor that our Envoy files send.
-pub(crate) struct Limitations {
-    requests: Vec<RateLimitRequest>,
-    next: AtomicUsize,
-}
-
-impl Limitations {
-    /// Requests of these tenants.
-    pub(crate) fn new(scale: &Scale) -> Self {
-        let requests = zipf(scale.tenants)
-            .enumerate()
-            .map(|(number, tenant)| {
-                let name = Scale::tenant(tenant);
-                let entries = [
-                    (descriptor::TENANT, name.clone()),
-                    (descriptor::SUBSCRIPTION, format!("{name}-sub-{}", number % scale.subscriptions)),
-                    (descriptor::API, "api-1".to_owned()),
-                    (descriptor::DECISION, format!("decision-{number}")),
-                ];
-                let entries = entries.into_iter().map(|(key, value)| Entry { key: key.to_owned(), value }).collect();
-                let descriptors = vec![RateLimitDescriptor { entries, ..RateLimitDescriptor::default() }];
-                RateLimitRequest { domain: contract::DOMAIN.to_owned(), descriptors, hits_addend: 1 }
-            })
-            .collect();
-        Self { requests, next: AtomicUsize::new(0) }
-    }
+/// A RateLimitRequest as Envoy sends it.
+fn limit(tenant: usize, subscription: usize, number: usize) -> RateLimitRequest {
+    let name = Scale::tenant(tenant);
+    let entries = [
+        (descriptor::TENANT, name.clone()),
+        (descriptor::SUBSCRIPTION, format!("{name}-sub-{subscription}")),
+        (descriptor::API, "api-1".to_owned()),
+        (descriptor::DECISION, format!("decision-{number}")),
+    ];
+    let entries = entries.into_iter().map(|(key, value)| Entry { key: key.to_owned(), value }).collect();
+    let descriptors = vec![RateLimitDescriptor { entries, ..RateLimitDescriptor::default() }];
+    RateLimitRequest { domain: contract::DOMAIN.to_owned(), descriptors, hits_addend: 1 }
 }
 
 /// Tenants by their number, as often as Zipf's law has it (exponent 1), in an order that only looks random.

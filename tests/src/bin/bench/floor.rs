@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -17,37 +18,58 @@ use bulkhead_proto::pb::envoy::service::{
         rate_limit_service_server::{RateLimitService, RateLimitServiceServer},
     },
 };
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{
+    Request, Response, Status,
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
+};
+
+use crate::{load::Subject, matrix::Sockets};
 
 /// The floor's process.
 pub(crate) struct Floor {
     child: Child,
     address: SocketAddr,
+    directory: TempDir,
 }
 
 impl Floor {
     /// Starts it.
     pub(crate) async fn start() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
         let me = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(me).arg("--floor").stdout(Stdio::piped()).spawn().expect("this program can be started");
+        let mut command = Command::new(me);
+        command.arg("--floor").arg(socket(&directory)).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("this program can be started");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is ours");
         BufReader::new(stdout).read_line(&mut line).expect("the floor tells where it listens");
-        Self { child, address: line.trim().parse().expect("an address") }
+        Self { child, address: line.trim().parse().expect("an address"), directory }
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// It, over one kind of sockets.
+    pub(crate) fn subject(&self, sockets: Sockets) -> Subject {
+        let uri = match sockets {
+            Sockets::Tcp => format!("http://{}", self.address),
+            Sockets::Unix => format!("unix:{}", socket(&self.directory).display()),
+        };
+        Subject { uri, process: self.child.id(), store: None }
     }
+}
+
+fn socket(directory: &TempDir) -> PathBuf {
+    directory.path().join("floor")
 }
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -67,15 +89,18 @@ impl RateLimitService for Nothing {
     }
 }
 
-/// Serves until it is killed.
-pub(crate) async fn serve() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    println!("{}", listener.local_addr().expect("a bound listener has an address"));
-    Server::builder()
-        .tcp_nodelay(true)
-        .add_service(AuthorizationServer::new(Nothing))
-        .add_service(RateLimitServiceServer::new(Nothing))
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await
-        .expect("the floor serves until it is killed");
+/// Serves until it is killed, on a free port, which it prints, and on a unix socket.
+pub(crate) async fn serve(socket: &Path) {
+    let unix = UnixListener::bind(socket).expect("a path that nobody has");
+    let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    println!("{}", tcp.local_addr().expect("a bound listener has an address"));
+    let served = tokio::join!(
+        server().serve_with_incoming(TcpIncoming::from(tcp).with_nodelay(Some(true))),
+        server().serve_with_incoming(UnixListenerStream::new(unix)),
+    );
+    served.0.and(served.1).expect("the floor serves until it is killed");
+}
+
+fn server() -> Router {
+    Server::builder().add_service(AuthorizationServer::new(Nothing)).add_service(RateLimitServiceServer::new(Nothing))
 }

@@ -1,120 +1,120 @@
-//! Sends calls and measures: so many streams at once, service and floor in turn.
+//! Measures service and floor in turn, in rounds so short that what else the machine does meets both alike.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use crate::{
+    calls::Calls,
+    client::{Client, Sent},
+    cpu,
 };
 
-use futures::future::join_all;
-use tonic::transport::{Channel, Endpoint};
+/// How often service and floor take turns. Every figure is the median over the rounds.
+pub(crate) const ROUNDS: usize = 5;
 
-use crate::calls::Calls;
+/// The longest that a warm-up takes: first sight of every token and tenant, connections, and whatever else happens once.
+const WARM_UP: Duration = Duration::from_secs(1);
 
-/// How to measure.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    /// Requests in flight.
-    pub(crate) streams: usize,
-    /// Seconds a side and round.
-    pub(crate) seconds: f64,
+/// A server, and the store behind it.
+pub(crate) struct Subject {
+    /// `http://ADDRESS` or `unix:PATH`.
+    pub(crate) uri: String,
+    pub(crate) process: u32,
+    pub(crate) store: Option<u32>,
 }
 
-/// How often service and floor take turns.
-const ROUNDS: usize = 3;
-
-/// What a side did.
-#[derive(Clone, Default)]
-pub(crate) struct Side {
+/// What a side did in one round. Times are in microseconds; processor times are those of one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
     /// Answers a second.
     pub(crate) rate: f64,
-    /// Latencies in microseconds: half of all were faster.
+    /// Latencies: half of all were faster, 99 of 100, 999 of 1,000.
     pub(crate) p50: f64,
-    /// 99 of 100 were faster.
     pub(crate) p99: f64,
-    /// 999 of 1,000 were faster.
     pub(crate) p999: f64,
+    pub(crate) client_cpu: f64,
+    pub(crate) server_cpu: f64,
+    pub(crate) store_cpu: f64,
     /// Answers that were no allow.
     pub(crate) refused: usize,
 }
 
-/// Both sides.
-pub(crate) struct Measured {
-    pub(crate) floor: Side,
-    pub(crate) service: Side,
+impl Round {
+    /// Processor time of everything together.
+    pub(crate) fn all_cpu(&self) -> f64 {
+        self.client_cpu + self.server_cpu + self.store_cpu
+    }
 }
 
-/// Measures a service against the floor.
-pub(crate) async fn compare(floor: SocketAddr, service: SocketAddr, calls: &Calls, plan: Plan) -> Measured {
-    let (floor, service) = (connect(floor).await, connect(service).await);
-    // First sight of every token, connections, and whatever else happens once.
-    round(&service, calls, Plan { streams: plan.streams.max(50), seconds: plan.seconds.max(1.0) }).await;
-    round(&floor, calls, Plan { seconds: plan.seconds / 4.0, ..plan }).await;
-    let mut sides = [Samples::default(), Samples::default()];
+/// All rounds of both sides.
+pub(crate) struct Measured {
+    pub(crate) floor: Vec<Round>,
+    pub(crate) service: Vec<Round>,
+}
+
+impl Measured {
+    /// The service's figure over the floor's of the same turn: the median.
+    pub(crate) fn ratio(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        median(self.service.iter().zip(&self.floor).map(|(service, floor)| figure(service) / figure(floor)))
+    }
+
+    /// Answers of the service that were no allow, in all rounds.
+    pub(crate) fn refused(&self) -> usize {
+        self.service.iter().map(|round| round.refused).sum()
+    }
+}
+
+/// The median of a figure over rounds.
+pub(crate) fn middle(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
+    median(rounds.iter().map(figure))
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Measures a service against the floor, each side for `time` in each round.
+pub(crate) async fn compare(floor: &Subject, service: &Subject, calls: &Calls, streams: usize, time: Duration) -> Measured {
+    let clients = [floor, service].map(|subject| (subject, Client::connect(&subject.uri, calls)));
+    for (_, client) in &clients {
+        client.send(streams.max(50), WARM_UP.min(time * 2)).await;
+    }
+    let mut sides = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (channels, side) in [&floor, &service].into_iter().zip(&mut sides) {
-            side.add(round(channels, calls, plan).await);
+        for ((subject, client), side) in clients.iter().zip(&mut sides) {
+            side.push(round(subject, client, streams, time).await);
         }
     }
-    let [floor, service] = sides.map(Samples::side);
+    let [floor, service] = sides;
     Measured { floor, service }
 }
 
-/// Envoy keeps a connection a worker; two workers here.
-async fn connect(address: SocketAddr) -> Arc<Vec<Channel>> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").tcp_nodelay(true);
-    let channels = join_all((0..2).map(|_| endpoint.connect())).await;
-    Arc::new(channels.into_iter().map(|channel| channel.expect("it listens")).collect())
-}
-
-#[derive(Default)]
-struct Samples {
-    latencies: Vec<Duration>,
-    refused: usize,
-    time: Duration,
-}
-
-impl Samples {
-    fn add(&mut self, other: Self) {
-        self.latencies.extend(other.latencies);
-        self.refused += other.refused;
-        self.time += other.time;
+async fn round(subject: &Subject, client: &Client, streams: usize, time: Duration) -> Round {
+    let used = || [std::process::id()].into_iter().chain([subject.process]).chain(subject.store).map(cpu::used_us).collect::<Vec<_>>();
+    let (begun, before) = (Instant::now(), used());
+    let Sent { mut latencies, refused } = client.send(streams, time).await;
+    let (after, seconds) = (used(), begun.elapsed().as_secs_f64());
+    latencies.sort_unstable();
+    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+    let calls = latencies.len() as f64;
+    let cpu = |process: usize| match (before.get(process), after.get(process)) {
+        (Some(before), Some(after)) => (after - before) / calls,
+        _ => 0.0,
+    };
+    let at = |share: f64| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let index = (calls * share) as usize;
+        latencies.get(index).map_or(f64::NAN, |one| f64::from(*one) / 1e3)
+    };
+    Round {
+        rate: calls / seconds,
+        p50: at(0.5),
+        p99: at(0.99),
+        p999: at(0.999),
+        client_cpu: cpu(0),
+        server_cpu: cpu(1),
+        store_cpu: cpu(2),
+        refused,
     }
-
-    fn side(mut self) -> Side {
-        self.latencies.sort_unstable();
-        let at = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
-            let index = (self.latencies.len() as f64 * share) as usize;
-            self.latencies.get(index.min(self.latencies.len().saturating_sub(1))).map_or(0.0, |one| one.as_secs_f64() * 1e6)
-        };
-        let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
-        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-        let rate = self.latencies.len() as f64 / self.time.as_secs_f64();
-        Side { rate, p50, p99, p999, refused: self.refused }
-    }
-}
-
-async fn round(channels: &Arc<Vec<Channel>>, calls: &Calls, plan: Plan) -> Samples {
-    let start = Instant::now();
-    let end = start + Duration::from_secs_f64(plan.seconds);
-    let streams = (0..plan.streams).map(|stream| {
-        let channel = &channels[stream % channels.len()];
-        async move {
-            let mut samples = Samples::default();
-            while Instant::now() < end {
-                let sent = Instant::now();
-                let allowed = calls.send(channel).await;
-                samples.latencies.push(sent.elapsed());
-                samples.refused += usize::from(!allowed);
-            }
-            samples
-        }
-    });
-    let mut all = Samples::default();
-    for samples in join_all(streams).await {
-        all.add(samples);
-    }
-    all.time = start.elapsed();
-    all
 }

@@ -3,25 +3,28 @@
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a bench prints its figures, and its progress beside them")]
 
 mod calls;
+mod client;
+mod codec;
+mod cpu;
 mod floor;
 mod load;
 mod loading;
+mod matrix;
 mod report;
+mod subject;
+mod target;
 
-use bulkhead_tests::{
-    issuer::key::Key,
-    scale::{Limits, Scale},
-    service::Service,
-    valkey::Valkey,
-};
+use std::{path::PathBuf, time::Duration};
+
+use bulkhead_tests::scale::Scale;
 use clap::Parser;
-use tempfile::TempDir;
 
 use self::{
-    calls::{Calls, Checks, Limitations},
     floor::Floor,
-    load::{Plan, compare},
+    load::compare,
+    matrix::Case,
     report::{Report, Row},
+    subject::{Configs, Offer, Running},
 };
 
 /// What to measure.
@@ -30,56 +33,56 @@ struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Seconds that each side of a comparison is measured for, in each of three rounds
-    #[arg(long, default_value_t = 2.0)]
+    /// Seconds that each side of a comparison is measured for, in each of five rounds
+    #[arg(long, default_value_t = 0.6)]
     seconds: f64,
-    /// Serve the floor on a free port, and print which: a process of the bench's own
+    /// Every combination instead of a selection
+    #[arg(long)]
+    full: bool,
+    /// Only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp"; `loading` is one, too
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
+    /// Serve the floor on a free port and this socket, and print which port: a process of the bench's own
     #[arg(long, hide = true)]
-    floor: bool,
+    floor: Option<PathBuf>,
 }
 
-/// How many requests are in flight.
-const STREAMS: [usize; 2] = [1, 200];
-
-#[tokio::main]
-async fn main() {
+fn main() {
     let options = Options::parse();
-    if options.floor {
-        return floor::serve().await;
+    if let Some(socket) = options.floor {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(floor::serve(&socket));
     }
+    // The client has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let report = runtime.block_on(measure(&options));
+    println!("{}", if options.json { report.json() } else { report.text() });
+}
+
+async fn measure(options: &Options) -> Report {
+    let offer = Offer::ask();
+    let wanted = |case: &Case| options.only.as_ref().is_none_or(|pattern| case.is_named_by(pattern));
+    let all = if options.full { matrix::full() } else { matrix::selected() };
+    let mut cases: Vec<Case> = all.into_iter().filter_map(|case| offer.fit(case)).filter(wanted).collect();
+    cases.dedup();
     let floor = Floor::start().await;
     let mut report = Report::default();
-
-    eprintln!("loading 10,000 tenants ...");
-    report.loading = Some(loading::measure(&Scale::TEN_THOUSAND).await);
-
-    for tenants in [1, 10_000] {
-        let key = Key::es256("bench");
-        let scale = Scale { tenants, limits: Limits::Unreached, key: Some(key.jwk().to_string()), ..Scale::TEN_THOUSAND };
-        let config = TempDir::new().expect("a temporary directory");
-        scale.write(config.path()).expect("a writable directory");
-        let plan = |streams| Plan { streams, seconds: options.seconds };
-
-        eprintln!("ext-authz, {tenants} tenants ...");
-        let service = Service::ext_authz(config.path(), &[]).await;
-        let checks = Calls::Check(Checks::new(&scale, &key));
-        for streams in STREAMS {
-            let measured = compare(floor.address(), service.grpc(), &checks, plan(streams)).await;
-            report.rows.push(Row { service: "ext-authz", store: "-", tenants, streams, measured });
-        }
-        drop(service);
-
-        let valkey = Valkey::start().await;
-        for (store, url) in [("Valkey", valkey.url()), ("memory", "memory".to_owned())] {
-            eprintln!("ratelimit, {store}, {tenants} tenants ...");
-            // The store shares the two cores with everything else: a deadline that is never the subject here.
-            let service = Service::ratelimit(config.path(), &url, &["--store-deadline", "1s"]).await;
-            let limits = Calls::RateLimit(Limitations::new(&scale));
-            for streams in STREAMS {
-                let measured = compare(floor.address(), service.grpc(), &limits, plan(streams)).await;
-                report.rows.push(Row { service: "ratelimit", store, tenants, streams, measured });
-            }
+    if options.only.as_ref().is_none_or(|pattern| pattern == "loading") {
+        eprintln!("loading 10,000 tenants ...");
+        report.loading = Some(loading::measure(&Scale::TEN_THOUSAND).await);
+    }
+    let mut configs = Configs::new();
+    for cases in cases.chunk_by(|one, next| one.setup == next.setup) {
+        let Some(setup) = cases.first().map(|case| case.setup) else { continue };
+        let calls = configs.calls(setup);
+        let running = Running::start(setup, configs.folder(setup), offer).await;
+        for &case in cases {
+            let time = Duration::from_secs_f64(options.seconds);
+            let measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;
+            let row = Row { case, measured };
+            eprintln!("{row}");
+            report.rows.push(row);
         }
     }
-    println!("{}", if options.json { report.json() } else { report.text() });
+    report
 }

@@ -1,12 +1,17 @@
-//! The figures, as a table or as JSON.
+//! The figures, as tables or as JSON.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    load::{Measured, Side},
+    load::{Measured, Round, middle},
     loading::Loading,
+    matrix::{Case, Setup, What},
+    target,
 };
 
 /// Everything that was measured.
@@ -16,59 +21,31 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
 }
 
-/// One service in one situation.
+/// One situation, measured.
 pub(crate) struct Row {
-    pub(crate) service: &'static str,
-    pub(crate) store: &'static str,
-    pub(crate) tenants: usize,
-    pub(crate) streams: usize,
+    pub(crate) case: Case,
     pub(crate) measured: Measured,
 }
+
+/// The columns of a [`Row`].
+const COLUMNS: &str = "| what | tenants | streams | metering | sockets | throughput | by CPU | p50 | p99 | p99.9 | server CPU | server us | store us | floor: a second | floor: p50 us | floor: server us | denied |\n\
+                       |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
 
 impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(loading) = &self.loading {
-            let _ = writeln!(
-                text,
-                "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:\n",
-                loading.edits.len()
-            );
-            let _ = writeln!(
-                text,
-                "| load until ready | memory | at its highest | contract edited, until decided upon | tenant suspended, until refused |"
-            );
-            let _ = writeln!(text, "|---|---|---|---|---|");
-            let ([edit, worst_edit], [suspension, worst_suspension]) = (extremes(&loading.edits), extremes(&loading.suspensions));
-            let _ = writeln!(
-                text,
-                "| {:.1} s | {} MB | {} MB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n",
-                loading.start.as_secs_f64(),
-                loading.resident_mb,
-                loading.peak_mb
-            );
+            text.push_str(&changes(loading));
         }
-        let _ = writeln!(text, "Ratios to a tonic server that decides nothing, measured in turn with it:\n");
-        let _ = writeln!(text, "| service | store | tenants | streams | throughput | p50 | p99 | p99.9 | floor: a second, p50 | denied |");
-        let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|---|");
+        if self.rows.is_empty() {
+            return text;
+        }
+        text.push_str("Ratios to a tonic server that decides nothing, measured in turn with it:\n\n");
+        text.push_str(COLUMNS);
         for row in &self.rows {
-            let (service, floor) = (&row.measured.service, &row.measured.floor);
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0}, {:.0} us | {} |",
-                row.service,
-                row.store,
-                row.tenants,
-                row.streams,
-                service.rate / floor.rate,
-                service.p50 / floor.p50,
-                service.p99 / floor.p99,
-                service.p999 / floor.p999,
-                floor.rate,
-                floor.p50,
-                service.refused
-            );
+            let _ = writeln!(text, "{}", row.line());
         }
+        let _ = write!(text, "\n{}", target::text(&self.rows));
         text
     }
 
@@ -83,28 +60,103 @@ impl Report {
                 "contract_edit_ms": change(&loading.edits), "suspension_ms": change(&loading.suspensions),
             })
         });
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let (service, floor) = (&row.measured.service, &row.measured.floor);
-                json!({
-                    "service": row.service, "store": row.store, "tenants": row.tenants, "streams": row.streams,
-                    "throughput_ratio": service.rate / floor.rate, "p50_ratio": service.p50 / floor.p50, "p99_ratio": service.p99 / floor.p99,
-                    "p999_ratio": service.p999 / floor.p999, "denied": service.refused, "service_figures": side(service), "floor": side(floor),
-                })
-            })
-            .collect();
-        json!({ "loading": loading, "decisions": rows }).to_string()
+        let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        json!({ "loading": loading, "decisions": rows, "targets": target::json(&self.rows) }).to_string()
     }
+}
+
+impl Row {
+    /// As a row of the table.
+    fn line(&self) -> String {
+        let (measured, Setup { what, tenants, metering, sockets }) = (&self.measured, self.case.setup);
+        let metering = match (what, metering) {
+            (What::ExtAuthz, _) => "-",
+            (_, true) => "on",
+            (_, false) => "off",
+        };
+        let store = if what.has_store() { format!("{:.1}", middle(&measured.service, |round| round.store_cpu)) } else { "-".to_owned() };
+        format!(
+            "| {} | {tenants} | {} | {metering} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {store} | {:.0} | {:.0} | {:.1} | {} |",
+            what.as_str(),
+            self.case.streams,
+            sockets.as_str(),
+            measured.ratio(|round| round.rate),
+            measured.ratio(|round| 1.0 / round.all_cpu()),
+            measured.ratio(|round| round.p50),
+            measured.ratio(|round| round.p99),
+            measured.ratio(|round| round.p999),
+            measured.ratio(|round| round.server_cpu),
+            middle(&measured.service, |round| round.server_cpu),
+            middle(&measured.floor, |round| round.rate),
+            middle(&measured.floor, |round| round.p50),
+            middle(&measured.floor, |round| round.server_cpu),
+            measured.refused(),
+        )
+    }
+
+    fn json(&self) -> Value {
+        let (measured, Setup { what, tenants, metering, sockets }) = (&self.measured, self.case.setup);
+        json!({
+            "what": what.as_str(), "tenants": tenants, "streams": self.case.streams, "sockets": sockets.as_str(),
+            "metering": (what != What::ExtAuthz).then_some(metering),
+            "ratios": {
+                "throughput": measured.ratio(|round| round.rate), "throughput_by_cpu": measured.ratio(|round| 1.0 / round.all_cpu()),
+                "p50": measured.ratio(|round| round.p50), "p99": measured.ratio(|round| round.p99),
+                "p999": measured.ratio(|round| round.p999), "server_cpu": measured.ratio(|round| round.server_cpu),
+            },
+            "denied": measured.refused(),
+            "service": side(&measured.service), "floor": side(&measured.floor),
+        })
+    }
+}
+
+/// As the progress shows it.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let measured = &self.measured;
+        let us = |rounds: &[Round], figure: fn(&Round) -> f64| format!("{:.1}", middle(rounds, figure));
+        write!(
+            f,
+            "{:<62} throughput {:.2}, p50 {:.2}; us a call: client {} (floor {}), server {} (floor {}), store {}",
+            self.case.to_string(),
+            measured.ratio(|round| round.rate),
+            measured.ratio(|round| round.p50),
+            us(&measured.service, |round| round.client_cpu),
+            us(&measured.floor, |round| round.client_cpu),
+            us(&measured.service, |round| round.server_cpu),
+            us(&measured.floor, |round| round.server_cpu),
+            us(&measured.service, |round| round.store_cpu),
+        )
+    }
+}
+
+/// All rounds of a side: what the medians were taken of.
+fn side(rounds: &[Round]) -> Vec<Value> {
+    let round = |round: &Round| {
+        json!({
+            "a_second": round.rate, "p50_us": round.p50, "p99_us": round.p99, "p999_us": round.p999,
+            "client_cpu_us": round.client_cpu, "server_cpu_us": round.server_cpu, "store_cpu_us": round.store_cpu,
+        })
+    };
+    rounds.iter().map(round).collect()
+}
+
+fn changes(loading: &Loading) -> String {
+    let ([edit, worst_edit], [suspension, worst_suspension]) = (extremes(&loading.edits), extremes(&loading.suspensions));
+    format!(
+        "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:\n\n\
+         | load until ready | memory | at its highest | contract edited, until decided upon | tenant suspended, until refused |\n\
+         |---|---|---|---|---|\n\
+         | {:.1} s | {} MB | {} MB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n\n",
+        loading.edits.len(),
+        loading.start.as_secs_f64(),
+        loading.resident_mb,
+        loading.peak_mb
+    )
 }
 
 /// Median and worst of sorted times, in milliseconds.
 fn extremes(times: &[Duration]) -> [f64; 2] {
     let ms = |at: usize| times.get(at).map_or(0.0, |one| one.as_secs_f64() * 1e3);
     [ms(times.len() / 2), ms(times.len().saturating_sub(1))]
-}
-
-fn side(side: &Side) -> Value {
-    json!({ "a_second": side.rate, "p50_us": side.p50, "p99_us": side.p99, "p999_us": side.p999 })
 }

@@ -1,0 +1,126 @@
+//! The services as they are measured: the released binaries, each with a configuration and, where it has one, a store of its own.
+
+use std::{collections::HashMap, path::Path};
+
+use bulkhead_tests::{
+    issuer::key::Key,
+    scale::{Limits, Scale},
+    service::{self, Service},
+    valkey::Valkey,
+};
+use tempfile::TempDir;
+
+use crate::{
+    calls::Calls,
+    load::Subject,
+    matrix::{Case, Setup, Sockets, What},
+};
+
+/// What the binaries that are measured can do.
+#[derive(Clone, Copy)]
+pub(crate) struct Offer {
+    leases: bool,
+    metering: bool,
+}
+
+impl Offer {
+    /// Asks them.
+    pub(crate) fn ask() -> Self {
+        let help = service::run("bulkhead-ratelimit", &["serve", "--help"]).stdout;
+        let folder = TempDir::new().expect("a temporary directory");
+        let leased = Scale { tenants: 1, leased: true, ..Scale::TEN_THOUSAND };
+        leased.write(folder.path()).expect("a writable directory");
+        let folder = folder.path().to_str().expect("a temporary path is text");
+        Self {
+            leases: service::run("bulkhead-ratelimit", &["validate", "--config", folder]).status.success(),
+            metering: String::from_utf8_lossy(&help).contains("--metering"),
+        }
+    }
+
+    /// A case as they can do it.
+    pub(crate) fn fit(self, mut case: Case) -> Option<Case> {
+        case.setup.metering &= self.metering;
+        (case.setup.what != What::Leased || self.leases).then_some(case)
+    }
+}
+
+/// Configuration folders, each written once.
+pub(crate) struct Configs {
+    key: Key,
+    /// By the number of tenants, and whether they are leased.
+    written: HashMap<(usize, bool), TempDir>,
+}
+
+impl Configs {
+    pub(crate) fn new() -> Self {
+        Self { key: Key::es256("bench"), written: HashMap::new() }
+    }
+
+    fn scale(&self, setup: Setup) -> Scale {
+        let key = Some(self.key.jwk().to_string());
+        Scale { tenants: setup.tenants, limits: Limits::Unreached, leased: setup.what == What::Leased, key, ..Scale::TEN_THOUSAND }
+    }
+
+    /// The folder of a setup.
+    pub(crate) fn folder(&mut self, setup: Setup) -> &Path {
+        let scale = self.scale(setup);
+        let folder = self.written.entry((scale.tenants, scale.leased)).or_insert_with(|| {
+            let folder = TempDir::new().expect("a temporary directory");
+            scale.write(folder.path()).expect("a writable directory");
+            folder
+        });
+        folder.path()
+    }
+
+    /// The calls that a setup is measured by.
+    pub(crate) fn calls(&self, setup: Setup) -> Calls {
+        let scale = self.scale(setup);
+        match setup.what {
+            What::ExtAuthz => Calls::check(&scale, &self.key),
+            What::Exact | What::Leased | What::Memory => Calls::should_rate_limit(&scale),
+        }
+    }
+}
+
+/// A running setup.
+pub(crate) struct Running {
+    service: Service,
+    store: Option<Valkey>,
+    socket: Option<String>,
+    _directory: TempDir,
+}
+
+impl Running {
+    /// Starts a setup on its configuration folder.
+    pub(crate) async fn start(setup: Setup, config: &Path, offer: Offer) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let socket = (setup.sockets == Sockets::Unix).then(|| format!("unix:{}", directory.path().join("grpc").display()));
+        let mut arguments = Vec::new();
+        if let Some(socket) = &socket {
+            arguments.extend(["--grpc", socket]);
+        }
+        let store = if setup.what.has_store() { Some(Valkey::start().await) } else { None };
+        let service = match setup.what {
+            What::ExtAuthz => Service::ext_authz(config, &arguments).await,
+            What::Exact | What::Leased | What::Memory => {
+                let url = store.as_ref().map_or_else(
+                    || "memory".to_owned(),
+                    |store| if setup.sockets == Sockets::Unix { store.unix_url() } else { store.url() },
+                );
+                // The store shares the two cores with everything else: a deadline that is never the subject here.
+                arguments.extend(["--store-deadline", "1s"]);
+                if offer.metering {
+                    arguments.extend(["--metering", if setup.metering { "on" } else { "off" }]);
+                }
+                Service::ratelimit(config, &url, &arguments).await
+            }
+        };
+        Self { service, store, socket, _directory: directory }
+    }
+
+    /// What is to be measured.
+    pub(crate) fn subject(&self) -> Subject {
+        let uri = self.socket.clone().unwrap_or_else(|| format!("http://{}", self.service.grpc()));
+        Subject { uri, process: self.service.id(), store: self.store.as_ref().map(Valkey::id) }
+    }
+}
