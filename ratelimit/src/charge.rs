@@ -1,13 +1,16 @@
 //! What one request would cost, level by level. The store takes all of it or none of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::{bucket::Bucket, key::Key};
+use crate::{
+    bucket::Bucket,
+    key::{Key, Meter},
+};
 
-/// The most entries that one charge may have: what is larger no store decides (S12: inputs are bounded before batching).
-pub const MAX_ENTRIES: usize = 64;
+/// The most levels that one charge may have: what is larger no store decides (S12: inputs are bounded before batching).
+pub const MAX_LEVELS: usize = 64;
 
-/// Which level an entry is: what an answer names.
+/// Which level of the hierarchy a bucket is: what an answer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// The platform's limit, with the guarantees.
@@ -39,32 +42,40 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What an entry's bucket must do for the charge to be admitted.
+/// What a level's bucket must do for the charge to be admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// It must hold the whole cost.
     Hold,
-    /// If it holds the whole cost it pays, and the [`Role::Shared`] entry after it may go into debt. It never denies.
+    /// If it holds the whole cost it pays, and the [`Role::Shared`] level after it may go into debt. It never denies.
     Guarantee,
     /// It must hold the whole cost, unless the guarantee just before it paid.
     Shared,
+    /// It pays in any case, below zero if need be, and passes if it held the whole cost: the windows of envoyproxy/ratelimit go on counting
+    /// when they are over. A charge of several parts that is denied pays nothing all the same.
+    Count,
 }
 
-/// One bucket of a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+/// One bucket of a shape.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Level {
     pub(crate) key: Key,
     pub(crate) bucket: Bucket,
     pub(crate) role: Role,
     pub(crate) scope: Scope,
-    pub(crate) cost: u64,
 }
 
-impl Entry {
-    /// Which level it is.
+impl Level {
+    /// Where it is kept.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        self.scope
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its bucket.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
     /// What its bucket must do.
@@ -73,24 +84,115 @@ impl Entry {
         self.role
     }
 
-    /// Its bucket.
+    /// Which level it is.
     #[must_use]
-    pub fn bucket(&self) -> Bucket {
-        self.bucket
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+}
+
+/// Which buckets a request pays, whatever it costs: the same for every request of one tenant, subscription and API, so it is built once and
+/// shared, and requests of one shape are decided together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape {
+    levels: Vec<Level>,
+    meter: Option<Meter>,
+}
+
+impl Shape {
+    /// No levels yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// The requests that it costs; 0 looks only.
+    /// Adds a bucket that must hold the whole cost. A key stands in a shape once: the first that names it holds.
+    #[must_use]
+    pub fn hold(self, scope: Scope, key: Key, bucket: Bucket) -> Self {
+        self.with(Level { key, bucket, role: Role::Hold, scope })
+    }
+
+    /// Adds a bucket that counts whether or not it is over.
+    #[must_use]
+    pub fn count(self, scope: Scope, key: Key, bucket: Bucket) -> Self {
+        self.with(Level { key, bucket, role: Role::Count, scope })
+    }
+
+    /// Adds the shared bucket, with the guarantee that may put it into debt. The pair is added in one step, so a guarantee cannot stand
+    /// before anything else.
+    #[must_use]
+    pub fn shared(self, key: Key, bucket: Bucket, guarantee: Option<(Key, Bucket)>) -> Self {
+        let mut shape = self;
+        if let Some((guaranteed, bucket)) = guarantee.filter(|(guaranteed, _)| *guaranteed != key) {
+            shape = shape.with(Level { key: guaranteed, bucket, role: Role::Guarantee, scope: Scope::Global });
+        }
+        shape.with(Level { key, bucket, role: Role::Shared, scope: Scope::Global })
+    }
+
+    /// Counts what is admitted and denied at a meter.
+    #[must_use]
+    pub fn metered(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
+    fn with(mut self, level: Level) -> Self {
+        if self.levels.iter().all(|known| known.key != level.key) {
+            self.levels.push(level);
+        }
+        self
+    }
+
+    /// The levels, in the order in which they are judged.
+    #[must_use]
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// Where its costs are counted.
+    #[must_use]
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// Who pays: the first bucket that is not the platform's own.
+    #[must_use]
+    pub fn payer(&self) -> Option<&Key> {
+        self.levels.iter().find(|level| matches!(level.role, Role::Hold | Role::Count)).map(|level| &level.key)
+    }
+
+    fn share(&self, replicas: u32) -> Self {
+        let share = |level: &Level| Level { bucket: level.bucket.share(replicas), ..level.clone() };
+        Self { levels: self.levels.iter().map(share).collect(), meter: None }
+    }
+}
+
+/// A shape at a cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) cost: u64,
+}
+
+impl Part {
+    /// The buckets that it pays.
+    #[must_use]
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// What each of them pays, in requests. 0 looks only.
     #[must_use]
     pub fn cost(&self) -> u64 {
         self.cost
     }
 }
 
-/// Everything that one request is charged, all or none. A key may stand in it more than once (several descriptors of one tenant): the costs
-/// add up.
+/// Everything that one request is charged, all or none: a part for each of its descriptors. A key may stand in several parts (several
+/// descriptors of one tenant): the costs add up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Charge {
-    entries: Vec<Entry>,
+    parts: Vec<Part>,
 }
 
 impl Charge {
@@ -100,52 +202,66 @@ impl Charge {
         Self::default()
     }
 
-    /// Adds a bucket that must hold the whole cost.
+    /// One shape at a cost.
     #[must_use]
-    pub fn hold(mut self, scope: Scope, key: Key, bucket: Bucket, cost: u64) -> Self {
-        self.entries.push(Entry { key, bucket, role: Role::Hold, scope, cost });
+    pub fn of(shape: Arc<Shape>, cost: u64) -> Self {
+        Self { parts: vec![Part { shape, cost }] }
+    }
+
+    /// Adds a bucket that must hold the whole cost, as a part of its own.
+    #[must_use]
+    pub fn hold(self, scope: Scope, key: Key, bucket: Bucket, cost: u64) -> Self {
+        self.with(Shape::new().hold(scope, key, bucket), cost)
+    }
+
+    /// Adds the shared bucket, with the guarantee that may put it into debt, as a part of its own.
+    #[must_use]
+    pub fn shared(self, key: Key, bucket: Bucket, guarantee: Option<(Key, Bucket)>, cost: u64) -> Self {
+        self.with(Shape::new().shared(key, bucket, guarantee), cost)
+    }
+
+    fn with(mut self, shape: Shape, cost: u64) -> Self {
+        self.parts.push(Part { shape: Arc::new(shape), cost });
         self
     }
 
-    /// Adds the shared bucket, with the guarantee that may put it into debt. The pair is added in one step, so a guarantee cannot stand
-    /// before anything else.
-    #[must_use]
-    pub fn shared(mut self, key: Key, bucket: Bucket, guarantee: Option<(Key, Bucket)>, cost: u64) -> Self {
-        if let Some((key, bucket)) = guarantee {
-            self.entries.push(Entry { key, bucket, role: Role::Guarantee, scope: Scope::Global, cost });
-        }
-        self.entries.push(Entry { key, bucket, role: Role::Shared, scope: Scope::Global, cost });
-        self
-    }
-
-    /// Adds all entries of another charge: both or neither.
+    /// Adds all parts of another charge: both or neither.
     pub fn append(&mut self, other: Self) {
-        self.entries.extend(other.entries);
+        self.parts.extend(other.parts);
     }
 
-    /// The entries, in the order in which they are decided.
+    /// Its parts, in the order in which they are decided.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Every level with its cost, in the order in which they are decided.
+    pub fn levels(&self) -> impl Iterator<Item = (&Level, u64)> {
+        self.parts.iter().flat_map(|part| part.shape.levels.iter().map(move |level| (level, part.cost)))
+    }
+
+    /// Whether no store decides it.
+    pub(crate) fn is_oversized(&self) -> bool {
+        self.levels().nth(MAX_LEVELS).is_some() || self.parts.len() > MAX_LEVELS
     }
 
     /// Whether a level that must hold denies all (its rate is 0): then it needs no store to be denied.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
-        let denies_all = |entry: &Entry| {
-            let Bucket::Token(bucket) = entry.bucket;
-            bucket.capacity() == 0
-        };
-        self.entries.iter().any(|entry| entry.role != Role::Guarantee && denies_all(entry))
+        self.levels().any(|(level, _)| level.role != Role::Guarantee && level.bucket.capacity() == 0)
     }
 
-    /// The same charge against one replica's share of every limit.
+    /// Who pays: the first bucket that is not the platform's own.
+    #[must_use]
+    pub fn payer(&self) -> Option<&Key> {
+        self.parts.iter().find_map(|part| part.shape.payer())
+    }
+
+    /// The same charge against one replica's share of every limit. It is metered nowhere.
     #[must_use]
     pub fn share(&self, replicas: u32) -> Self {
-        let share = |entry: &Entry| {
-            let Bucket::Token(bucket) = entry.bucket;
-            Entry { bucket: Bucket::Token(bucket.share(replicas)), ..entry.clone() }
-        };
-        Self { entries: self.entries.iter().map(share).collect() }
+        let share = |part: &Part| Part { shape: Arc::new(part.shape.share(replicas)), cost: part.cost };
+        Self { parts: self.parts.iter().map(share).collect() }
     }
 }

@@ -1,21 +1,22 @@
 //! Keys of the store: injective, versioned, tagged by tenant.
 //!
-//! `bulkhead:1:{4:acme}:subscription:7:acme-01`. Every name is written with its length before it, so no two lists of names give one key
-//! (S12); the braces are the hash tag of Redis Cluster, so a tenant's keys share a slot, and the platform's own stand apart. The
-//! tenant stands there with its uid, so one made anew under an old name inherits nothing (S23).
+//! An account is one hash of the store, everything of one tenant: `bulkhead:2:{4:acme}`. A key is a field of it, one bucket:
+//! `subscription:7:acme-01`. Every name is written with its length before it, so no two lists of names give one key (S12); the braces are the
+//! hash tag of Redis Cluster, so whatever is derived from a tenant's account shares its slot. The tenant stands there with its uid, so one
+//! made anew under an old name inherits nothing (S23).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, fmt::Write as _, sync::Arc};
 
 use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantUid};
 
-/// The format of what the keys hold: another format is another key, never a value misread.
-const VERSION: u32 = 1;
+/// The format of what the accounts hold: another format is another key, never a value misread.
+const VERSION: u32 = 2;
 
-/// One key of the store. Only a [`Keyspace`] builds keys.
+/// One hash of the store: everything of one tenant, or of the platform. Only a [`Keyspace`] names accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Arc<str>);
+pub struct Account(Arc<str>);
 
-impl Key {
+impl Account {
     /// The key as the store has it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -23,9 +24,57 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// One bucket: a field of an account. Only a [`Keyspace`] builds keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    account: Account,
+    field: Arc<str>,
+}
+
+impl Key {
+    /// The hash that holds it.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Its field of the hash.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.account, self.field)
+    }
+}
+
+/// Where a request's costs are counted: a tenant's meter, and the line of it (subscription and API). The store adds the hour.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Meter {
+    account: Account,
+    line: Arc<str>,
+}
+
+impl Meter {
+    /// The account whose meter it is; the hash of an hour is this, `:meter:` and the hour's number since 1970.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The line: the fields are this with `:a` (admitted) and `:d` (denied).
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
     }
 }
 
@@ -48,55 +97,96 @@ impl Keyspace {
         Self { prefix: Arc::from(prefix) }
     }
 
-    /// The global bucket. Its tag has no length, so it can be no tenant's.
+    /// The account of the platform itself. Its tag has no length, so it can be no tenant's.
+    #[must_use]
+    pub fn platform(&self) -> Account {
+        Account(Arc::from(format!("{}:{VERSION}:{{platform}}", self.prefix)))
+    }
+
+    /// The account of a tenant.
+    #[must_use]
+    pub fn account(&self, uid: &TenantUid) -> Account {
+        Account(Arc::from(format!("{}:{VERSION}:{{{}:{uid}}}", self.prefix, uid.as_str().len())))
+    }
+
+    /// The global bucket.
     #[must_use]
     pub fn global(&self) -> Key {
-        self.platform("global")
+        field(self.platform(), "global")
     }
 
     /// The one bucket of whatever has no tenant (S9).
     #[must_use]
     pub fn unresolved(&self) -> Key {
-        self.platform("unresolved")
+        field(self.platform(), "unresolved")
     }
 
-    /// A bucket of nobody: whether the store takes writes is tried on it.
+    /// A bucket of nobody, in an account of its own: whether the store takes writes is tried on it.
     #[must_use]
     pub fn probe(&self) -> Key {
-        self.platform("probe")
+        field(Account(Arc::from(format!("{}:{VERSION}:{{probe}}", self.prefix))), "probe")
     }
 
     /// A tenant's own bucket.
     #[must_use]
     pub fn tenant(&self, uid: &TenantUid) -> Key {
-        self.of_tenant(uid, "tenant")
+        field(self.account(uid), "tenant")
     }
 
     /// A tenant's guarantee.
     #[must_use]
     pub fn guarantee(&self, uid: &TenantUid) -> Key {
-        self.of_tenant(uid, "guarantee")
+        field(self.account(uid), "guarantee")
+    }
+
+    /// One quota of a tenant, by the name of its kind: `month/1/UTC`.
+    #[must_use]
+    pub fn quota(&self, uid: &TenantUid, kind: &str) -> Key {
+        field(self.account(uid), &format!("quota:{}:{kind}", kind.len()))
     }
 
     /// One subscription of a tenant.
     #[must_use]
     pub fn subscription(&self, uid: &TenantUid, name: &SubscriptionName) -> Key {
-        self.of_tenant(uid, &format!("subscription:{}:{name}", name.as_str().len()))
+        field(self.account(uid), &format!("subscription:{}:{name}", name.as_str().len()))
+    }
+
+    /// One quota of a subscription, by the name of its kind.
+    #[must_use]
+    pub fn subscription_quota(&self, uid: &TenantUid, name: &SubscriptionName, kind: &str) -> Key {
+        field(self.account(uid), &format!("subscription-quota:{}:{name}:{}:{kind}", name.as_str().len(), kind.len()))
     }
 
     /// One API of a tenant.
     #[must_use]
     pub fn api(&self, uid: &TenantUid, name: &ApiName) -> Key {
-        self.of_tenant(uid, &format!("api:{}:{name}", name.as_str().len()))
+        field(self.account(uid), &format!("api:{}:{name}", name.as_str().len()))
     }
 
-    fn platform(&self, what: &str) -> Key {
-        Key(Arc::from(format!("{}:{VERSION}:{{platform}}:{what}", self.prefix)))
+    /// The counter of a descriptor rule (drop-in), by the parts that tell it from all others. Each has an account of its own, which expires with
+    /// its window.
+    #[must_use]
+    pub fn descriptor<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> Key {
+        let mut name = format!("{}:{VERSION}:{{descriptor", self.prefix);
+        for part in parts {
+            // Braces end a hash tag early; the rest then only stands outside of it. Writing to a String cannot fail.
+            let _ = write!(name, ":{}:{part}", part.len());
+        }
+        name.push('}');
+        field(Account(Arc::from(name)), "window")
     }
 
-    fn of_tenant(&self, uid: &TenantUid, what: &str) -> Key {
-        Key(Arc::from(format!("{}:{VERSION}:{{{}:{uid}}}:{what}", self.prefix, uid.as_str().len())))
+    /// Where a tenant's costs are counted; `None` stands for what is not named.
+    #[must_use]
+    pub fn meter(&self, uid: &TenantUid, subscription: Option<&SubscriptionName>, api: Option<&ApiName>) -> Meter {
+        let (subscription, api) = (subscription.map_or("", SubscriptionName::as_str), api.map_or("", ApiName::as_str));
+        let line = format!("{}:{subscription}:{}:{api}", subscription.len(), api.len());
+        Meter { account: self.account(uid), line: Arc::from(line) }
     }
+}
+
+fn field(account: Account, name: &str) -> Key {
+    Key { account, field: Arc::from(name) }
 }
 
 #[cfg(test)]
@@ -116,19 +206,26 @@ mod tests {
             for name in ["a", "b", "a-b", "tenant", "1"] {
                 all.push(keys.subscription(uid, &name.parse().unwrap()));
                 all.push(keys.api(uid, &name.parse().unwrap()));
+                all.push(keys.quota(uid, name));
+                all.push(keys.subscription_quota(uid, &name.parse().unwrap(), "a"));
             }
             count += all.len();
             seen.extend(all);
+        }
+        for parts in [&["a", "b"][..], &["a:1:b"], &["a", "b", ""], &["ab"], &[], &[""]] {
+            seen.insert(keys.descriptor(parts.iter().copied()));
+            count += 1;
         }
         assert_eq!(seen.len(), count);
     }
 
     #[test]
-    fn a_tenants_keys_share_one_hash_tag() {
+    fn whatever_is_a_tenants_is_in_one_account() {
         let keys = Keyspace::default();
         let uid: TenantUid = "acme".parse().unwrap();
-        assert_eq!(keys.tenant(&uid).as_str(), "bulkhead:1:{4:acme}:tenant");
-        assert_eq!(keys.subscription(&uid, &"s-01".parse().unwrap()).as_str(), "bulkhead:1:{4:acme}:subscription:4:s-01");
-        assert_eq!(keys.global().as_str(), "bulkhead:1:{platform}:global");
+        assert_eq!(keys.tenant(&uid).to_string(), "bulkhead:2:{4:acme} tenant");
+        assert_eq!(keys.subscription(&uid, &"s-01".parse().unwrap()).to_string(), "bulkhead:2:{4:acme} subscription:4:s-01");
+        assert_eq!(keys.meter(&uid, None, Some(&"api".parse().unwrap())).line(), "0::3:api");
+        assert_eq!(keys.global().to_string(), "bulkhead:2:{platform} global");
     }
 }

@@ -1,10 +1,12 @@
 //! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API.
 
+use std::sync::Arc;
+
 use bulkhead_tenancy::{api::Api, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
 
 use crate::{
     bucket::Bucket,
-    charge::{Charge, Scope},
+    charge::{Charge, Scope, Shape},
     key::Keyspace,
 };
 
@@ -33,31 +35,30 @@ impl Levels {
     ) -> Charge {
         let guarantee = (self.keys.guarantee(&tenant.uid), Bucket::token(snapshot.guarantee(tenant)));
         let global = Bucket::token(snapshot.platform().rate_limit);
-        let mut charge = Charge::new().shared(self.keys.global(), global, Some(guarantee), cost).hold(
+        let mut shape = Shape::new().shared(self.keys.global(), global, Some(guarantee)).hold(
             Scope::Tenant,
             self.keys.tenant(&tenant.uid),
             Bucket::token(tenant.rate_limit),
-            cost,
         );
         if let Some((subscription, limit)) = subscription.and_then(|one| Some((one, one.rate_limit?))) {
-            let key = self.keys.subscription(&tenant.uid, &subscription.name);
-            charge = charge.hold(Scope::Subscription, key, Bucket::token(limit), cost);
+            shape = shape.hold(Scope::Subscription, self.keys.subscription(&tenant.uid, &subscription.name), Bucket::token(limit));
         }
         if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
-            charge = charge.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit), cost);
+            shape = shape.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit));
         }
-        charge
+        let meter = self.keys.meter(&tenant.uid, subscription.map(|one| &one.name), api.map(|one| &one.name));
+        Charge::of(Arc::new(shape.metered(meter)), cost)
     }
 
     /// What a request without a tenant pays: the one small bucket in the tenant's place, and global, without a guarantee (S9).
     #[must_use]
     pub fn unresolved(&self, snapshot: &Snapshot, cost: u64) -> Charge {
         let platform = snapshot.platform();
-        Charge::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None, cost).hold(
+        let shape = Shape::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None).hold(
             Scope::Tenant,
             self.keys.unresolved(),
             Bucket::token(platform.unresolved),
-            cost,
-        )
+        );
+        Charge::of(Arc::new(shape), cost)
     }
 }

@@ -7,6 +7,7 @@
 //! deadline (or answers by the tenant's failure mode), [`outcome`] says who denied and when to come back, and [`rls`] writes the answer.
 
 pub mod args;
+pub mod ask;
 pub mod bucket;
 pub mod charge;
 pub mod dropin;
@@ -16,4 +17,5 @@ pub mod limiter;
 mod model;
 pub mod outcome;
 pub mod rls;
+mod state;
 pub mod store;

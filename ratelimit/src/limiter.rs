@@ -53,7 +53,7 @@ impl Limiter {
     pub async fn decide(&self, charge: &Charge, fallback: Fallback, budget: Option<Duration>) -> Ruling {
         let within = budget.map_or(self.deadline, |budget| budget.min(self.deadline));
         let started = std::time::Instant::now();
-        let decided = tokio::time::timeout(within, self.store.decide(None, std::slice::from_ref(charge))).await;
+        let decided = tokio::time::timeout(within, self.store.decide_each(None, std::slice::from_ref(charge))).await;
         metrics::histogram!("bulkhead_ratelimit_store_seconds").record(started.elapsed().as_secs_f64());
         let outcome = decided.unwrap_or(Err(StoreError::Late)).map(|outcomes| outcomes.into_iter().next());
         match outcome {

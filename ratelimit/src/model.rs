@@ -1,112 +1,180 @@
-//! One charge decided: the rules of SEMANTICS "Limits" in exact integers. `store/redis/decide.lua` is the same, line by line, and the
+//! One ask decided: the rules of SEMANTICS "Limits" in exact integers. `store/redis/decide.lua` is the same, step by step, and the
 //! behaviour suite holds them against each other.
 
 use crate::{
-    bucket::{Bucket, EXACT, TokenBucket},
-    charge::{Charge, Role},
+    ask::{Answer, Ask, Seen},
+    bucket::Bucket,
+    charge::{Level, Part, Role},
     key::Key,
-    outcome::{Outcome, Verdict},
+    state::{Held, State},
 };
 
-/// What a key holds. The period says what a unit of the credit is, because a default guarantee's period changes as tenants come and go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) credit: i64,
-    pub(crate) at_us: u64,
-    pub(crate) period_us: u64,
-}
-
-impl State {
-    /// A bucket that nobody has used is full.
-    fn fresh(bucket: TokenBucket, now_us: u64) -> Self {
-        Self { credit: bucket.full(), at_us: now_us, period_us: bucket.period_us() }
-    }
-
-    /// The state under the limit as it stands now, at a moment. What was consumed stays consumed: a changed limit bounds the credit and adds
-    /// none. A clock that went backwards adds nothing, and the moment never goes back.
-    fn refreshed(self, bucket: TokenBucket, now_us: u64) -> Self {
-        let credit = in_units(self.credit, self.period_us, bucket.period_us()).clamp(bucket.floor(), bucket.full());
-        let elapsed = now_us.saturating_sub(self.at_us);
-        let gain = i128::from(elapsed) * i128::from(bucket.requests());
-        let missing = bucket.full() - credit;
-        let credit = match i64::try_from(gain) {
-            Ok(gain) if gain < missing => credit + gain,
-            _ => bucket.full(),
-        };
-        Self { credit, at_us: self.at_us.max(now_us), period_us: bucket.period_us() }
-    }
-}
-
-/// A credit in units of another period, rounded down. Where the product leaves exact arithmetic it is computed in doubles, as the script
-/// must, and two units (more than the error) are taken off.
-fn in_units(credit: i64, from: u64, to: u64) -> i64 {
-    if from == to {
-        return credit;
-    }
-    let (from, to) = (i128::from(from), i128::from(to));
-    let whole = i128::from(credit).div_euclid(from);
-    let rest = i128::from(credit).rem_euclid(from);
-    let part = if rest * to < i128::from(EXACT) {
-        rest * to / from
-    } else {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "operands are integers below 2^53")]
-        let part = ((rest as f64 / from as f64) * to as f64).floor() as i128;
-        (part - 2).max(0)
-    };
-    let bound = i128::from(EXACT);
-    i64::try_from((whole * to + part).clamp(-bound, bound)).unwrap_or(0)
-}
-
-/// A charge decided: the outcome, and what is to be written (nothing, unless it was admitted and costs something).
+/// An ask decided: the answer, and what is to be written (nothing where nobody paid).
 pub(crate) struct Decision<'c> {
-    pub(crate) outcome: Outcome,
-    pub(crate) writes: Vec<(&'c Key, State, TokenBucket)>,
+    pub(crate) answer: Answer,
+    pub(crate) writes: Vec<(&'c Key, State, &'c Bucket)>,
 }
 
-struct Working<'c> {
+/// The keys that an ask touches, as they stand while it is decided.
+struct Working<'c, R> {
+    read: R,
+    now_us: u64,
+    keys: Vec<Touched<'c>>,
+}
+
+struct Touched<'c> {
     key: &'c Key,
     state: State,
-    bucket: TokenBucket,
-    charged: bool,
+    bucket: &'c Bucket,
+    paid: bool,
 }
 
-/// Decides one charge at one moment.
-pub(crate) fn decide<'c>(charge: &'c Charge, now_us: u64, read: impl Fn(&Key) -> Option<State>) -> Decision<'c> {
-    let mut working: Vec<Working<'c>> = Vec::with_capacity(charge.entries().len());
-    let mut seen = Vec::with_capacity(charge.entries().len());
-    let mut admitted = true;
-    let mut guaranteed = false;
-    for entry in charge.entries() {
-        let Bucket::Token(bucket) = entry.bucket;
-        let index = working.iter().position(|one| *one.key == entry.key).unwrap_or_else(|| {
-            let state = read(&entry.key).unwrap_or_else(|| State::fresh(bucket, now_us));
-            working.push(Working { key: &entry.key, state, bucket, charged: false });
-            working.len() - 1
+impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
+    /// What a level holds now, under its own limit.
+    fn look(&mut self, level: &'c Level, cost: u64) -> Option<Seen> {
+        let (bucket, now_us) = (&level.bucket, self.now_us);
+        let index = self.keys.iter().position(|one| *one.key == level.key).unwrap_or_else(|| {
+            let state = (self.read)(&level.key).unwrap_or_else(|| State::fresh(bucket, now_us));
+            self.keys.push(Touched { key: &level.key, state, bucket, paid: false });
+            self.keys.len() - 1
         });
-        let Some(one) = working.get_mut(index) else { continue };
-        one.state = one.state.refreshed(bucket, now_us);
+        let one = self.keys.get_mut(index)?;
+        one.state.refresh(bucket, now_us)?;
         one.bucket = bucket;
-        seen.push(one.state.credit);
-        let holds = bucket.holds(one.state.credit, entry.cost);
-        let pays = match entry.role {
-            Role::Hold => holds,
-            Role::Guarantee => {
-                guaranteed = holds;
-                holds
-            }
-            // A limit of zero denies all: no guarantee lends from nothing.
-            Role::Shared => holds || (guaranteed && bucket.capacity() > 0),
-        };
-        if entry.role == Role::Shared {
-            guaranteed = false;
+        Some(one.state.seen(bucket, cost, now_us))
+    }
+
+    fn pay(&mut self, level: &Level, cost: u64, copies: u64) {
+        if cost == 0 || copies == 0 {
+            return;
         }
-        admitted &= pays || entry.role == Role::Guarantee;
-        if pays && entry.cost > 0 {
-            one.state.credit = bucket.spend(one.state.credit, entry.cost);
-            one.charged = true;
+        if let Some(one) = self.keys.iter_mut().find(|one| *one.key == level.key) {
+            one.state.pay(&level.bucket, cost, copies);
+            one.paid = true;
         }
     }
-    let verdict = if admitted { Verdict::Admitted } else { Verdict::Denied };
-    let writes = working.into_iter().filter(|one| admitted && one.charged).map(|one| (one.key, one.state, one.bucket)).collect();
-    Decision { outcome: Outcome::of(charge, verdict, &seen), writes }
+
+    fn hold(&mut self, level: &Level, held: Held) {
+        if let Some(one) = self.keys.iter_mut().find(|one| *one.key == level.key) {
+            one.state.hold(held, self.now_us);
+        }
+    }
+
+    /// Takes as many copies of a part as pass, at most `copies`: how many, and what its levels held before. None: a key holds no bucket.
+    fn take(&mut self, part: &'c Part, copies: u64, seen: &mut Vec<Seen>) -> Option<u64> {
+        let from = seen.len();
+        for level in part.shape.levels() {
+            seen.push(self.look(level, part.cost)?);
+        }
+        let held = || part.shape.levels().iter().zip(seen.iter().skip(from).map(|seen| seen.credit));
+        let passing = passing(held(), part.cost, copies);
+        let payments: Vec<(&Level, u64)> = held()
+            .map(|(level, credit)| match level.role {
+                Role::Hold | Role::Shared => (level, passing),
+                Role::Guarantee => (level, level.bucket.covers(credit, part.cost, passing)),
+                Role::Count => (level, copies),
+            })
+            .collect();
+        for (level, copies) in payments {
+            self.pay(level, part.cost, copies);
+        }
+        // When a sliding window frees depends on the slice that was paid in: it is told as of after the payment.
+        for (level, seen) in part.shape.levels().iter().zip(seen.iter_mut().skip(from)) {
+            if matches!(level.bucket, Bucket::Sliding(_)) {
+                *seen = Seen { credit: seen.credit, ..self.look(level, part.cost)? };
+            }
+        }
+        Some(passing)
+    }
+}
+
+/// How many copies of a cost pass, one after the other: each that a level denies takes nothing.
+fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u64, copies: u64) -> u64 {
+    let mut passing = copies;
+    let mut guaranteed = 0;
+    for (level, credit) in held {
+        let covered = match level.role {
+            Role::Guarantee => {
+                guaranteed = level.bucket.covers(credit, cost, copies);
+                continue;
+            }
+            Role::Hold | Role::Count => level.bucket.covers(credit, cost, copies),
+            // A limit of zero denies all: no guarantee lends from nothing. The guarantee pays first, and puts the bucket into debt if need be.
+            Role::Shared if level.bucket.capacity() == 0 => 0,
+            Role::Shared => {
+                let first = std::mem::take(&mut guaranteed);
+                first + level.bucket.covers(level.bucket.spend(credit, cost, first), cost, copies - first)
+            }
+        };
+        passing = passing.min(covered);
+    }
+    passing
+}
+
+/// Decides one ask at one moment. `read` answers with what a key holds, and none for a key that nobody has used.
+pub(crate) fn decide<'c>(ask: &'c Ask, now_us: u64, read: impl Fn(&Key) -> Option<State>) -> Decision<'c> {
+    let faulty = || Decision { answer: Answer::faulty(now_us), writes: Vec::new() };
+    let mut working = Working { read, now_us, keys: Vec::new() };
+    let mut answer = Answer { admitted: 0, ahead: 0, until_us: 0, now_us, faulty: false, seen: Vec::new() };
+    match ask.charge.parts() {
+        [part] => {
+            let Some(passing) = working.take(part, u64::from(ask.count), &mut answer.seen) else { return faulty() };
+            answer.admitted = u32::try_from(passing).unwrap_or(u32::MAX);
+            if answer.admitted == ask.count {
+                ahead(&mut working, ask, part, &mut answer);
+            }
+        }
+        parts => {
+            let mut admitted = true;
+            for part in parts {
+                let Some(passing) = working.take(part, 1, &mut answer.seen) else { return faulty() };
+                admitted &= passing == 1;
+            }
+            answer.admitted = u32::from(admitted);
+            if !admitted {
+                working.keys.clear();
+            }
+        }
+    }
+    let writes = working.keys.into_iter().filter(|one| one.paid).map(|one| (one.key, one.state, one.bucket)).collect();
+    Decision { answer, writes }
+}
+
+/// Pays for copies in advance: at most a share of what would still pass, and none beyond the end of a window.
+fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'c Ask, part: &'c Part, answer: &mut Answer) {
+    let Some(ahead) = ask.ahead.filter(|ahead| ahead.want > 0 && part.cost > 0) else { return };
+    let most = u64::from(ahead.want) * u64::from(ahead.share.max(1));
+    let mut held = Vec::new();
+    for level in part.shape.levels() {
+        let Some(seen) = working.look(level, part.cost) else { return };
+        held.push((level, seen.credit));
+    }
+    let granted = passing(held.iter().copied(), part.cost, most) / u64::from(ahead.share.max(1));
+    if granted == 0 {
+        return;
+    }
+    let mut until_us = working.now_us.saturating_add(ahead.ttl_us);
+    for (level, credit) in held {
+        let copies = match level.role {
+            Role::Guarantee => level.bucket.covers(credit, part.cost, granted),
+            _ => granted,
+        };
+        working.pay(level, part.cost, copies);
+        let units = level.bucket.full() - level.bucket.spend(level.bucket.full(), part.cost, copies);
+        working.hold(level, Held { units, until_us: working.now_us.saturating_add(ahead.ttl_us) });
+        if let Some(end_us) = window_end(&level.bucket, working.now_us) {
+            until_us = until_us.min(end_us);
+        }
+    }
+    answer.ahead = u32::try_from(granted).unwrap_or(u32::MAX);
+    answer.until_us = until_us;
+}
+
+/// Until when what a window admitted now counts in it: what is held longer would count in the wrong one.
+fn window_end(bucket: &Bucket, now_us: u64) -> Option<u64> {
+    match bucket {
+        Bucket::Token(_) => None,
+        Bucket::Sliding(sliding) => Some((sliding.slice_at(now_us) + 1).saturating_mul(sliding.slice_us())),
+        Bucket::Window(_) | Bucket::Calendar(_) => bucket.period_at(now_us).map(|period| period.end_us),
+    }
 }

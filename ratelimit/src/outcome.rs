@@ -1,8 +1,9 @@
 //! What a charge came to: admitted or not, how every level stands, who denied, and when to come back.
 
 use crate::{
+    ask::Seen,
     bucket::Bucket,
-    charge::{Charge, Entry, Role, Scope},
+    charge::{Charge, Level, Role, Scope},
 };
 
 /// How a charge was decided.
@@ -18,7 +19,7 @@ pub enum Verdict {
 }
 
 /// How one level stands after the decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Which level.
     pub scope: Scope,
@@ -30,8 +31,10 @@ pub struct Standing {
     pub remaining: u64,
     /// Microseconds until the cost would pass; none if it never will.
     pub wait_us: Option<u64>,
-    /// Microseconds until the bucket is full.
+    /// Microseconds until the bucket is as if nobody had used it.
     pub reset_us: u64,
+    /// When the bucket renews, in microseconds since 1970: for kinds that renew at one moment.
+    pub renews_us: Option<u64>,
 }
 
 /// Who denied a charge, and when it would pass.
@@ -41,6 +44,8 @@ pub struct Denial {
     pub scope: Scope,
     /// Microseconds until every level that denied would pass; none if one never will.
     pub retry_after_us: Option<u64>,
+    /// When the denying quota renews, in microseconds since 1970: the latest of those that denied. None if no quota did.
+    pub renews_us: Option<u64>,
 }
 
 /// A charge, decided.
@@ -57,27 +62,27 @@ impl Outcome {
         Self { verdict: Verdict::Faulty, standings: Vec::new() }
     }
 
-    /// What follows from the credits that the entries were decided by.
-    pub(crate) fn of(charge: &Charge, verdict: Verdict, seen: &[i64]) -> Self {
+    /// What follows from what the levels held when the charge came to them.
+    pub(crate) fn of(charge: &Charge, verdict: Verdict, seen: &[Seen], now_us: u64) -> Self {
         if verdict == Verdict::Faulty {
             return Self::faulty();
         }
+        let view = View { charge, verdict, seen, now_us };
         let mut standings = Vec::with_capacity(seen.len());
         let mut guarantee: Option<(bool, Option<u64>)> = None;
-        for (index, (entry, &credit)) in charge.entries().iter().zip(seen).enumerate() {
+        for (index, ((level, cost), seen)) in charge.levels().zip(seen).enumerate() {
             let own = match verdict {
-                Verdict::Denied => denied(charge.entries(), seen, index, standing(entry, credit, verdict)),
-                _ => standing(entry, credit, verdict),
+                Verdict::Denied if charge.parts().len() > 1 => view.repeated(index, level, cost, *seen),
+                _ => view.standing(level, cost, *seen),
             };
-            match entry.role {
+            match level.role {
                 Role::Guarantee => guarantee = Some((own.passed, own.wait_us)),
-                Role::Hold => standings.push(own),
+                Role::Hold | Role::Count => standings.push(own),
                 // What global denies passes as soon as either holds: the shared bucket, or the guarantee.
                 Role::Shared => match guarantee.take() {
-                    Some((true, _)) if !denies_all(entry) => standings.push(carried(entry, credit, verdict, own)),
-                    Some((true, _)) => standings.push(own),
+                    Some((true, _)) if level.bucket.capacity() > 0 => standings.push(view.carried(level, cost, *seen, own)),
                     Some((false, wait)) => standings.push(Standing { wait_us: soonest(own.wait_us, wait), ..own }),
-                    None => standings.push(own),
+                    Some((true, _)) | None => standings.push(own),
                 },
             }
         }
@@ -105,44 +110,87 @@ impl Outcome {
         let denying = || self.standings.iter().filter(|one| !one.passed);
         let scope = denying().map(|one| one.scope).min().unwrap_or(Scope::Global);
         let retry_after_us = denying().map(|one| one.wait_us).try_fold(0, |most, wait| Some(wait?.max(most)));
-        Some(Denial { scope, retry_after_us })
+        let renews_us = denying().filter_map(|one| one.renews_us).max();
+        Some(Denial { scope, retry_after_us, renews_us })
     }
 }
 
-fn standing(entry: &Entry, credit: i64, verdict: Verdict) -> Standing {
-    let Bucket::Token(bucket) = entry.bucket;
-    let passed = bucket.holds(credit, entry.cost);
-    let after = if passed && verdict == Verdict::Admitted { bucket.spend(credit, entry.cost) } else { credit };
-    Standing {
-        scope: entry.scope,
-        bucket: entry.bucket,
-        passed,
-        remaining: bucket.whole(after),
-        wait_us: bucket.wait_us(credit, entry.cost),
-        reset_us: bucket.reset_us(after),
-    }
+/// One decision, looked at level by level.
+struct View<'v> {
+    charge: &'v Charge,
+    verdict: Verdict,
+    seen: &'v [Seen],
+    now_us: u64,
 }
 
-/// A level of a charge that was denied, as it stands: with nothing taken by the entries before it, and passing once it holds what all entries of its
-/// key cost together. That differs from `own` only where a key stands in the charge more than once.
-fn denied(entries: &[Entry], seen: &[i64], index: usize, own: Standing) -> Standing {
-    let Some(entry) = entries.get(index) else { return own };
-    let same = || entries.iter().enumerate().filter(|(_, other)| other.key == entry.key);
-    let Some((first, _)) = same().next() else { return own };
-    if same().count() == 1 {
-        return own;
+impl View<'_> {
+    fn standing(&self, level: &Level, cost: u64, seen: Seen) -> Standing {
+        let passed = level.bucket.covers(seen.credit, cost, 1) > 0;
+        let pays = level.role == Role::Count || (passed && self.verdict == Verdict::Admitted);
+        let after = if pays { level.bucket.spend(seen.credit, cost, 1) } else { seen.credit };
+        Standing {
+            scope: level.scope,
+            bucket: level.bucket.clone(),
+            passed,
+            remaining: level.bucket.whole(after),
+            wait_us: self.wait_us(&level.bucket, seen, cost),
+            reset_us: self.reset_us(&level.bucket, Seen { credit: after, ..seen }),
+            renews_us: level.bucket.period_at(self.now_us).map(|period| period.end_us),
+        }
     }
-    let Bucket::Token(bucket) = entry.bucket;
-    let credit = seen.get(first).copied().unwrap_or_default();
-    let cost = same().fold(0_u64, |sum, (_, other)| sum.saturating_add(other.cost));
-    Standing { remaining: bucket.whole(credit), wait_us: bucket.wait_us(credit, cost), reset_us: bucket.reset_us(credit), ..own }
-}
 
-/// A shared bucket that a guarantee carried: it passed whatever it holds.
-fn carried(entry: &Entry, credit: i64, verdict: Verdict, own: Standing) -> Standing {
-    let Bucket::Token(bucket) = entry.bucket;
-    let after = if verdict == Verdict::Admitted { bucket.spend(credit, entry.cost) } else { credit };
-    Standing { passed: true, remaining: bucket.whole(after), wait_us: Some(0), reset_us: bucket.reset_us(after), ..own }
+    /// A level of a charge of several parts that was denied, as it stands: with nothing taken by the parts before it, and passing once it
+    /// holds what all parts with its key cost together. That differs from its standing alone only where a key stands in several parts.
+    fn repeated(&self, index: usize, level: &Level, cost: u64, seen: Seen) -> Standing {
+        let own = self.standing(level, cost, seen);
+        let same = || self.charge.levels().enumerate().filter(|(_, (other, _))| other.key == level.key);
+        let Some((first, _)) = same().next() else { return own };
+        if same().nth(1).is_none() {
+            return own;
+        }
+        let untouched = self.seen.get(first).copied().unwrap_or_default();
+        let together = same().fold(0_u64, |sum, (_, (_, cost))| sum.saturating_add(cost));
+        let passed = own.passed && (index == first || level.bucket.covers(untouched.credit, together, 1) > 0);
+        Standing {
+            passed,
+            remaining: level.bucket.whole(untouched.credit),
+            wait_us: self.wait_us(&level.bucket, untouched, together),
+            reset_us: self.reset_us(&level.bucket, untouched),
+            ..own
+        }
+    }
+
+    /// A shared bucket that a guarantee carried: it passed whatever it holds.
+    fn carried(&self, level: &Level, cost: u64, seen: Seen, own: Standing) -> Standing {
+        let admitted = self.verdict == Verdict::Admitted;
+        let after = if admitted { level.bucket.spend(seen.credit, cost, 1) } else { seen.credit };
+        let reset_us = self.reset_us(&level.bucket, Seen { credit: after, ..seen });
+        Standing { passed: true, remaining: level.bucket.whole(after), wait_us: Some(0), reset_us, ..own }
+    }
+
+    /// Microseconds until a bucket will cover a cost: none if it never will.
+    fn wait_us(&self, bucket: &Bucket, seen: Seen, cost: u64) -> Option<u64> {
+        if bucket.capacity() == 0 || cost > bucket.capacity() {
+            return None;
+        }
+        if bucket.covers(seen.credit, cost, 1) > 0 {
+            return Some(0);
+        }
+        match bucket {
+            Bucket::Token(token) => token.refill_us(seen.credit, bucket.units(cost)),
+            Bucket::Sliding(_) => Some(seen.frees_us.saturating_sub(self.now_us)),
+            Bucket::Window(_) | Bucket::Calendar(_) => bucket.period_at(self.now_us).map(|period| period.end_us - self.now_us),
+        }
+    }
+
+    /// Microseconds until a bucket is as if nobody had used it.
+    fn reset_us(&self, bucket: &Bucket, seen: Seen) -> u64 {
+        match bucket {
+            Bucket::Token(token) => token.refill_us(seen.credit, bucket.full()).unwrap_or(0),
+            Bucket::Sliding(_) => seen.clears_us.saturating_sub(self.now_us),
+            Bucket::Window(_) | Bucket::Calendar(_) => bucket.period_at(self.now_us).map_or(0, |period| period.end_us - self.now_us),
+        }
+    }
 }
 
 fn soonest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -150,9 +198,4 @@ fn soonest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-fn denies_all(entry: &Entry) -> bool {
-    let Bucket::Token(bucket) = entry.bucket;
-    bucket.capacity() == 0
 }

@@ -68,9 +68,8 @@ fn tightest(standings: &[Standing]) -> Option<&Standing> {
 
 fn limit_headers(standings: &[Standing]) -> Vec<HeaderValue> {
     let Some(one) = tightest(standings) else { return Vec::new() };
-    let Bucket::Token(bucket) = one.bucket;
     vec![
-        header("ratelimit-limit", &bucket.capacity().to_string()),
+        header("ratelimit-limit", &one.bucket.capacity().to_string()),
         header("ratelimit-remaining", &one.remaining.to_string()),
         header("ratelimit-reset", &one.reset_us.div_ceil(1_000_000).to_string()),
     ]
@@ -84,13 +83,13 @@ fn statuses(asked: &Asked, standings: &[Standing]) -> Vec<DescriptorStatus> {
         rest = after;
         let code = if own.iter().all(|one| one.passed) { Code::Ok } else { Code::OverLimit };
         let Some(one) = tightest(own) else { return DescriptorStatus { code: code.into(), ..DescriptorStatus::default() } };
-        let Bucket::Token(bucket) = one.bucket;
+        let (requests_per_unit, unit) = rate(&one.bucket);
         DescriptorStatus {
             code: code.into(),
             current_limit: Some(RateLimit {
                 name: one.scope.as_str().to_owned(),
-                requests_per_unit: saturated(bucket.per_minute()),
-                unit: Unit::Minute.into(),
+                requests_per_unit: saturated(requests_per_unit),
+                unit: unit.into(),
             }),
             limit_remaining: saturated(one.remaining),
             duration_until_reset: Some(duration(Duration::from_micros(one.reset_us))),
@@ -98,6 +97,14 @@ fn statuses(asked: &Asked, standings: &[Standing]) -> Vec<DescriptorStatus> {
         }
     };
     asked.shares().iter().map(status).collect()
+}
+
+/// A limit as Envoy can say it: the nearest of its units.
+fn rate(bucket: &Bucket) -> (u64, Unit) {
+    match bucket {
+        Bucket::Token(token) => (token.per_minute(), Unit::Minute),
+        Bucket::Window(_) | Bucket::Sliding(_) | Bucket::Calendar(_) => (bucket.capacity(), Unit::Unknown),
+    }
 }
 
 /// The body of a 429 (RFC 9457).

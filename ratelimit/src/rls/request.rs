@@ -144,7 +144,7 @@ impl Asked {
     }
 
     fn pay(&mut self, charge: Charge, mode: StoreFailure) {
-        self.shares.push(charge.entries().iter().filter(|entry| entry.role() != Role::Guarantee).count());
+        self.shares.push(charge.levels().filter(|(level, _)| level.role() != Role::Guarantee).count());
         self.charge.append(charge);
         self.fallback = self.fallback.strictest(Fallback { mode, ..self.fallback });
     }

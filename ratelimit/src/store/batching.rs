@@ -13,11 +13,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Micros, Store, StoreError};
+use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
 use crate::{
-    charge::{Charge, Role},
-    key::Key,
-    outcome::Outcome,
+    ask::{Answer, Ask},
+    key::{Account, Key},
 };
 
 /// The most decisions of one call: beyond it a call's cost grows with its size.
@@ -64,8 +63,8 @@ struct Waiting {
 }
 
 struct Job {
-    charge: Charge,
-    answer: oneshot::Sender<Result<Outcome, StoreError>>,
+    ask: Ask,
+    answer: oneshot::Sender<Result<Answer, StoreError>>,
 }
 
 impl Waiting {
@@ -110,18 +109,13 @@ impl Batching {
         Self { store, queue, bounds, _workers: workers }
     }
 
-    fn enqueue(&self, charge: &Charge) -> Result<oneshot::Receiver<Result<Outcome, StoreError>>, StoreError> {
+    fn enqueue(&self, ask: &Ask) -> Result<oneshot::Receiver<Result<Answer, StoreError>>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job { charge: charge.clone(), answer };
-        self.queue.lock().push(payer(charge).cloned(), job, self.bounds)?;
+        let job = Job { ask: ask.clone(), answer };
+        self.queue.lock().push(ask.charge.payer().cloned(), job, self.bounds)?;
         self.queue.more.notify_one();
         Ok(answered)
     }
-}
-
-/// Who a charge belongs to: the first bucket that is not the platform's own.
-fn payer(charge: &Charge) -> Option<&Key> {
-    charge.entries().iter().find(|entry| entry.role() == Role::Hold).map(|entry| &entry.key)
 }
 
 impl Queue {
@@ -131,32 +125,32 @@ impl Queue {
     }
 
     /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.
-    fn take(&self) -> (Vec<Charge>, Vec<oneshot::Sender<Result<Outcome, StoreError>>>) {
+    fn take(&self) -> (Vec<Ask>, Vec<oneshot::Sender<Result<Answer, StoreError>>>) {
         let mut waiting = self.lock();
-        let (mut charges, mut answers) = (Vec::new(), Vec::new());
-        while charges.len() < CALL {
+        let (mut asks, mut answers) = (Vec::new(), Vec::new());
+        while asks.len() < CALL {
             let Some(job) = waiting.pop() else { break };
             if !job.answer.is_closed() {
-                charges.push(job.charge);
+                asks.push(job.ask);
                 answers.push(job.answer);
             }
         }
         if waiting.jobs > 0 {
             self.more.notify_one();
         }
-        (charges, answers)
+        (asks, answers)
     }
 }
 
 async fn work(queue: Arc<Queue>, store: Arc<dyn Store>) {
     loop {
-        let (charges, answers) = queue.take();
-        if charges.is_empty() {
+        let (asks, answers) = queue.take();
+        if asks.is_empty() {
             queue.more.notified().await;
             continue;
         }
-        match store.decide(None, &charges).await {
-            Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| drop(answer.send(Ok(outcome)))),
+        match store.decide(None, &asks).await {
+            Ok(decided) => answers.into_iter().zip(decided).for_each(|(answer, decided)| drop(answer.send(Ok(decided)))),
             Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
         }
     }
@@ -164,17 +158,29 @@ async fn work(queue: Arc<Queue>, store: Arc<dyn Store>) {
 
 #[async_trait]
 impl Store for Batching {
-    async fn decide(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
         if now.is_some() {
             // Decisions of different moments cannot share a call.
-            return self.store.decide(now, charges).await;
+            return self.store.decide(now, asks).await;
         }
-        let waiting = charges.iter().map(|charge| self.enqueue(charge)).collect::<Result<Vec<_>, _>>()?;
-        let mut outcomes = Vec::with_capacity(waiting.len());
+        let waiting = asks.iter().map(|ask| self.enqueue(ask)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(waiting.len());
         for answered in waiting {
-            outcomes.push(answered.await.unwrap_or(Err(StoreError::Garbled))?);
+            answers.push(answered.await.unwrap_or(Err(StoreError::Garbled))?);
         }
-        Ok(outcomes)
+        Ok(answers)
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.store.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.store.tally(now, tallies).await
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.store.metered(account, hour).await
     }
 }
 
@@ -184,7 +190,11 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::{bucket::Bucket, charge::Scope, key::Keyspace, outcome::Verdict};
+    use crate::{
+        bucket::Bucket,
+        charge::{Charge, Scope},
+        key::Keyspace,
+    };
 
     /// A store that waits for permits, and remembers how large its batches were.
     struct Slow {
@@ -194,16 +204,28 @@ mod tests {
 
     #[async_trait]
     impl Store for Slow {
-        async fn decide(&self, _: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
-            self.sizes.lock().unwrap().push(charges.len());
+        async fn decide(&self, _: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+            self.sizes.lock().unwrap().push(asks.len());
             self.permits.acquire().await.unwrap().forget();
-            Ok(charges.iter().map(|charge| Outcome::of(charge, Verdict::Admitted, &[0])).collect())
+            Ok(asks.iter().map(|ask| Answer { admitted: ask.count, faulty: false, ..Answer::faulty(0) }).collect())
+        }
+
+        async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+            Err(StoreError::Away)
+        }
+
+        async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
+            Err(StoreError::Away)
+        }
+
+        async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
+            Err(StoreError::Away)
         }
     }
 
-    fn charge(tenant: &str) -> Charge {
+    fn ask(tenant: &str) -> Ask {
         let uid: TenantUid = tenant.parse().unwrap();
-        Charge::new().hold(Scope::Tenant, Keyspace::default().tenant(&uid), Bucket::token(RateLimit::per_minute(1, 1.0)), 1)
+        Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().tenant(&uid), Bucket::token(RateLimit::per_minute(1, 1.0)), 1))
     }
 
     fn slow(bounds: Bounds) -> (Arc<Slow>, Arc<Batching>) {
@@ -226,7 +248,7 @@ mod tests {
         let mut tasks = Vec::new();
         for worker in 1..=WORKERS {
             let batching = Arc::clone(batching);
-            tasks.push(tokio::spawn(async move { drop(batching.decide(None, &[charge("first")]).await) }));
+            tasks.push(tokio::spawn(async move { drop(batching.decide(None, &[ask("first")]).await) }));
             until(|| store.sizes.lock().unwrap().len() == worker).await;
         }
         tasks
@@ -239,12 +261,12 @@ mod tests {
         let mut tasks = Vec::new();
         for _ in 0..50 {
             let batching = Arc::clone(&batching);
-            tasks.push(tokio::spawn(async move { batching.decide(None, &[charge("acme")]).await.unwrap() }));
+            tasks.push(tokio::spawn(async move { batching.decide(None, &[ask("acme")]).await.unwrap() }));
         }
         until(|| batching.queue.lock().jobs == 50).await;
         store.permits.add_permits(WORKERS + 50);
         for task in tasks {
-            assert_eq!(task.await.unwrap()[0].verdict(), Verdict::Admitted);
+            assert_eq!(task.await.unwrap()[0].admitted, 1);
         }
         for task in first {
             task.await.unwrap();
@@ -258,19 +280,19 @@ mod tests {
     async fn s12_a_tenant_that_floods_fills_its_own_share_of_the_queue() {
         let (store, batching) = slow(Bounds { total: 100, share: 3 });
         let _first = occupy(&store, &batching).await;
-        let acme: Vec<_> = (0..5).map(|_| batching.enqueue(&charge("acme"))).collect();
+        let acme: Vec<_> = (0..5).map(|_| batching.enqueue(&ask("acme"))).collect();
         assert_eq!(acme.iter().filter(|one| one.is_err()).count(), 2);
-        assert!(batching.enqueue(&charge("globex")).is_ok());
+        assert!(batching.enqueue(&ask("globex")).is_ok());
     }
 
     #[tokio::test]
     async fn s12_a_tenant_that_waits_behind_a_flood_is_in_the_next_call() {
         let (store, batching) = slow(Bounds::default());
         let _first = occupy(&store, &batching).await;
-        let acme: Vec<_> = (0..3 * CALL).map(|_| batching.enqueue(&charge("acme")).unwrap()).collect();
-        let globex: Vec<_> = (0..3).map(|_| batching.enqueue(&charge("globex")).unwrap()).collect();
-        let (charges, _) = batching.queue.take();
-        assert_eq!((charges.len(), charges.iter().filter(|one| **one == charge("globex")).count()), (CALL, 3));
+        let acme: Vec<_> = (0..3 * CALL).map(|_| batching.enqueue(&ask("acme")).unwrap()).collect();
+        let globex: Vec<_> = (0..3).map(|_| batching.enqueue(&ask("globex")).unwrap()).collect();
+        let (asks, _) = batching.queue.take();
+        assert_eq!((asks.len(), asks.iter().filter(|one| **one == ask("globex")).count()), (CALL, 3));
         drop((acme, globex));
         assert!(batching.queue.take().0.is_empty(), "nobody waits any more");
         assert_eq!(batching.queue.lock().jobs, 0);
@@ -280,8 +302,8 @@ mod tests {
     async fn s24_whoever_stopped_waiting_is_not_charged() {
         let (store, batching) = slow(Bounds::default());
         let first = occupy(&store, &batching).await;
-        drop(batching.enqueue(&charge("acme")).unwrap());
-        let kept = batching.enqueue(&charge("globex")).unwrap();
+        drop(batching.enqueue(&ask("acme")).unwrap());
+        let kept = batching.enqueue(&ask("globex")).unwrap();
         store.permits.add_permits(WORKERS + 1);
         assert!(kept.await.unwrap().is_ok());
         for task in first {

@@ -1,7 +1,7 @@
 //! The store inside this process: `--store memory`, the `local` failure mode, and the model that the script is held against.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -9,13 +9,15 @@ use std::{
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::Clock;
 
-use super::{Micros, Store, StoreError};
+use super::{Adjustment, Change, Hour, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
 use crate::{
-    bucket::EXACT,
-    charge::{Charge, MAX_ENTRIES},
-    key::Key,
-    model::{self, State},
+    ask::{Answer, Ask},
+    bucket::{Bucket, EXACT},
+    charge::Charge,
+    key::{Account, Key, Meter},
+    model,
     outcome::Outcome,
+    state::State,
 };
 
 /// A power of two, so that a hash picks a shard with a mask.
@@ -28,21 +30,28 @@ const SWEEP_FROM: usize = 256;
 /// never wait for each other in a circle; no lock is held across an await.
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
+    meters: Mutex<Meters>,
     hasher: RandomState,
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Shard {
-    held: HashMap<Key, Held>,
+    held: HashMap<Key, Kept>,
     sweep_at: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Held {
+#[derive(Clone)]
+struct Kept {
     state: State,
-    /// From then on the bucket is full: the same as one that nobody has used.
-    full_at_us: u64,
+    /// From then on it is the same as one that nobody has used.
+    clears_us: u64,
+}
+
+/// Meters by hour: the oldest hours go first.
+#[derive(Default, Clone)]
+struct Meters {
+    hours: BTreeMap<Hour, HashMap<Meter, (u64, u64)>>,
 }
 
 impl MemoryStore {
@@ -50,34 +59,69 @@ impl MemoryStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard { sweep_at: SWEEP_FROM, ..Shard::default() })).collect();
-        Self { shards, hasher: RandomState::new(), clock }
+        Self { shards, meters: Mutex::default(), hasher: RandomState::new(), clock }
     }
 
-    /// Decides one charge.
+    /// A copy of everything as it stands, for simulations: what a replica of a store had when its primary died.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let shards = self.shards.iter().map(|shard| Mutex::new(lock(shard).clone())).collect();
+        Self { shards, meters: Mutex::new(lock(&self.meters).clone()), hasher: self.hasher.clone(), clock: Arc::clone(&self.clock) }
+    }
+
+    /// Decides one charge once.
     #[must_use]
     pub fn decide_one(&self, now: Option<Micros>, charge: &Charge) -> Outcome {
-        if charge.entries().len() > MAX_ENTRIES {
-            return Outcome::faulty();
+        self.answer(now, &Ask::one(charge.clone())).outcome(charge, 0)
+    }
+
+    /// Decides one ask.
+    #[must_use]
+    pub fn answer(&self, now: Option<Micros>, ask: &Ask) -> Answer {
+        let now_us = self.now_us(now);
+        if ask.charge.is_oversized() {
+            return Answer::faulty(now_us);
         }
-        let now_us = now.map_or_else(|| self.clock.now_us(), |now| now.0).min(EXACT.unsigned_abs() - 1);
-        let mut locked = self.lock(charge);
-        let decision = model::decide(charge, now_us, |key| {
+        let mut locked = self.lock(ask.charge.levels().map(|(level, _)| level.key()));
+        let decision = model::decide(ask, now_us, |key| {
             let shard = self.shard_of(key);
-            locked.iter().find(|(index, _)| *index == shard).and_then(|(_, shard)| shard.held.get(key)).map(|held| held.state)
+            locked.iter().find(|(index, _)| *index == shard).and_then(|(_, shard)| shard.held.get(key)).map(|kept| kept.state.clone())
         });
         for (key, state, bucket) in decision.writes {
-            let index = self.shard_of(key);
-            if let Some((_, shard)) = locked.iter_mut().find(|(locked, _)| *locked == index) {
-                shard.write(key, Held { state, full_at_us: state.at_us.saturating_add(bucket.reset_us(state.credit)) }, now_us);
-            }
+            self.write(&mut locked, key, state, bucket, now_us);
         }
-        decision.outcome
+        drop(locked);
+        self.meter(ask, &decision.answer);
+        decision.answer
+    }
+
+    fn now_us(&self, now: Option<Micros>) -> u64 {
+        now.map_or_else(|| self.clock.now_us(), |now| now.0).min(EXACT.unsigned_abs() - 1)
+    }
+
+    fn write(&self, locked: &mut [(usize, MutexGuard<'_, Shard>)], key: &Key, state: State, bucket: &Bucket, now_us: u64) {
+        let index = self.shard_of(key);
+        if let Some((_, shard)) = locked.iter_mut().find(|(locked, _)| *locked == index) {
+            let clears_us = state.clears_us(bucket, now_us);
+            shard.write(key, Kept { state, clears_us }, now_us);
+        }
+    }
+
+    fn meter(&self, ask: &Ask, answer: &Answer) {
+        if answer.faulty {
+            return;
+        }
+        for part in ask.charge.parts() {
+            let Some(meter) = part.shape().meter().filter(|_| part.cost() > 0) else { continue };
+            let costs = |copies: u32| part.cost().saturating_mul(u64::from(copies)).min(EXACT.unsigned_abs());
+            lock(&self.meters).count(Micros(answer.now_us), meter, costs(answer.admitted), costs(ask.count - answer.admitted));
+        }
     }
 
     /// How many buckets are held: those that were not full when they were last looked at.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).held.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).held.len()).sum()
     }
 
     /// Whether every bucket is full.
@@ -90,32 +134,85 @@ impl MemoryStore {
         usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)
     }
 
-    fn lock(&self, charge: &Charge) -> Vec<(usize, MutexGuard<'_, Shard>)> {
-        let mut indices: Vec<usize> = charge.entries().iter().map(|entry| self.shard_of(&entry.key)).collect();
+    fn lock<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Vec<(usize, MutexGuard<'_, Shard>)> {
+        let mut indices: Vec<usize> = keys.map(|key| self.shard_of(key)).collect();
         indices.sort_unstable();
         indices.dedup();
-        // A poisoned shard holds whole states all the same: they are written in one step.
-        let lock = |index: usize| self.shards.get(index).map(|shard| (index, shard.lock().unwrap_or_else(PoisonError::into_inner)));
-        indices.into_iter().filter_map(lock).collect()
+        indices.into_iter().filter_map(|index| self.shards.get(index).map(|shard| (index, lock(shard)))).collect()
+    }
+
+    fn adjust_one(&self, now_us: u64, adjustment: &Adjustment) -> bool {
+        let Adjustment { key, bucket, change } = adjustment;
+        let mut locked = self.lock(std::iter::once(key));
+        let Some((_, shard)) = locked.first_mut() else { return false };
+        if *change == Change::Reset {
+            shard.held.remove(key);
+            return true;
+        }
+        let known = shard.held.get(key).map(|kept| kept.state.clone());
+        let mut state = known.unwrap_or_else(|| State::fresh(bucket, now_us));
+        if state.refresh(bucket, now_us).is_none() {
+            return false;
+        }
+        state.adjust(bucket, *change, now_us);
+        self.write(&mut locked, key, state, bucket, now_us);
+        true
     }
 }
 
+/// A poisoned lock's content is whole all the same: it is written in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shard {
-    /// Writes a bucket. When the shard has doubled since the last sweep, full buckets are dropped first: memory follows the buckets in
+    /// Writes a bucket. When the shard has doubled since the last sweep, unused buckets are dropped first: memory follows the buckets in
     /// use, at a constant cost a write.
-    fn write(&mut self, key: &Key, held: Held, now_us: u64) {
+    fn write(&mut self, key: &Key, kept: Kept, now_us: u64) {
         if self.held.len() >= self.sweep_at {
-            self.held.retain(|_, held| held.full_at_us > now_us);
+            self.held.retain(|_, kept| kept.clears_us > now_us);
             self.sweep_at = (self.held.len() * 2).max(SWEEP_FROM);
         }
-        self.held.insert(key.clone(), held);
+        self.held.insert(key.clone(), kept);
+    }
+}
+
+impl Meters {
+    fn count(&mut self, now: Micros, meter: &Meter, admitted: u64, denied: u64) {
+        let hour = Hour::of(now);
+        if !self.hours.contains_key(&hour) {
+            let kept = Hour(hour.0.saturating_sub(METER_KEPT_MS / 3_600_000));
+            self.hours = self.hours.split_off(&kept);
+        }
+        let line = self.hours.entry(hour).or_default().entry(meter.clone()).or_default();
+        *line = (line.0.saturating_add(admitted), line.1.saturating_add(denied));
     }
 }
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn decide(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
-        Ok(charges.iter().map(|charge| self.decide_one(now, charge)).collect())
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        Ok(asks.iter().map(|ask| self.answer(now, ask)).collect())
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        let now_us = self.now_us(now);
+        Ok(adjustments.iter().map(|one| self.adjust_one(now_us, one)).collect())
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        let now = Micros(self.now_us(now));
+        let mut meters = lock(&self.meters);
+        for tally in tallies {
+            meters.count(now, &tally.meter, tally.admitted, tally.denied);
+        }
+        Ok(())
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        let meters = lock(&self.meters);
+        let lines = meters.hours.get(&hour).into_iter().flatten().filter(|(meter, _)| meter.account() == account);
+        Ok(lines.map(|(meter, &(admitted, denied))| Metered { line: meter.line().to_owned(), admitted, denied }).collect())
     }
 }
 

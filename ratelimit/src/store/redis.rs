@@ -1,27 +1,34 @@
 //! Redis (6.2 and later) or Valkey: one script decides a batch in one atomic step.
 //!
 //! No batch is ever sent twice after its outcome became unknown (S12, S24): a late answer, a broken connection or an error is reported, and
-//! the failure mode answers. The one thing that is repeated is a batch that the store says it never ran (NOSCRIPT: it was restarted or its
-//! scripts were flushed).
+//! the failure mode answers. What is repeated is only what the store says it never did: a batch whose script it does not know (NOSCRIPT: it was
+//! restarted or its scripts were flushed), and asks whose calendar was sent for another moment than the store's now.
 
 mod link;
 mod script;
 pub(crate) mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bulkhead_tenancy::clock::{Clock as _, SystemClock};
 use redis::{Client, ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
 
-use self::link::{Connection, Link};
-use super::{Micros, Store, StoreError};
+use self::{
+    link::{Connection, Link},
+    wire::{Batch, Replies, Reply},
+};
+use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
 use crate::{
-    charge::{Charge, MAX_ENTRIES},
-    outcome::Outcome,
+    ask::{Answer, Ask},
+    key::Account,
 };
 
-/// How many entries one call may hold. Lua passes the distinct keys as arguments, of which it takes fewer than 8,000.
-const CALL_ENTRIES: usize = 4096;
+/// How many levels one call may hold. Lua passes the fields of an account as arguments, of which it takes fewer than 8,000.
+const CALL_LEVELS: usize = 4096;
+
+/// How many adjustments or tallies one call may hold.
+const CALL_CHANGES: usize = 512;
 
 /// Buckets in a Redis or Valkey.
 pub struct RedisStore {
@@ -41,16 +48,14 @@ impl RedisStore {
         self.link.ready(within).await
     }
 
-    async fn call(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+    async fn call(&self, command: &redis::Cmd) -> Result<redis::Value, StoreError> {
         let connection = self.link.connection().ok_or(StoreError::Away)?;
-        let command = wire::command(now, &wire::encode(charges));
-
         // Whoever stops waiting for us (a caller's own deadline) must not hide a store that hangs from the breaker.
         let watch = Watch { link: &self.link, connection: &connection, settled: false };
-        match tokio::time::timeout(self.deadline, run(connection.handle(), &command)).await {
+        match tokio::time::timeout(self.deadline, run(connection.handle(), command)).await {
             Ok(Ok(reply)) => {
                 watch.succeeded();
-                wire::decode(charges, &reply)
+                Ok(reply)
             }
             Ok(Err(error)) => {
                 watch.failed(error.is_unrecoverable_error());
@@ -62,10 +67,73 @@ impl RedisStore {
             }
         }
     }
+
+    async fn script(&self, command: redis::Cmd) -> Result<Vec<u8>, StoreError> {
+        match self.call(&command).await? {
+            redis::Value::BulkString(reply) => Ok(reply),
+            _ => Err(StoreError::Garbled),
+        }
+    }
+
+    /// Decides asks of one call. Those whose calendar turned meanwhile are sent once more, for the store's own moment.
+    async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Result<Vec<Answer>, StoreError> {
+        let replies = self.send(now, clock(now), asks).await?;
+        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
+        let mut again = Vec::new();
+        let mut moment = 0;
+        for (reply, ask) in replies.into_iter().zip(asks) {
+            match reply {
+                Reply::Answer(answer) => answers.push(Some(answer)),
+                Reply::Stale { now_us } => {
+                    moment = now_us;
+                    again.push(*ask);
+                    answers.push(None);
+                }
+            }
+        }
+        if again.is_empty() {
+            return Ok(answers.into_iter().flatten().collect());
+        }
+        let mut second = self.send(now, moment, &again).await?.into_iter();
+        let answer = |answer: Option<Answer>| match answer {
+            Some(answer) => Some(answer),
+            None => match second.next()? {
+                Reply::Answer(answer) => Some(answer),
+                // Two periods, both for the store's own now of a moment ago: it stands still for nobody, but not that badly.
+                Reply::Stale { now_us } => Some(Answer::faulty(now_us)),
+            },
+        };
+        answers.into_iter().map(answer).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
+    }
+
+    async fn send(&self, now: Option<Micros>, periods_at: u64, asks: &[&Ask]) -> Result<Vec<Reply>, StoreError> {
+        let mut batch = Batch::at(periods_at);
+        asks.iter().for_each(|ask| batch.ask(ask));
+        let reply = self.script(batch.command(now)).await?;
+        let mut replies = Replies::read(&reply)?;
+        let read = asks.iter().map(|ask| replies.answer(&ask.charge)).collect::<Result<Vec<_>, _>>()?;
+        replies.end()?;
+        Ok(read)
+    }
+
+    async fn change(&self, now: Option<Micros>, periods_at: u64, changes: &[&Adjustment]) -> Result<Vec<Option<bool>>, StoreError> {
+        let mut batch = Batch::at(periods_at);
+        changes.iter().for_each(|one| batch.adjustment(one));
+        let reply = self.script(batch.command(now)).await?;
+        let mut replies = Replies::read(&reply)?;
+        let done = changes.iter().map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
+        replies.end()?;
+        Ok(done)
+    }
+}
+
+/// Which moment's periods are sent for calendars.
+fn clock(now: Option<Micros>) -> u64 {
+    now.map_or_else(|| SystemClock.now_us(), |now| now.0)
 }
 
 /// Runs the script; loads it once more if the store says that it does not know it and so has run nothing.
-async fn run(mut connection: MultiplexedConnection, command: &redis::Cmd) -> Result<Vec<u8>, RedisError> {
+async fn run(mut connection: MultiplexedConnection, command: &redis::Cmd) -> Result<redis::Value, RedisError> {
     match command.query_async(&mut connection).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
             let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::SOURCE).query_async(&mut connection).await?;
@@ -102,28 +170,78 @@ impl Drop for Watch<'_> {
     }
 }
 
-#[async_trait]
-impl Store for RedisStore {
-    async fn decide(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
-        if charges.iter().any(|charge| charge.entries().len() > MAX_ENTRIES) {
-            return self.without_oversized(now, charges).await;
+/// Where calls begin and end, so that none holds more levels than it may.
+fn calls(asks: &[&Ask]) -> Vec<Range<usize>> {
+    let mut calls = Vec::new();
+    let (mut start, mut levels) = (0, 0);
+    for (index, ask) in asks.iter().enumerate() {
+        let more = ask.charge.levels().count() + 1;
+        if levels + more > CALL_LEVELS && index > start {
+            calls.push(start..index);
+            (start, levels) = (index, 0);
         }
-        let mut outcomes = Vec::with_capacity(charges.len());
-        for call in charges.chunks(CALL_ENTRIES / MAX_ENTRIES) {
-            outcomes.extend(self.call(now, call).await?);
-        }
-        Ok(outcomes)
+        levels += more;
     }
+    if start < asks.len() {
+        calls.push(start..asks.len());
+    }
+    calls
 }
 
-impl RedisStore {
-    /// The rare batch with a charge that no store decides: that one is faulty, the others are decided.
-    async fn without_oversized(&self, now: Option<Micros>, charges: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
-        let fine: Vec<Charge> = charges.iter().filter(|charge| charge.entries().len() <= MAX_ENTRIES).cloned().collect();
-        let mut decided = Box::pin(self.decide(now, &fine)).await?.into_iter();
-        let outcome = |charge: &Charge| {
-            if charge.entries().len() > MAX_ENTRIES { Some(Outcome::faulty()) } else { decided.next() }
-        };
-        charges.iter().map(outcome).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
+#[async_trait]
+impl Store for RedisStore {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        // What no store decides is faulty, and the others are decided (S12).
+        let fine: Vec<&Ask> = asks.iter().filter(|ask| !ask.charge.is_oversized()).collect();
+        let mut decided = Vec::with_capacity(fine.len());
+        for call in calls(&fine) {
+            decided.extend(self.ask(now, fine.get(call).unwrap_or_default()).await?);
+        }
+        if fine.len() == asks.len() {
+            return Ok(decided);
+        }
+        let mut decided = decided.into_iter();
+        let answer = |ask: &Ask| if ask.charge.is_oversized() { Some(Answer::faulty(clock(now))) } else { decided.next() };
+        asks.iter().map(answer).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        let mut all = Vec::with_capacity(adjustments.len());
+        for call in adjustments.chunks(CALL_CHANGES) {
+            let changes: Vec<&Adjustment> = call.iter().collect();
+            for (done, change) in self.change(now, clock(now), &changes).await?.into_iter().zip(call) {
+                let done = match done {
+                    Some(done) => done,
+                    // Nothing was changed: once more, in the period of the store's own clock as near as we know it.
+                    None => self.change(now, clock(now), &[change]).await?.into_iter().flatten().next().unwrap_or(false),
+                };
+                all.push(done);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        for call in tallies.chunks(CALL_CHANGES) {
+            let mut batch = Batch::at(clock(now));
+            call.iter().for_each(|tally| batch.tally(tally));
+            self.script(batch.command(now)).await?;
+        }
+        Ok(())
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(format!("{account}:meter:{}", hour.0));
+        let fields: Vec<(String, u64)> = redis::from_redis_value(self.call(&command).await?).map_err(|_| StoreError::Garbled)?;
+        let mut lines: std::collections::BTreeMap<String, (u64, u64)> = std::collections::BTreeMap::new();
+        for (field, amount) in fields {
+            if let Some(line) = field.strip_suffix(":a") {
+                lines.entry(line.to_owned()).or_default().0 = amount;
+            } else if let Some(line) = field.strip_suffix(":d") {
+                lines.entry(line.to_owned()).or_default().1 = amount;
+            }
+        }
+        Ok(lines.into_iter().map(|(line, (admitted, denied))| Metered { line, admitted, denied }).collect())
     }
 }

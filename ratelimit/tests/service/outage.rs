@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use bulkhead_ratelimit::{
-    charge::Charge,
-    key::Keyspace,
+    ask::{Answer, Ask},
+    key::{Account, Keyspace},
     levels::Levels,
-    outcome::Outcome,
     store::{
-        Micros, Store, StoreError,
+        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
         batching::{Batching, Bounds},
         redis::RedisStore,
     },
@@ -35,8 +34,20 @@ struct Failing(StoreError);
 
 #[async_trait]
 impl Store for Failing {
-    async fn decide(&self, _: Option<Micros>, _: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+    async fn decide(&self, _: Option<Micros>, _: &[Ask]) -> Result<Vec<Answer>, StoreError> {
         Err(self.0.clone())
+    }
+
+    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        Err(StoreError::Away)
+    }
+
+    async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
+        Err(StoreError::Away)
+    }
+
+    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
+        Err(StoreError::Away)
     }
 }
 
@@ -45,8 +56,20 @@ struct Hanging;
 
 #[async_trait]
 impl Store for Hanging {
-    async fn decide(&self, _: Option<Micros>, _: &[Charge]) -> Result<Vec<Outcome>, StoreError> {
+    async fn decide(&self, _: Option<Micros>, _: &[Ask]) -> Result<Vec<Answer>, StoreError> {
         std::future::pending().await
+    }
+
+    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        Err(StoreError::Away)
+    }
+
+    async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
+        Err(StoreError::Away)
+    }
+
+    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
+        Err(StoreError::Away)
     }
 }
 
@@ -146,7 +169,7 @@ async fn s12_a_key_that_is_no_bucket_is_answered_by_the_failure_mode_of_its_tena
     let keys = own_keys();
     let world = World::over(Arc::new(server.store().await), Levels::new(keys.clone()), ManualClock::default(), PATIENCE);
     let mut connection = server.client().get_multiplexed_async_connection().await.unwrap();
-    let _: () = connection.set(keys.tenant(&"u-globex".parse().unwrap()).as_str(), "garbage").await.unwrap();
+    let _: () = connection.set(keys.account(&"u-globex".parse().unwrap()).as_str(), "garbage").await.unwrap();
     assert!(world.ask(request(&[of("globex")])).await.is_err(), "closed");
     assert_eq!(header(&world.ask(request(&[of("acme")])).await.unwrap(), "ratelimit-limit"), Some("60"), "decided by the store");
 }

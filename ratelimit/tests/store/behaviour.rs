@@ -39,7 +39,7 @@ impl World {
     }
 
     async fn decide(&self, charge: &Charge) -> Outcome {
-        let mut outcomes = self.store.decide(Some(Micros(self.now)), std::slice::from_ref(charge)).await.unwrap();
+        let mut outcomes = self.store.decide_each(Some(Micros(self.now)), std::slice::from_ref(charge)).await.unwrap();
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0)
     }
@@ -165,8 +165,8 @@ async fn a_cost_of_zero_looks_and_charges_nothing(world: World) {
 
 async fn traffic_inside_the_guarantee_is_admitted_on_a_saturated_platform(mut world: World) {
     let global = per_second(10, 10);
-    let stranger = Charge::new().shared(world.keys.global(), global, None, 1);
-    let victim = Charge::new().shared(world.keys.global(), global, Some((world.guarantee("acme"), per_second(4, 4))), 1);
+    let stranger = Charge::new().shared(world.keys.global(), global.clone(), None, 1);
+    let victim = Charge::new().shared(world.keys.global(), global.clone(), Some((world.guarantee("acme"), per_second(4, 4))), 1);
     for _ in 0..10 {
         world.admitted_of(40, &stranger).await;
         assert_eq!(world.admitted_of(4, &victim).await, 4, "the whole guarantee of a second");
@@ -176,7 +176,7 @@ async fn traffic_inside_the_guarantee_is_admitted_on_a_saturated_platform(mut wo
 
 async fn traffic_above_the_guarantee_waits_until_the_debt_is_paid(mut world: World) {
     let global = per_second(10, 10);
-    let of = |name: &str| Charge::new().shared(world.keys.global(), global, Some((world.guarantee(name), per_second(2, 2))), 1);
+    let of = |name: &str| Charge::new().shared(world.keys.global(), global.clone(), Some((world.guarantee(name), per_second(2, 2))), 1);
     let (acme, globex) = (of("acme"), of("globex"));
     assert_eq!(world.admitted_of(100, &acme).await, 10, "two of them by the guarantee, which also drains the platform");
     assert_eq!(world.admitted_of(100, &globex).await, 2, "only what is guaranteed, as a debt of 2");
@@ -188,22 +188,22 @@ async fn traffic_above_the_guarantee_waits_until_the_debt_is_paid(mut world: Wor
 
 async fn a_global_denial_ends_when_either_the_platform_or_the_guarantee_can_pay(world: World) {
     let global = per_minute(1);
-    let charge = Charge::new().shared(world.keys.global(), global, Some((world.guarantee("acme"), per_second(1, 1))), 1);
+    let charge = Charge::new().shared(world.keys.global(), global.clone(), Some((world.guarantee("acme"), per_second(1, 1))), 1);
     assert!(world.admits(&charge).await);
     let denial = world.decide(&charge).await.denial().unwrap();
     assert_eq!((denial.scope, denial.retry_after_us), (Scope::Global, Some(SECOND)));
     // More than the platform ever holds, and more than the guarantee ever holds.
-    let huge = Charge::new().shared(world.keys.global(), global, Some((world.guarantee("acme"), per_second(1, 1))), 2);
+    let huge = Charge::new().shared(world.keys.global(), global.clone(), Some((world.guarantee("acme"), per_second(1, 1))), 2);
     assert_eq!(world.decide(&huge).await.denial().unwrap().retry_after_us, None);
 }
 
 async fn a_guarantee_lends_nothing_to_a_later_descriptor(world: World) {
     let global = per_minute(1);
     let pair = || Some((world.guarantee("acme"), per_minute(1)));
-    let mut charge = Charge::new().shared(world.keys.global(), global, pair(), 1);
-    charge.append(Charge::new().shared(world.keys.global(), global, None, 1));
+    let mut charge = Charge::new().shared(world.keys.global(), global.clone(), pair(), 1);
+    charge.append(Charge::new().shared(world.keys.global(), global.clone(), None, 1));
     assert!(!world.admits(&charge).await, "the second one has no guarantee, and the first took the platform's last");
-    assert!(world.admits(&Charge::new().shared(world.keys.global(), global, pair(), 1)).await, "nothing was charged");
+    assert!(world.admits(&Charge::new().shared(world.keys.global(), global.clone(), pair(), 1)).await, "nothing was charged");
 }
 
 async fn a_lowered_limit_bounds_the_credit_and_a_raised_one_adds_none(world: World) {
@@ -260,7 +260,7 @@ async fn a_batch_is_decided_in_order_and_each_charge_alone(world: World) {
     let key = world.tenant("acme");
     let of = |cost| Charge::new().hold(Scope::Tenant, key.clone(), per_minute(10), cost);
     let batch = [of(6), of(6), of(0), of(4), of(1)];
-    let outcomes = world.store.decide(Some(Micros(world.now)), &batch).await.unwrap();
+    let outcomes = world.store.decide_each(Some(Micros(world.now)), &batch).await.unwrap();
     let admitted: Vec<bool> = outcomes.iter().map(|outcome| outcome.verdict() == Verdict::Admitted).collect();
     assert_eq!(admitted, [true, false, true, true, false]);
 }
@@ -272,7 +272,7 @@ async fn an_oversized_charge_is_faulty_and_the_others_are_decided(world: World) 
     for _ in 0..300 {
         huge = huge.hold(Scope::Tenant, key.clone(), per_minute(10), 1);
     }
-    let outcomes = world.store.decide(Some(Micros(world.now)), &[one.clone(), huge, one]).await.unwrap();
+    let outcomes = world.store.decide_each(Some(Micros(world.now)), &[one.clone(), huge, one]).await.unwrap();
     let verdicts: Vec<Verdict> = outcomes.iter().map(Outcome::verdict).collect();
     assert_eq!(verdicts, [Verdict::Admitted, Verdict::Faulty, Verdict::Admitted]);
 }
@@ -282,12 +282,12 @@ async fn s12_a_huge_cost_fails_that_decision_only(world: World) {
         Charge::new().shared(world.keys.global(), per_minute(10), None, cost).hold(Scope::Tenant, world.tenant(name), per_minute(10), cost)
     };
     let batch = [of("acme", 1), of("globex", u64::MAX), of("globex", 1 << 53), of("acme", 1)];
-    let outcomes = world.store.decide(Some(Micros(world.now)), &batch).await.unwrap();
+    let outcomes = world.store.decide_each(Some(Micros(world.now)), &batch).await.unwrap();
     let admitted: Vec<bool> = outcomes.iter().map(|outcome| outcome.verdict() == Verdict::Admitted).collect();
     assert_eq!(admitted, [true, false, false, true]);
 }
 
 async fn an_empty_batch_is_decided(world: World) {
-    assert_eq!(world.store.decide(None, &[]).await, Ok(Vec::new()));
+    assert_eq!(world.store.decide_each(None, &[]).await, Ok(Vec::new()));
     assert_eq!(world.decide(&Charge::new()).await.verdict(), Verdict::Admitted);
 }

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod faults;
+mod kinds;
 mod properties;
 #[path = "../support/mod.rs"]
 mod support;

@@ -47,7 +47,7 @@ impl Stores {
     }
 
     fn decide(&self, store: &dyn Store, now: u64, charges: &[Charge]) -> Vec<Outcome> {
-        self.runtime.block_on(store.decide(Some(Micros(now)), charges)).unwrap()
+        self.runtime.block_on(store.decide_each(Some(Micros(now)), charges)).unwrap()
     }
 
     fn decide_one(&self, store: &dyn Store, now: u64, charge: &Charge) -> Outcome {
@@ -369,12 +369,12 @@ fn a_hundred_at_once_are_admitted_exactly_as_often_as_the_bucket_holds() {
     for (name, store) in &stores.both {
         let keys = own_keys();
         let limit = Bucket::token(RateLimit { rate: Rate { requests: 1, period_us: 1 << 50 }, capacity: 7 });
-        let one = Charge::new().shared(keys.global(), limit, None, 1).hold(Scope::Tenant, keys.tenant(&uid(0)), limit, 1);
+        let one = Charge::new().shared(keys.global(), limit.clone(), None, 1).hold(Scope::Tenant, keys.tenant(&uid(0)), limit.clone(), 1);
         let batching = stores.runtime.block_on(async { Arc::new(Batching::before(Arc::clone(store), Bounds::default())) });
         let tasks: Vec<_> = (0..100)
             .map(|_| {
                 let (batching, one) = (Arc::clone(&batching), one.clone());
-                stores.runtime.spawn(async move { batching.decide(None, &[one]).await.unwrap().remove(0) })
+                stores.runtime.spawn(async move { batching.decide_each(None, &[one]).await.unwrap().remove(0) })
             })
             .collect();
         let admitted = tasks

@@ -18,8 +18,9 @@ use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnectio
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{script, wire};
+use super::{script, wire::Batch};
 use crate::{
+    ask::Ask,
     bucket::Bucket,
     charge::{Charge, Scope},
     key::Keyspace,
@@ -145,8 +146,10 @@ async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(CONNECT));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::SOURCE).query_async(&mut connection).await?;
-    let nobody = [Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::token(PROBE), 1)];
-    let _: Vec<u8> = wire::command(None, &wire::encode(&nobody)).query_async(&mut connection).await?;
+    let nobody = Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::token(PROBE), 1));
+    let mut batch = Batch::at(0);
+    batch.ask(&nobody);
+    let _: Vec<u8> = batch.command(None).query_async(&mut connection).await?;
     Ok(connection)
 }
 

@@ -1,0 +1,101 @@
+//! What a store is asked and what it answers: the same charge any number of times, and tokens in advance.
+
+use crate::{
+    charge::{Charge, Role},
+    outcome::{Outcome, Verdict},
+};
+
+/// One charge, so many times. Equal charges that wait together are one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// What is charged each time.
+    pub charge: Charge,
+    /// How many times, at least 1. A charge of several parts is asked once at a time: the store decides one, and denies the rest.
+    pub count: u32,
+    /// Tokens in advance, if all of `count` are admitted. Only for a charge of one part.
+    pub ahead: Option<Ahead>,
+}
+
+/// Tokens in advance: more copies of a charge, paid now and admitted later without the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// At most so many copies.
+    pub want: u32,
+    /// And at most one in so many of those that would still pass: few where a bucket is nearly empty. At least 1.
+    pub share: u32,
+    /// How long they may be held, in microseconds: the bucket does not refill what is held, so what is admitted late was never there twice.
+    pub ttl_us: u64,
+}
+
+impl Ask {
+    /// One charge, once.
+    #[must_use]
+    pub fn one(charge: Charge) -> Self {
+        Self { charge, count: 1, ahead: None }
+    }
+}
+
+/// What a level's bucket held when an ask came to it, before it paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// Units.
+    pub(crate) credit: i64,
+    /// Sliding windows only: when a denied copy would pass, and when nothing counts any more. Microseconds since 1970; 0: now.
+    pub(crate) frees_us: u64,
+    pub(crate) clears_us: u64,
+}
+
+/// An ask, decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// So many of `count` were admitted and charged, the first ones.
+    pub admitted: u32,
+    /// So many copies more were charged in advance.
+    pub ahead: u32,
+    /// Until when those may be admitted, in microseconds since 1970 by the store's clock. Where there are none: 0.
+    pub until_us: u64,
+    /// The moment that the store decided at.
+    pub now_us: u64,
+    /// A key of the charge holds something that is no bucket: nothing was charged (S12).
+    pub faulty: bool,
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl Answer {
+    /// An ask that touched a key which is no bucket, or that no store decides.
+    #[must_use]
+    pub fn faulty(now_us: u64) -> Self {
+        Self { admitted: 0, ahead: 0, until_us: 0, now_us, faulty: true, seen: Vec::new() }
+    }
+
+    /// How the copy of a number (from 0) stands.
+    #[must_use]
+    pub fn outcome(&self, charge: &Charge, copy: u32) -> Outcome {
+        if self.faulty {
+            return Outcome::faulty();
+        }
+        let admitted = copy < self.admitted;
+        let before = u64::from(copy.min(self.admitted));
+        let seen = charge.levels().zip(&self.seen).map(|((level, cost), seen)| {
+            let paid = match level.role {
+                Role::Hold | Role::Shared => before,
+                // It paid for the first copies, as far as it held.
+                Role::Guarantee => level.bucket.covers(seen.credit, cost, before),
+                Role::Count => u64::from(copy),
+            };
+            Seen { credit: level.bucket.spend(seen.credit, cost, paid), ..*seen }
+        });
+        let seen: Vec<Seen> = seen.collect();
+        Outcome::of(charge, if admitted { Verdict::Admitted } else { Verdict::Denied }, &seen, self.now_us)
+    }
+
+    /// How many of the first copies a guarantee paid for: those put the shared bucket into debt if it was empty. `None`: the charge has no
+    /// guarantee.
+    #[must_use]
+    pub fn guaranteed(&self, charge: &Charge) -> Option<u64> {
+        let taken = u64::from(self.admitted) + u64::from(self.ahead);
+        let mut levels = charge.levels().zip(&self.seen);
+        let ((level, cost), seen) = levels.find(|((level, _), _)| level.role == Role::Guarantee)?;
+        Some(level.bucket.covers(seen.credit, cost, taken))
+    }
+}

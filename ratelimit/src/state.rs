@@ -1,0 +1,215 @@
+//! What a key holds, kind by kind, and how it changes with time and payment.
+
+use std::collections::VecDeque;
+
+use crate::{
+    ask::Seen,
+    bucket::{Bucket, EXACT, SLICES, Sliding, TokenBucket},
+    store::Change,
+};
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// A token bucket. The period says what a unit of the credit is, because a default guarantee's period changes as tenants come and go.
+    Token { credit: i64, at_us: u64, period_us: u64, held: Held },
+    /// A window or a calendar quota: what was counted in the window that began at `start_us`. Below zero: an operator granted more.
+    Counted { start_us: u64, count: i64 },
+    /// A sliding window: counts by slice, the newest (`newest`) first.
+    Sliced { newest: u64, counts: VecDeque<i64> },
+}
+
+/// Units that replicas hold in advance: until then the bucket refills only up to its capacity less these, so that they are not there twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    pub(crate) units: i64,
+    pub(crate) until_us: u64,
+}
+
+impl Held {
+    fn at(self, now_us: u64) -> i64 {
+        if now_us < self.until_us { self.units } else { 0 }
+    }
+}
+
+impl State {
+    /// A bucket that nobody has used.
+    pub(crate) fn fresh(bucket: &Bucket, now_us: u64) -> Self {
+        match bucket {
+            Bucket::Token(token) => {
+                Self::Token { credit: bucket.full(), at_us: now_us, period_us: token.period_us(), held: Held::default() }
+            }
+            Bucket::Window(_) | Bucket::Calendar(_) => {
+                Self::Counted { start_us: bucket.period_at(now_us).map_or(now_us, |period| period.start_us), count: 0 }
+            }
+            Bucket::Sliding(sliding) => Self::Sliced { newest: sliding.slice_at(now_us), counts: VecDeque::new() },
+        }
+    }
+
+    /// The state under the limit as it stands now, at a moment. What was consumed stays consumed: a changed limit bounds the credit and adds
+    /// none. A clock that went backwards adds nothing, and the moment never goes back. None: it is not a bucket of this kind.
+    pub(crate) fn refresh(&mut self, bucket: &Bucket, now_us: u64) -> Option<()> {
+        match (self, bucket) {
+            (Self::Token { credit, at_us, period_us, held }, Bucket::Token(token)) => {
+                if *period_us != token.period_us() {
+                    held.units = in_units(held.units, *period_us, token.period_us()).max(0);
+                }
+                let full = bucket.full().saturating_sub(held.at(now_us)).max(bucket.floor());
+                *credit =
+                    refilled(in_units(*credit, *period_us, token.period_us()), full, bucket.floor(), *token, now_us.saturating_sub(*at_us));
+                *at_us = now_us.max(*at_us);
+                *period_us = token.period_us();
+            }
+            (Self::Counted { start_us, count }, Bucket::Window(_) | Bucket::Calendar(_)) => {
+                let start = bucket.period_at(now_us)?.start_us;
+                if start > *start_us {
+                    (*start_us, *count) = (start, 0);
+                }
+            }
+            (Self::Sliced { newest, counts }, Bucket::Sliding(sliding)) => {
+                let slice = sliding.slice_at(now_us);
+                let passed = usize::try_from(slice.saturating_sub(*newest)).unwrap_or(usize::MAX);
+                if passed > 0 && !counts.is_empty() {
+                    if passed >= most_slices() {
+                        counts.clear()
+                    } else {
+                        (0..passed).for_each(|_| counts.push_front(0))
+                    }
+                    counts.truncate(most_slices());
+                }
+                *newest = slice.max(*newest);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What it holds, once it is fresh.
+    pub(crate) fn seen(&self, bucket: &Bucket, cost: u64, now_us: u64) -> Seen {
+        match (self, bucket) {
+            (Self::Sliced { newest, counts }, Bucket::Sliding(sliding)) => sliced(*newest, counts, *sliding, cost, now_us),
+            (Self::Token { credit, .. }, _) => Seen { credit: *credit, ..Seen::default() },
+            (Self::Counted { count, .. }, _) => {
+                Seen { credit: bucket.full().saturating_sub(*count).max(bucket.floor()), ..Seen::default() }
+            }
+            (Self::Sliced { .. }, _) => Seen::default(),
+        }
+    }
+
+    /// Takes copies of a cost.
+    pub(crate) fn pay(&mut self, bucket: &Bucket, cost: u64, copies: u64) {
+        let more = |count: i64| (i128::from(count) + i128::from(cost) * i128::from(copies)).min(i128::from(EXACT));
+        match self {
+            Self::Token { credit, .. } => *credit = bucket.spend(*credit, cost, copies),
+            Self::Counted { count, .. } => *count = i64::try_from(more(*count)).unwrap_or(EXACT),
+            Self::Sliced { counts, .. } => match counts.front_mut() {
+                Some(count) => *count = i64::try_from(more(*count)).unwrap_or(EXACT),
+                None => counts.push_front(i64::try_from(more(0)).unwrap_or(EXACT)),
+            },
+        }
+    }
+
+    /// Remembers what was taken in advance. Windows need not: what they counted stays counted.
+    pub(crate) fn hold(&mut self, more: Held, now_us: u64) {
+        if let Self::Token { held, .. } = self {
+            held.units = held.at(now_us).saturating_add(more.units).min(EXACT);
+            held.until_us = held.until_us.max(more.until_us);
+        }
+    }
+
+    /// Gives back, or ends a hold. [`Change::Reset`] is not for a state: the key is forgotten.
+    pub(crate) fn adjust(&mut self, bucket: &Bucket, change: Change, now_us: u64) {
+        let (back, released, taken_us) = match change {
+            Change::Reset => return,
+            Change::Grant { requests } => (requests, 0, u64::MAX),
+            Change::Return { unused, held, taken_us } => (unused, held, taken_us),
+        };
+        let units = bucket.units(back);
+        match (self, bucket) {
+            (Self::Token { credit, held, .. }, _) => {
+                held.units = held.at(now_us).saturating_sub(bucket.units(released)).max(0);
+                let full = bucket.full().saturating_sub(held.units);
+                *credit = credit.saturating_add(units).min(full.max(*credit));
+            }
+            // What was taken in a window that is over was never counted in this one.
+            (Self::Counted { start_us, count }, _) if taken_us >= *start_us => *count = count.saturating_sub(units).max(-EXACT),
+            (Self::Sliced { newest, counts }, Bucket::Sliding(sliding)) => {
+                let age = if taken_us == u64::MAX { 0 } else { newest.saturating_sub(sliding.slice_at(taken_us)) };
+                let mut left = units;
+                for count in counts.iter_mut().skip(usize::try_from(age).unwrap_or(usize::MAX)) {
+                    let part = left.min(*count);
+                    *count -= part;
+                    left -= part;
+                    if taken_us != u64::MAX {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// When it is as if nobody had used it: it need not be kept beyond. Microseconds since 1970.
+    pub(crate) fn clears_us(&self, bucket: &Bucket, now_us: u64) -> u64 {
+        match (self, bucket) {
+            (Self::Token { credit, at_us, held, .. }, Bucket::Token(token)) => {
+                let full = at_us.saturating_add(token.refill_us(*credit, bucket.full()).unwrap_or(0));
+                if held.units > 0 { full.max(held.until_us) } else { full }
+            }
+            (Self::Sliced { newest, .. }, Bucket::Sliding(sliding)) => sliding.gone_us(*newest),
+            _ => bucket.period_at(now_us).map_or(now_us, |period| period.end_us),
+        }
+    }
+}
+
+/// Slices that may count at a time.
+pub(crate) fn most_slices() -> usize {
+    usize::try_from(SLICES).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+fn refilled(credit: i64, full: i64, floor: i64, token: TokenBucket, elapsed_us: u64) -> i64 {
+    let credit = credit.clamp(floor, full);
+    let gain = i128::from(elapsed_us) * i128::from(token.requests());
+    match i64::try_from(gain) {
+        Ok(gain) if gain < full - credit => credit + gain,
+        _ => full,
+    }
+}
+
+fn sliced(newest: u64, counts: &VecDeque<i64>, sliding: Sliding, cost: u64, now_us: u64) -> Seen {
+    let bucket = Bucket::Sliding(sliding);
+    let used = counts.iter().fold(0_i64, |sum, count| sum.saturating_add(*count)).min(EXACT);
+    let credit = bucket.full().saturating_sub(used).max(bucket.floor());
+    let clears_us = if used == 0 { now_us } else { sliding.gone_us(newest) };
+    // The oldest slices leave one by one, until the cost fits.
+    let mut frees_us = 0;
+    let mut left = credit;
+    for (age, count) in counts.iter().enumerate().rev() {
+        if bucket.covers(left, cost, 1) > 0 {
+            break;
+        }
+        left = left.saturating_add(*count);
+        frees_us = sliding.gone_us(newest.saturating_sub(age as u64));
+    }
+    Seen { credit, frees_us, clears_us }
+}
+
+/// A credit in units of another period, rounded down. Where the product leaves exact arithmetic it is computed in doubles, as the script
+/// must, and two units (more than the error) are taken off.
+fn in_units(credit: i64, from: u64, to: u64) -> i64 {
+    if from == to {
+        return credit;
+    }
+    let (from, to) = (i128::from(from), i128::from(to));
+    let whole = i128::from(credit).div_euclid(from);
+    let rest = i128::from(credit).rem_euclid(from);
+    let part = if rest * to < i128::from(EXACT) {
+        rest * to / from
+    } else {
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "operands are integers below 2^53")]
+        let part = ((rest as f64 / from as f64) * to as f64).floor() as i128;
+        (part - 2).max(0)
+    };
+    let bound = i128::from(EXACT);
+    i64::try_from((whole * to + part).clamp(-bound, bound)).unwrap_or(0)
+}

@@ -1,0 +1,259 @@
+//! Every kind of bucket, copies of one charge, tokens in advance and adjustments: the script does exactly what the model does, and both keep what
+//! each kind promises.
+
+use std::sync::Arc;
+
+use bulkhead_ratelimit::{
+    ask::{Ahead, Answer, Ask},
+    bucket::{Bucket, CalendarQuota, Sliding, Window},
+    charge::{Charge, Scope, Shape},
+    key::{Key, Keyspace},
+    store::{Adjustment, Change, Hour, Micros, Store, Tally, memory::MemoryStore},
+};
+use bulkhead_tenancy::{
+    calendar::{Calendar, Per},
+    clock::SystemClock,
+    limit::{MINUTE_US, Rate, RateLimit},
+    name::TenantUid,
+};
+use proptest::{
+    collection::vec,
+    prelude::{Just, ProptestConfig, Strategy},
+    prop_assert, prop_assert_eq, prop_oneof,
+    test_runner::{TestCaseError, TestRunner},
+};
+use tokio::runtime::Runtime;
+
+use crate::support::{own_keys, valkey::Server};
+
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3_600 * SECOND;
+/// 2025-03-29, 22:13:20 UTC: hours before Europe sets its clocks forward.
+const START: u64 = 1_743_286_400 * SECOND;
+
+/// Both stores, for as long as a property runs.
+struct Stores {
+    runtime: Runtime,
+    memory: MemoryStore,
+    script: Box<dyn Store>,
+    _server: Server,
+}
+
+impl Stores {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let server = Server::get();
+        let script = Box::new(runtime.block_on(server.store()));
+        Self { runtime, memory: MemoryStore::new(Arc::new(SystemClock)), script, _server: server }
+    }
+
+    fn both(&self) -> [(&'static str, &dyn Store); 2] {
+        [("memory", &self.memory), ("script", &*self.script)]
+    }
+
+    fn decide(&self, store: &dyn Store, now: u64, asks: &[Ask]) -> Vec<Answer> {
+        self.runtime.block_on(store.decide(Some(Micros(now)), asks)).unwrap()
+    }
+
+    fn adjust(&self, store: &dyn Store, now: u64, adjustment: &Adjustment) -> bool {
+        self.runtime.block_on(store.adjust(Some(Micros(now)), std::slice::from_ref(adjustment))).unwrap().remove(0)
+    }
+}
+
+fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>)
+where
+    S::Value: std::fmt::Debug,
+{
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    if let Err(failure) = TestRunner::new(config).run(&strategy, test) {
+        panic!("{failure}");
+    }
+}
+
+fn uid(tenant: usize) -> TenantUid {
+    format!("t{tenant}").parse().unwrap()
+}
+
+fn calendar(per: Per) -> Calendar {
+    Calendar::new(per, None, "Europe/Paris").unwrap()
+}
+
+/// A bucket of a kind: the key's kind is part of its name, so a key never changes its kind.
+fn bucket(kind: usize, limit: u64) -> Bucket {
+    match kind {
+        0 => Bucket::token(RateLimit { rate: Rate { requests: limit, period_us: MINUTE_US }, capacity: limit }),
+        1 => Bucket::Window(Window::new(limit, 10 * SECOND)),
+        2 => Bucket::Sliding(Sliding::new(limit, 60 * SECOND)),
+        3 => Bucket::Calendar(CalendarQuota::new(limit, calendar(Per::Hour))),
+        _ => Bucket::Calendar(CalendarQuota::new(limit, calendar(Per::Day))),
+    }
+}
+
+fn key(keys: &Keyspace, tenant: usize, kind: usize) -> Key {
+    keys.quota(&uid(tenant), &format!("kind-{kind}"))
+}
+
+/// A tenant's shape: global with its guarantee or without, and some kinds of bucket with their limits.
+type Levels = (usize, Option<u64>, bool, Vec<(usize, u64)>);
+
+fn shape(keys: &Keyspace, (tenant, guarantee, count, levels): &Levels) -> Arc<Shape> {
+    let meter = keys.meter(&uid(*tenant), None, None);
+    let mut shape = Shape::new().metered(meter);
+    if let Some(limit) = guarantee {
+        shape = shape.shared(keys.global(), bucket(0, 40), Some((keys.guarantee(&uid(*tenant)), bucket(0, *limit))));
+    }
+    for (kind, limit) in levels {
+        let (key, bucket) = (key(keys, *tenant, *kind), bucket(*kind, *limit));
+        shape = if *count { shape.count(Scope::Tenant, key, bucket) } else { shape.hold(Scope::Tenant, key, bucket) };
+    }
+    Arc::new(shape)
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Ask { levels: Levels, cost: u64, count: u32, ahead: Option<Ahead> },
+    Adjust { tenant: usize, kind: usize, limit: u64, change: Change },
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let limit = || prop_oneof![1 => Just(0_u64), 8 => 1_u64..60];
+    let guarantee = prop_oneof![1 => Just(None), 2 => (1_u64..20).prop_map(Some)];
+    let count = prop_oneof![4 => Just(false), 1 => Just(true)];
+    let levels = (0..2_usize, guarantee, count, vec((0..5_usize, limit()), 0..4));
+    let ahead = (1_u32..60, 1_u32..5, 1_u64..30 * SECOND).prop_map(|(want, share, ttl_us)| Ahead { want, share, ttl_us });
+    let ahead = prop_oneof![3 => Just(None), 1 => ahead.prop_map(Some)];
+    let cost = prop_oneof![1 => Just(0), 8 => Just(1), 4 => 2_u64..10, 1 => Just(u64::MAX)];
+    let count = prop_oneof![3 => Just(1_u32), 2 => 1_u32..80];
+    let ask = (levels, cost, count, ahead).prop_map(|(levels, cost, count, ahead)| Step::Ask { levels, cost, count, ahead });
+    let change = prop_oneof![
+        Just(Change::Reset),
+        (0_u64..50).prop_map(|requests| Change::Grant { requests }),
+        (0_u64..30, 0_u64..30, 0_u64..4 * HOUR).prop_map(|(unused, held, ago)| Change::Return { unused, held, taken_us: START + ago }),
+    ];
+    let adjust =
+        (0..2_usize, 0..5_usize, limit(), change).prop_map(|(tenant, kind, limit, change)| Step::Adjust { tenant, kind, limit, change });
+    prop_oneof![6 => ask, 1 => adjust]
+}
+
+#[test]
+fn the_script_answers_exactly_as_the_model_does() {
+    let stores = Stores::start();
+    let wait = prop_oneof![4 => Just(0_i64), 6 => 0_i64..20_000_000, 2 => 0_i64..10_000_000_000, 1 => -30_000_000_i64..0];
+    check(300, vec((wait, any_step()), 1..40), |schedule| {
+        let keys = own_keys();
+        let mut now = START;
+        for (wait, step) in schedule {
+            now = now.saturating_add_signed(wait);
+            match step {
+                Step::Ask { levels, cost, count, ahead } => {
+                    let ask = Ask { charge: Charge::of(shape(&keys, &levels), cost), count, ahead };
+                    let [model, script] = stores.both().map(|(_, store)| stores.decide(store, now, std::slice::from_ref(&ask)));
+                    prop_assert_eq!(&model, &script, "at {}", now);
+                    let last = |answers: &[Answer]| answers[0].outcome(&ask.charge, count - 1);
+                    prop_assert_eq!(last(&model), last(&script));
+                }
+                Step::Adjust { tenant, kind, limit, change } => {
+                    let adjustment = Adjustment { key: key(&keys, tenant, kind), bucket: bucket(kind, limit), change };
+                    let [model, script] = stores.both().map(|(_, store)| stores.adjust(store, now, &adjustment));
+                    prop_assert_eq!(model, script, "at {}", now);
+                }
+            }
+        }
+        let account = keys.account(&uid(0));
+        let [mut model, mut script] =
+            stores.both().map(|(_, store)| stores.runtime.block_on(store.metered(&account, Hour::of(Micros(START)))).unwrap());
+        model.retain(|line| (line.admitted, line.denied) != (0, 0));
+        model.sort_by(|one, other| one.line.cmp(&other.line));
+        script.sort_by(|one, other| one.line.cmp(&other.line));
+        let enormous = model.iter().any(|line| line.admitted.max(line.denied) >= 1 << 53);
+        prop_assert!(enormous || model == script, "{:?} is {:?}", script, model);
+        Ok(())
+    });
+}
+
+#[test]
+fn copies_of_one_charge_are_decided_as_if_each_were_asked_alone() {
+    let stores = Stores::start();
+    let guarantee = prop_oneof![1 => Just(None), 2 => (1_u64..20).prop_map(Some)];
+    let levels = (Just(0_usize), guarantee, Just(false), vec((0..5_usize, 1_u64..30), 0..3));
+    check(150, (levels, 0_u64..4, 1_u32..50), |(levels, cost, count)| {
+        for (name, store) in stores.both() {
+            let (together, apart) = (own_keys(), own_keys());
+            let one = |keys: &Keyspace| Charge::of(shape(keys, &levels), cost);
+            let answer = stores.decide(store, START, &[Ask { charge: one(&together), count, ahead: None }]).remove(0);
+            let single = one(&apart);
+            for copy in 0..count {
+                let alone = stores.decide(store, START, &[Ask::one(single.clone())]).remove(0);
+                prop_assert_eq!(answer.outcome(&one(&together), copy), alone.outcome(&single, 0), "{}, copy {}", name, copy);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// One request at a moment.
+fn admits(stores: &Stores, store: &dyn Store, now: u64, key: &Key, bucket: &Bucket) -> bool {
+    let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
+    stores.decide(store, now, &[Ask::one(charge)])[0].admitted == 1
+}
+
+#[test]
+fn tokens_held_in_advance_are_never_there_twice() {
+    let stores = Stores::start();
+    let limit = RateLimit { rate: Rate { requests: 10, period_us: SECOND }, capacity: 10 };
+    for (name, store) in stores.both() {
+        let keys = own_keys();
+        let (key, bucket) = (keys.tenant(&uid(0)), Bucket::token(limit));
+        let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
+        let lease = Ask { charge, count: 1, ahead: Some(Ahead { want: 100, share: 3, ttl_us: 5 * SECOND }) };
+        let answer = stores.decide(store, START, &[lease]).remove(0);
+        assert_eq!((answer.admitted, answer.ahead, answer.until_us), (1, 3, START + 5 * SECOND), "{name}: a third of nine");
+        // The bucket would be full again, had it forgotten what is held.
+        let later = START + 4 * SECOND;
+        let admitted = (0..20).filter(|_| admits(&stores, store, later, &key, &bucket)).count();
+        assert_eq!(admitted, 7, "{name}");
+        let back = Adjustment { key: key.clone(), bucket: bucket.clone(), change: Change::Return { unused: 2, held: 3, taken_us: START } };
+        assert!(stores.adjust(store, later, &back));
+        let admitted = (0..20).filter(|_| admits(&stores, store, later, &key, &bucket)).count();
+        assert_eq!(admitted, 2, "{name}: what came back, and no more");
+        let much_later = later + 60 * SECOND;
+        let admitted = (0..20).filter(|_| admits(&stores, store, much_later, &key, &bucket)).count();
+        assert_eq!(admitted, 10, "{name}: nothing is held for ever");
+    }
+}
+
+#[test]
+fn a_reset_forgets_and_a_grant_gives_back() {
+    let stores = Stores::start();
+    for (name, store) in stores.both() {
+        for kind in 0..5 {
+            let keys = own_keys();
+            let (key, bucket) = (key(&keys, 0, kind), bucket(kind, 5));
+            let admitted = || (0..20).filter(|_| admits(&stores, store, START, &key, &bucket)).count();
+            let adjust = |change| assert!(stores.adjust(store, START, &Adjustment { key: key.clone(), bucket: bucket.clone(), change }));
+            assert_eq!(admitted(), 5, "{name}, kind {kind}");
+            adjust(Change::Grant { requests: 3 });
+            assert_eq!(admitted(), 3, "{name}, kind {kind}");
+            adjust(Change::Reset);
+            assert_eq!(admitted(), 5, "{name}, kind {kind}");
+        }
+    }
+}
+
+#[test]
+fn tallies_and_charges_add_up_at_one_meter() {
+    let stores = Stores::start();
+    for (name, store) in stores.both() {
+        let keys = own_keys();
+        let shape = shape(&keys, &(0, None, false, vec![(0, 5)]));
+        let ask = Ask { charge: Charge::of(Arc::clone(&shape), 2), count: 4, ahead: None };
+        assert_eq!(stores.decide(store, START, &[ask])[0].admitted, 2);
+        let tally = Tally { meter: shape.meter().unwrap().clone(), admitted: 10, denied: 100 };
+        stores.runtime.block_on(store.tally(Some(Micros(START)), &[tally])).unwrap();
+        let account = keys.account(&uid(0));
+        let lines = stores.runtime.block_on(store.metered(&account, Hour::of(Micros(START)))).unwrap();
+        assert_eq!(lines.iter().map(|line| (line.admitted, line.denied)).collect::<Vec<_>>(), [(14, 104)], "{name}");
+        let next = stores.runtime.block_on(store.metered(&account, Hour(Hour::of(Micros(START)).0 + 1))).unwrap();
+        assert!(next.is_empty(), "{name}");
+    }
+}
