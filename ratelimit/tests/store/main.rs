@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod behaviour;
+mod both;
 mod faults;
+mod guarantee;
 mod kinds;
 mod properties;
 #[path = "../support/mod.rs"]
