@@ -9,14 +9,19 @@ use std::{
 
 use bulkhead_doors::{args::duration, fatal::Fatal};
 use bulkhead_tenancy::clock::Clock;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::store::{
     Store,
     batching::{Batching, Bounds},
     memory::MemoryStore,
-    redis::RedisStore,
+    redis::{
+        address::{AddressError, Login, StoreAddress, StorePlace},
+        dial::TlsFiles,
+        settings::{SettingsError, StoreSettings},
+        sharded::Sharded,
+    },
+    split::Split,
 };
 
 /// How long a start waits for the store before it serves without: each tenant's failure mode answers until it is there.
@@ -25,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Where buckets live.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreArgs {
-    /// Redis 6.2 or later, or Valkey: redis://, rediss:// (TLS) or redis+unix://; or `memory`: in this process, for one replica
+    /// Redis 6.2 or later, or Valkey: redis://HOST, redis+unix:///PATH, redis-sentinel://HOST,HOST/PRIMARY or redis-cluster://HOST,HOST (rediss...
+    /// with TLS); or `memory`: in this process, for one replica
     #[arg(long, value_name = "URL|memory", default_value = "redis://127.0.0.1:6379")]
     pub store: SecretString,
     /// How long the store may take to decide, and never more than three quarters of the call's own deadline
@@ -37,6 +43,12 @@ pub struct StoreArgs {
     /// A file with the store's password
     #[arg(long, value_name = "FILE")]
     pub store_password_file: Option<PathBuf>,
+    /// The user of the sentinels, which have users of their own
+    #[arg(long, value_name = "NAME")]
+    pub store_sentinel_user: Option<String>,
+    /// A file with the sentinels' password
+    #[arg(long, value_name = "FILE")]
+    pub store_sentinel_password_file: Option<PathBuf>,
     /// The authority that the store's certificate must chain to (PEM), instead of the system's
     #[arg(long, value_name = "FILE")]
     pub store_tls_ca: Option<PathBuf>,
@@ -57,56 +69,65 @@ impl StoreArgs {
         if self.store.expose_secret() == "memory" {
             return Ok(Arc::new(MemoryStore::new(clock)));
         }
-        let store = RedisStore::start(self.client()?, self.store_deadline);
-        if !store.ready(PATIENCE).await {
+        let settings = self.settings()?;
+        let (store, ready) = open(&settings, PATIENCE).await.map_err(|why| Fatal::usage(format!("--store: {why}")))?;
+        if !ready {
             tracing::warn!("serving without the store: each tenant's failure mode answers until it is there");
         }
-        Ok(Arc::new(Batching::before(Arc::new(store), Bounds::default())))
+        Ok(store)
     }
 
-    fn client(&self) -> Result<Client, Fatal> {
-        let mut info = self.store.expose_secret().into_connection_info().map_err(|_| unusable())?;
-        let mut settings = info.redis_settings().clone();
-        if let Some(user) = &self.store_user {
-            settings = settings.set_username(user);
-        }
-        if let Some(file) = &self.store_password_file {
-            let password = SecretString::from(read_text("--store-password-file", file)?);
-            settings = settings.set_password(password.expose_secret().trim_end_matches(['\r', '\n']));
-        }
-        info = info.set_redis_settings(settings);
-        self.connect_with(info)
+    /// What the flags say of a store that is not `memory`.
+    ///
+    /// # Errors
+    /// As [`StoreArgs::open`].
+    pub fn settings(&self) -> Result<StoreSettings, Fatal> {
+        let mut address: StoreAddress =
+            self.store.expose_secret().parse().map_err(|why: AddressError| Fatal::usage(format!("--store: {why} (or `memory`)")))?;
+        login(&mut address.login, self.store_user.as_ref(), ("--store-password-file", self.store_password_file.as_deref()))?;
+        let mut sentinel = Login::default();
+        let file = ("--store-sentinel-password-file", self.store_sentinel_password_file.as_deref());
+        login(&mut sentinel, self.store_sentinel_user.as_ref(), file)?;
+        Ok(StoreSettings { address, sentinel, tls: self.tls()?, deadline: self.store_deadline })
     }
 
-    fn connect_with(&self, info: ConnectionInfo) -> Result<Client, Fatal> {
-        let files = self.store_tls_ca.is_some() || self.store_tls_cert.is_some();
-        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            // A certificate that is never checked would be a promise that is not kept.
-            if files {
-                return Err(Fatal::usage("--store-tls-*: the store's address must be rediss://"));
-            }
-            return Client::open(info).map_err(|_| unusable());
-        }
-        if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
-            return Err(Fatal::usage("--store: #insecure is not taken; name the authority of the store's certificate with --store-tls-ca"));
-        }
+    fn tls(&self) -> Result<Option<TlsFiles>, Fatal> {
         let read = |flag, file: &Option<PathBuf>| file.as_deref().map(|file| read_bytes(flag, file)).transpose();
-        let client_tls = match (read("--store-tls-cert", &self.store_tls_cert)?, read("--store-tls-key", &self.store_tls_key)?) {
-            (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
-            _ => None,
-        };
-        let certificates = TlsCertificates { client_tls, root_cert: read("--store-tls-ca", &self.store_tls_ca)? };
-        Client::build_with_tls(info, certificates).map_err(|_| Fatal::usage("--store-tls-*: the files cannot be used (PEM is expected)"))
+        let ca = read("--store-tls-ca", &self.store_tls_ca)?;
+        let identity = read("--store-tls-cert", &self.store_tls_cert)?.zip(read("--store-tls-key", &self.store_tls_key)?);
+        Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity }))
     }
+}
+
+/// Puts what flags say of a login in the place of what the address says.
+fn login(login: &mut Login, user: Option<&String>, (flag, file): (&str, Option<&Path>)) -> Result<(), Fatal> {
+    if let Some(user) = user {
+        login.user = Some(user.clone());
+    }
+    if let Some(file) = file {
+        let password = SecretString::from(read_text(flag, file)?);
+        login.password = Some(SecretString::from(password.expose_secret().trim_end_matches(['\r', '\n'])));
+    }
+    Ok(())
+}
+
+/// Opens a store with its queues, and waits for it briefly; whether it is there.
+///
+/// # Errors
+/// As [`StoreSettings::open`].
+pub async fn open(settings: &StoreSettings, patience: Duration) -> Result<(Arc<dyn Store>, bool), SettingsError> {
+    let store = settings.open()?;
+    let ready = store.ready(patience).await;
+    if matches!(settings.address.place, StorePlace::Cluster(_)) {
+        let sharded = Sharded::before(store, Bounds::default());
+        return Ok((Arc::new(Split::before(Arc::new(sharded), settings.deadline)), ready));
+    }
+    Ok((Arc::new(Batching::before(Arc::new(store), Bounds::default())), ready))
 }
 
 /// A duration that leaves the store some time: with none, no decision would ever be the store's.
 fn deadline(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| if time.is_zero() { Err("must be above zero".to_owned()) } else { Ok(time) })
-}
-
-fn unusable() -> Fatal {
-    Fatal::usage("--store: must be redis://, rediss:// or redis+unix:// and an address, or `memory`")
 }
 
 fn read_bytes(flag: &str, file: &Path) -> Result<Vec<u8>, Fatal> {
@@ -129,6 +150,8 @@ mod tests {
             store_deadline: Duration::from_millis(20),
             store_user: None,
             store_password_file: None,
+            store_sentinel_user: None,
+            store_sentinel_password_file: None,
             store_tls_ca: None,
             store_tls_cert: None,
             store_tls_key: None,
@@ -150,16 +173,9 @@ mod tests {
         let file = directory.path().join("password");
         fs::write(&file, "from-a-file\n").unwrap();
         let given = StoreArgs { store_user: Some("limiter".into()), store_password_file: Some(file), ..args("redis://host:1") };
-        let client = given.client().unwrap();
-        let settings = client.get_connection_info().redis_settings();
-        assert_eq!((settings.username(), settings.password()), (Some("limiter"), Some("from-a-file")));
-    }
-
-    #[test]
-    fn a_store_whose_certificate_nobody_checks_is_refused() {
-        assert!(args("rediss://host:1").client().is_ok());
-        let error = args("rediss://u:hunter2@host:1/#insecure").client().unwrap_err().to_string();
-        assert!(error.contains("--store-tls-ca") && !error.contains("hunter2"), "{error}");
+        let login = given.settings().unwrap().address.login;
+        let password = login.password.unwrap();
+        assert_eq!((login.user.as_deref(), password.expose_secret()), (Some("limiter"), "from-a-file"));
     }
 
     #[test]
@@ -170,7 +186,16 @@ mod tests {
 
     #[test]
     fn tls_files_without_a_tls_address_are_refused() {
-        let given = StoreArgs { store_tls_ca: Some("ca.pem".into()), ..args("redis://host:1") };
-        assert!(given.client().is_err());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        fs::write(&file, "").unwrap();
+        let given = StoreArgs { store_tls_ca: Some(file), ..args("redis://host:1") };
+        assert_eq!(given.settings().unwrap().open().err(), Some(SettingsError::Plaintext));
+    }
+
+    #[test]
+    fn a_login_for_sentinels_needs_sentinels() {
+        let given = |store| StoreArgs { store_sentinel_user: Some("watch".into()), ..args(store) };
+        assert_eq!(given("redis://host:1").settings().unwrap().open().err(), Some(SettingsError::NoSentinels));
     }
 }

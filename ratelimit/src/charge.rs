@@ -106,6 +106,11 @@ impl Shape {
         Self::default()
     }
 
+    /// These levels, and this meter.
+    pub(crate) fn of(levels: Vec<Level>, meter: Option<Meter>) -> Self {
+        Self { levels, meter }
+    }
+
     /// Adds a bucket that must hold the whole cost. A key stands in a shape once: the first that names it holds.
     #[must_use]
     pub fn hold(self, scope: Scope, key: Key, bucket: Bucket) -> Self {
@@ -200,6 +205,11 @@ impl Charge {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// These parts.
+    pub(crate) fn from_parts(parts: Vec<Part>) -> Self {
+        Self { parts }
     }
 
     /// One shape at a cost.

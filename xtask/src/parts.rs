@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{keycloak, workspace};
+use crate::{keycloak, redis_tls, workspace};
 
 /// One part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +158,7 @@ pub(crate) fn print() -> Result<(), String> {
     for part in [Part::Envoy, Part::Valkey] {
         println!("export {}={}", part.variable(), part.get()?.display());
     }
+    println!("export {}={}", redis_tls::VARIABLE, redis_tls::get()?.display());
     println!("export {}={}", keycloak::VARIABLE, keycloak::get()?.display());
     Ok(())
 }

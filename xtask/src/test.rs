@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{
     keycloak,
     parts::Part,
+    redis_tls,
     stage::Stages,
     workspace::{binaries, cargo},
 };
@@ -24,7 +25,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut stages = Stages::default();
     stages.command("formatting", cargo().args(["fmt", "--all", "--check"]))?;
     // The parts come over the network while the processor compiles.
-    let parts = (!options.quick).then(|| thread::spawn(|| (Part::Envoy.get(), Part::Valkey.get(), keycloak::get())));
+    let parts = (!options.quick).then(|| thread::spawn(|| (Part::Envoy.get(), Part::Valkey.get(), redis_tls::get(), keycloak::get())));
     stages.command("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     stages.command("build", cargo().args(["build", "--workspace", "--all-targets"]))?;
 
@@ -39,18 +40,18 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 
     let mut fetched = None;
     stages.run("parts", || {
-        let (envoy, valkey, keycloak) = match parts.map(thread::JoinHandle::join) {
+        let (envoy, valkey, redis_tls, keycloak) = match parts.map(thread::JoinHandle::join) {
             Some(Ok(parts)) => parts,
             Some(Err(_)) | None => return Err("the fetching thread died".to_owned()),
         };
-        fetched = Some((envoy?, valkey?, keycloak?));
+        fetched = Some((envoy?, valkey?, redis_tls?, keycloak?));
         Ok(())
     })?;
-    let Some((envoy, valkey, keycloak)) = fetched else { return Err("no parts".to_owned()) };
+    let Some((envoy, valkey, redis_tls, keycloak)) = fetched else { return Err("no parts".to_owned()) };
     let binaries = binaries()?;
     let with_parts = |command: &mut std::process::Command| {
         command.env(Part::Envoy.variable(), &envoy).env(Part::Valkey.variable(), &valkey).env("BULKHEAD_BIN_DIR", &binaries);
-        command.env(keycloak::VARIABLE, &keycloak);
+        command.env(redis_tls::VARIABLE, &redis_tls).env(keycloak::VARIABLE, &keycloak);
     };
 
     with_parts(&mut unit);

@@ -149,10 +149,8 @@ async fn work(queue: Arc<Queue>, store: Arc<dyn Store>) {
             queue.more.notified().await;
             continue;
         }
-        match store.decide(None, &asks).await {
-            Ok(decided) => answers.into_iter().zip(decided).for_each(|(answer, decided)| drop(answer.send(Ok(decided)))),
-            Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
-        }
+        let decided = store.decide_apart(&asks).await;
+        answers.into_iter().zip(decided).for_each(|(answer, decided)| drop(answer.send(decided)));
     }
 }
 
@@ -163,12 +161,19 @@ impl Store for Batching {
             // Decisions of different moments cannot share a call.
             return self.store.decide(now, asks).await;
         }
-        let waiting = asks.iter().map(|ask| self.enqueue(ask)).collect::<Result<Vec<_>, _>>()?;
+        self.decide_apart(asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        let waiting: Vec<_> = asks.iter().map(|ask| self.enqueue(ask)).collect();
         let mut answers = Vec::with_capacity(waiting.len());
         for answered in waiting {
-            answers.push(answered.await.unwrap_or(Err(StoreError::Garbled))?);
+            answers.push(match answered {
+                Ok(answered) => answered.await.unwrap_or(Err(StoreError::Garbled)),
+                Err(error) => Err(error),
+            });
         }
-        Ok(answers)
+        answers
     }
 
     async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {

@@ -4,18 +4,26 @@
 //! the failure mode answers. What is repeated is only what the store says it never did: a batch whose script it does not know (NOSCRIPT: it was
 //! restarted or its scripts were flushed), and asks whose calendar was sent for another moment than the store's now.
 
+pub mod address;
+mod cluster;
+pub mod dial;
 mod link;
 mod script;
+mod sentinel;
+pub mod settings;
+pub mod sharded;
 pub(crate) mod wire;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::{Clock as _, SystemClock};
-use redis::{Client, ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
+use redis::Client;
 
 use self::{
-    link::{Connection, Link},
+    address::HostPort,
+    cluster::Cluster,
+    link::{Link, Manner, Route},
     wire::{Batch, Replies, Reply},
 };
 use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
@@ -32,39 +40,43 @@ const CALL_CHANGES: usize = 512;
 
 /// Buckets in a Redis or Valkey.
 pub struct RedisStore {
-    link: Link,
+    reach: Reach,
     deadline: Duration,
+}
+
+/// How the store is reached.
+enum Reach {
+    One(Link),
+    Cluster(Cluster),
 }
 
 impl RedisStore {
     /// Begins to connect in the background; until there is a connection every batch fails at once.
     #[must_use]
     pub fn start(client: Client, deadline: Duration) -> Self {
-        Self { link: Link::start(client), deadline }
+        Self { reach: Reach::One(Link::start(Route::Server(client))), deadline }
     }
 
     /// Waits for a connection, for as long as is allowed.
     pub async fn ready(&self, within: Duration) -> bool {
-        self.link.ready(within).await
+        match &self.reach {
+            Reach::One(link) => link.ready(within).await,
+            Reach::Cluster(cluster) => cluster.ready(within).await,
+        }
+    }
+
+    /// The node of a cluster that owns a slot, as far as is known.
+    fn owner(&self, slot: u16) -> Option<HostPort> {
+        match &self.reach {
+            Reach::One(_) => None,
+            Reach::Cluster(cluster) => cluster.owner(slot),
+        }
     }
 
     async fn call(&self, command: &redis::Cmd) -> Result<redis::Value, StoreError> {
-        let connection = self.link.connection().ok_or(StoreError::Away)?;
-        // Whoever stops waiting for us (a caller's own deadline) must not hide a store that hangs from the breaker.
-        let watch = Watch { link: &self.link, connection: &connection, settled: false };
-        match tokio::time::timeout(self.deadline, run(connection.handle(), command)).await {
-            Ok(Ok(reply)) => {
-                watch.succeeded();
-                Ok(reply)
-            }
-            Ok(Err(error)) => {
-                watch.failed(error.is_unrecoverable_error());
-                Err(StoreError::Refused(error.code().unwrap_or(error.category()).to_owned()))
-            }
-            Err(_) => {
-                watch.failed(false);
-                Err(StoreError::Late)
-            }
+        match &self.reach {
+            Reach::One(link) => Ok(link.run(command, Manner::Plain, self.deadline).await?),
+            Reach::Cluster(cluster) => cluster.run(command, self.deadline).await,
         }
     }
 
@@ -130,44 +142,6 @@ impl RedisStore {
 /// Which moment's periods are sent for calendars.
 fn clock(now: Option<Micros>) -> u64 {
     now.map_or_else(|| SystemClock.now_us(), |now| now.0)
-}
-
-/// Runs the script; loads it once more if the store says that it does not know it and so has run nothing.
-async fn run(mut connection: MultiplexedConnection, command: &redis::Cmd) -> Result<redis::Value, RedisError> {
-    match command.query_async(&mut connection).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::SOURCE).query_async(&mut connection).await?;
-            command.query_async(&mut connection).await
-        }
-        other => other,
-    }
-}
-
-/// One call under the breaker's eyes. Dropped before it settled, it counts as a failure.
-struct Watch<'l> {
-    link: &'l Link,
-    connection: &'l Arc<Connection>,
-    settled: bool,
-}
-
-impl Watch<'_> {
-    fn succeeded(mut self) {
-        self.settled = true;
-        self.link.succeeded();
-    }
-
-    fn failed(mut self, broken: bool) {
-        self.settled = true;
-        self.link.failed(self.connection, broken);
-    }
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.link.failed(self.connection, false);
-        }
-    }
 }
 
 /// Where calls begin and end, so that none holds more levels than it may.

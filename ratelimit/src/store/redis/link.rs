@@ -4,6 +4,9 @@
 //! dropped, and a task of its own connects anew and lets the script decide, and write, a charge of nobody before any decision is trusted to it. So a dead store
 //! costs no latency, no request is the guinea pig, and recovery needs no restart.
 
+mod call;
+mod route;
+
 use std::{
     sync::{
         Arc,
@@ -13,31 +16,21 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use bulkhead_tenancy::limit::{Rate, RateLimit};
-use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
+use redis::{RedisError, aio::MultiplexedConnection};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{script, wire::Batch};
-use crate::{
-    ask::Ask,
-    bucket::Bucket,
-    charge::{Charge, Scope},
-    key::Keyspace,
+pub(super) use self::{
+    call::{CallError, Manner},
+    route::Route,
 };
 
 /// So many failures in a row open the circuit. A broken connection opens it at once.
 const FAILURES: u32 = 3;
 
-/// How long connecting, and each answer while probing, may take.
-const CONNECT: Duration = Duration::from_secs(1);
-
 /// The pauses between attempts to connect. They begin anew once a connection has held for the longest of them: a store that takes us and then
 /// fails is not asked twenty times a second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// The bucket that attempts are charged to: full again, and so gone from the store, within a millisecond or two.
-const PROBE: RateLimit = RateLimit { rate: Rate { requests: 1_000, period_us: 1_000_000 }, capacity: 1_000 };
 
 /// A connection that is there or not.
 pub(super) struct Link {
@@ -52,48 +45,48 @@ struct Shared {
 }
 
 /// One connection; its identity says which one failed.
-pub(super) struct Connection(MultiplexedConnection);
+struct Connection(MultiplexedConnection);
 
 impl Connection {
     /// A handle for one call.
-    pub(super) fn handle(&self) -> MultiplexedConnection {
+    fn handle(&self) -> MultiplexedConnection {
         self.0.clone()
     }
 }
 
 impl Link {
     /// Begins to connect, and keeps at it.
-    pub(super) fn start(client: Client) -> Self {
+    pub(super) fn start(route: Route) -> Self {
         let shared = Arc::new(Shared { connection: ArcSwapOption::empty(), failures: AtomicU32::new(0), changed: Notify::new() });
-        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(Arc::clone(&shared), client)));
+        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(Arc::clone(&shared), route)));
         Self { shared, _supervisor: supervisor }
     }
 
+    /// Whether decisions are sent over it now.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.connection.load().is_some()
+    }
+
+    /// A handle for a question that is no decision, if the circuit is closed.
+    pub(super) fn handle(&self) -> Option<MultiplexedConnection> {
+        self.connection().map(|connection| connection.handle())
+    }
+
     /// The connection, if the circuit is closed.
-    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
+    fn connection(&self) -> Option<Arc<Connection>> {
         self.shared.connection.load_full()
     }
 
     /// A call was answered.
-    pub(super) fn succeeded(&self) {
+    fn succeeded(&self) {
         self.shared.failures.store(0, Ordering::Relaxed);
     }
 
     /// A call failed: late, or with an error.
-    pub(super) fn failed(&self, connection: &Arc<Connection>, broken: bool) {
+    fn failed(&self, connection: &Arc<Connection>, broken: bool) {
         let failures = self.shared.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if broken || failures >= FAILURES {
-            self.open(connection);
-        }
-    }
-
-    /// Opens the circuit, if this connection is still the one in use.
-    fn open(&self, connection: &Arc<Connection>) {
-        let previous = self.shared.connection.compare_and_swap(connection, None);
-        if previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, connection)) {
-            tracing::error!(store.state = "open", "the store is away: each tenant's failure mode answers until it is back");
-            metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
-            self.shared.changed.notify_one();
+            self.shared.open(connection);
         }
     }
 
@@ -108,20 +101,44 @@ impl Link {
     }
 }
 
-async fn supervise(shared: Arc<Shared>, client: Client) {
+impl Shared {
+    /// Opens the circuit, if this connection is still the one in use, and has it connected anew.
+    fn open(&self, connection: &Arc<Connection>) {
+        if self.leave(connection) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Drops this connection, if it is still the one in use.
+    fn leave(&self, connection: &Arc<Connection>) -> bool {
+        let previous = self.connection.compare_and_swap(connection, None);
+        let left = previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, connection));
+        if left {
+            tracing::error!(store.state = "open", "the store is away: each tenant's failure mode answers until it is back");
+            metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
+        }
+        left
+    }
+}
+
+async fn supervise(shared: Arc<Shared>, route: Route) {
     metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
     let mut pause = PAUSE.0;
     let mut complaint = None;
     loop {
-        match connect(&client).await {
-            Ok(connection) => {
+        match route.connect().await {
+            Ok((connection, primary)) => {
                 shared.failures.store(0, Ordering::Relaxed);
-                shared.connection.store(Some(Arc::new(Connection(connection))));
+                let connection = Arc::new(Connection(connection));
+                shared.connection.store(Some(Arc::clone(&connection)));
                 metrics::gauge!("bulkhead_ratelimit_store_connected").set(1.0);
                 tracing::info!(store.state = "closed", "the store decides");
                 complaint = None;
                 let since = Instant::now();
-                shared.changed.notified().await;
+                tokio::select! {
+                    () = shared.changed.notified() => {}
+                    () = route.replaced(primary.as_ref()) => drop(shared.leave(&connection)),
+                }
                 if since.elapsed() >= PAUSE.1 {
                     pause = PAUSE.0;
                 }
@@ -138,19 +155,6 @@ async fn supervise(shared: Arc<Shared>, client: Client) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
     }
-}
-
-/// Connects, loads the script and lets it decide a charge of nobody, which it writes: a store that is loading, refuses us, or takes no writes (a
-/// replica, a full memory) is not there yet.
-async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(CONNECT));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::SOURCE).query_async(&mut connection).await?;
-    let nobody = Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::token(PROBE), 1));
-    let mut batch = Batch::at(0);
-    batch.ask(&nobody);
-    let _: Vec<u8> = batch.command(None).query_async(&mut connection).await?;
-    Ok(connection)
 }
 
 /// What may be said of an error: the system's own words for a broken connection, and a code for what the store answered, because an answer

@@ -1,0 +1,181 @@
+//! A cluster as a store: a queue for each node, and a call for each slot.
+//!
+//! Redis runs a script on keys of one slot only. So a batch of one node's queue goes out as a call for each slot in it, all at once on the node's one
+//! connection; what happens to one of them touches no other (S12).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+
+use super::{RedisStore, address::HostPort, cluster::slot::slot};
+use crate::{
+    ask::{Answer, Ask},
+    key::Account,
+    store::{
+        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+        batching::{Batching, Bounds},
+        each,
+        split::{Place, Places},
+    },
+};
+
+/// A cluster behind a queue a node.
+pub struct Sharded {
+    slots: Arc<Slots>,
+    /// By the node that owns the slot, as far as is known: what stands in line behind a node that hangs is that node's.
+    queues: Mutex<HashMap<Option<HostPort>, Arc<Batching>>>,
+    bounds: Bounds,
+}
+
+impl Sharded {
+    /// Puts queues before a cluster.
+    #[must_use]
+    pub fn before(cluster: RedisStore, bounds: Bounds) -> Self {
+        Self { slots: Arc::new(Slots(cluster)), queues: Mutex::default(), bounds }
+    }
+
+    /// Waits until every node is connected, for as long as is allowed.
+    pub async fn ready(&self, within: Duration) -> bool {
+        self.slots.0.ready(within).await
+    }
+
+    fn queue(&self, ask: &Ask) -> Arc<Batching> {
+        let node = slot_of(ask).and_then(|slot| self.slots.0.owner(slot));
+        // The map changes in one step, with nothing between that panics.
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if queues.len() > 4_096 {
+            // Nodes that came and went: whoever waits in a queue holds it.
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+        }
+        let slots = Arc::clone(&self.slots) as Arc<dyn Store>;
+        Arc::clone(queues.entry(node).or_insert_with(|| Arc::new(Batching::before(slots, self.bounds))))
+    }
+}
+
+impl Places for Sharded {
+    fn place(&self, account: &Account) -> Place {
+        Place(u64::from(slot(account.as_str().as_bytes())))
+    }
+}
+
+/// The one slot of an ask; none where it has several.
+fn slot_of(ask: &Ask) -> Option<u16> {
+    let mut slots = ask.charge.levels().map(|(level, _)| slot(level.key().account().as_str().as_bytes()));
+    let first = slots.next()?;
+    slots.all(|slot| slot == first).then_some(first)
+}
+
+#[async_trait]
+impl Store for Sharded {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        if now.is_some() {
+            return self.slots.decide(now, asks).await;
+        }
+        self.decide_apart(asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        if let [ask] = asks {
+            return self.queue(ask).decide_apart(asks).await;
+        }
+        // What is of one slot stays together and in order; each queue takes it as one.
+        apart(asks, slot_of, |group| async move {
+            match group.first() {
+                Some(first) => self.queue(first).decide_apart(&group).await,
+                None => Vec::new(),
+            }
+        })
+        .await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.slots.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.slots.tally(now, tallies).await
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.slots.metered(account, hour).await
+    }
+}
+
+/// The calls of a batch: one a slot.
+struct Slots(RedisStore);
+
+impl Slots {
+    async fn all(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        apart(asks, slot_of, |group| async move {
+            if group.first().is_some_and(|ask| slot_of(ask).is_none() && ask.charge.levels().next().is_some()) {
+                return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
+            }
+            each(self.0.decide(now, &group).await, group.len())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for Slots {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        self.all(now, asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        self.all(None, asks).await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        let slot = |one: &Adjustment| slot(one.key.account().as_str().as_bytes());
+        let done = apart(adjustments, slot, |group| async move { each(self.0.adjust(now, &group).await, group.len()) });
+        done.await.into_iter().collect()
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        let slot = |one: &Tally| slot(one.meter.account().as_str().as_bytes());
+        let done =
+            apart(tallies, slot, |group| async move { each(self.0.tally(now, &group).await.map(|()| vec![(); group.len()]), group.len()) });
+        done.await.into_iter().collect()
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.0.metered(account, hour).await
+    }
+}
+
+/// Does something to groups of a batch at the same time, and gives what came of each item in the batch's order.
+pub(in crate::store) async fn apart<T, R, G, F>(
+    items: &[T],
+    group_of: impl Fn(&T) -> G,
+    of_group: impl Fn(Vec<T>) -> F,
+) -> Vec<Result<R, StoreError>>
+where
+    T: Clone,
+    G: Eq + std::hash::Hash,
+    F: Future<Output = Vec<Result<R, StoreError>>>,
+{
+    let mut groups: HashMap<G, Vec<usize>> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        groups.entry(group_of(item)).or_default().push(index);
+    }
+    let work = groups.into_values().map(|indices| {
+        let group: Vec<T> = indices.iter().filter_map(|index| items.get(*index)).cloned().collect();
+        let done = of_group(group);
+        async move { (indices, done.await) }
+    });
+    let mut results: Vec<Result<R, StoreError>> = items.iter().map(|_| Err(StoreError::Garbled)).collect();
+    for (indices, done) in join_all(work).await {
+        for (index, result) in indices.into_iter().zip(done) {
+            if let Some(place) = results.get_mut(index) {
+                *place = result;
+            }
+        }
+    }
+    results
+}

@@ -1,0 +1,272 @@
+//! Charges whose buckets are not all in one place: in a cluster a tenant's account is in another slot than the platform's, and a silo tenant's is in another
+//! store. No script reaches both, so the global bucket is paid from a lease:
+//!
+//! 1. The cost is reserved from tokens of the global bucket that this replica has paid for in advance ([`prepaid`]).
+//! 2. The tenant's part (guarantee, tenant, subscription, API, quotas) is decided in its own place, in one atomic step as ever. Where
+//!    nothing could be reserved, because global is empty or away, the guarantee must hold the cost.
+//! 3. A denial gives the reservation back; what a guarantee admitted without one is charged to global afterwards, which may go into debt for it.
+//!
+//! **Bound.** Global is never exceeded by leases: each token is charged before it is used, and once. Guarantees may put it into debt by
+//! the sum of their capacities, as they may in one place, and besides by what they admit until the debt arrives: a moment, or as long as
+//! the platform's node is away; a debt whose charge was lost on the way stays uncharged, because it is never sent twice (S24). Admitted less: at most what
+//! replicas hold in advance, for at most a second. The tenant's own levels stay exact.
+//!
+//! A charge of several parts in several places is decided part by part, and what was charged is given back if any part denies: for that moment
+//! those levels admit less, never more.
+
+mod pool;
+pub(crate) mod prepaid;
+mod shapes;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::{
+    pool::Pool,
+    shapes::{Toll, Way},
+};
+use super::{Adjustment, Change, Hour, Metered, Micros, Store, StoreError, Tally};
+use crate::{
+    ask::{Answer, Ask, Seen},
+    bucket::Bucket,
+    charge::{Charge, Role},
+    key::{Account, Key},
+};
+
+/// What one decision can reach at once: a slot, or a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(pub u64);
+
+/// A store whose accounts are in several places.
+pub trait Places: Store {
+    /// Where an account is.
+    fn place(&self, account: &Account) -> Place;
+}
+
+/// A store of several places, as one.
+pub struct Split {
+    store: Arc<dyn Places>,
+    pools: Arc<Pools>,
+    deadline: Duration,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+/// By the global bucket's key and limit; there is one, or two while its limit changes.
+type Pools = Mutex<HashMap<(Key, Bucket), Arc<Pool>>>;
+
+impl Split {
+    /// Splits charges before a store. The deadline is how long that may take to decide: a third of it is waited for the global bucket.
+    #[must_use]
+    pub fn before(store: Arc<dyn Places>, deadline: Duration) -> Self {
+        let pools = Arc::new(Pools::default());
+        let keeper = AbortOnDropHandle::new(tokio::spawn(pool::keep(Arc::clone(&pools))));
+        Self { store, pools, deadline, _keeper: keeper }
+    }
+
+    fn pool(&self, key: &Key, bucket: &Bucket) -> Arc<Pool> {
+        // The map changes in one step, with nothing between that panics.
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = || Arc::new(Pool::new(Arc::clone(&self.store), key.clone(), bucket.clone()));
+        Arc::clone(pools.entry((key.clone(), bucket.clone())).or_insert_with(pool))
+    }
+
+    /// Whether one decision reaches all of a charge.
+    fn is_whole(&self, charge: &Charge) -> bool {
+        let mut places = charge.levels().map(|(level, _)| self.store.place(level.key().account()));
+        let first = places.next();
+        places.all(|place| Some(place) == first)
+    }
+
+    async fn across(&self, ask: &Ask) -> Result<Answer, StoreError> {
+        let toll = Toll::of(&ask.charge);
+        let Some(toll) = toll else { return self.in_parts(ask, None, Way::Paid).await };
+        let pool = self.pool(&toll.key, &toll.bucket);
+        let copies = if ask.charge.parts().len() == 1 { ask.count } else { 1 };
+        let reserved = match toll.cost {
+            _ if toll.bucket.capacity() == 0 => return Ok(shapes::denied(ask, 0, pool.clock_us())),
+            0 => copies,
+            cost => pool.reserve(copies, cost, self.deadline / 3).await,
+        };
+        let used = Reserved { pool: &pool, toll: &toll, open: reserved };
+        if shapes::places(&self.store, &ask.charge).len() > 1 {
+            let way = if reserved == copies { Way::Paid } else { Way::Lent };
+            if way == Way::Lent && !toll.guaranteed {
+                return Ok(shapes::denied(ask, 0, pool.clock_us()));
+            }
+            return self.in_parts(ask, Some(used), way).await;
+        }
+        self.in_one(ask, used, copies).await
+    }
+
+    /// All but the global bucket is in one place: one decision, exact.
+    async fn in_one(&self, ask: &Ask, mut used: Reserved<'_>, copies: u32) -> Result<Answer, StoreError> {
+        let reserved = used.open;
+        let part = |way, count| Ask { charge: shapes::apart(&ask.charge, way), count, ahead: None };
+        let mut asks = Vec::with_capacity(2);
+        if reserved > 0 {
+            asks.push(part(Way::Paid, reserved));
+        }
+        if reserved < copies && used.toll.guaranteed {
+            asks.push(part(Way::Lent, copies - reserved));
+        }
+        if asks.is_empty() {
+            return Ok(shapes::denied(ask, 0, used.pool.clock_us()));
+        }
+        let mut answers = self.store.decide_apart(&asks).await.into_iter();
+        let paid = if reserved > 0 { answers.next() } else { None };
+        let lent = answers.next();
+        if let Some(paid) = &paid {
+            used.settle(paid);
+        }
+        let lent_admitted = lent.as_ref().and_then(|lent| lent.as_ref().ok()).map_or(0, |lent| lent.admitted);
+        if lent_admitted > 0 {
+            used.pool.owe(u64::from(lent_admitted) * used.toll.cost);
+        }
+        let first = match (paid, lent) {
+            (Some(Err(error)), _) | (None, Some(Err(error))) => return Err(error),
+            (Some(Ok(paid)), _) => paid,
+            (None, Some(Ok(lent))) => Answer { admitted: 0, ..lent },
+            (None, None) => return Err(StoreError::Garbled),
+        };
+        if first.faulty {
+            return Ok(first);
+        }
+        let seen = shapes::assemble(&ask.charge, &first.seen, used.toll, reserved, copies);
+        Ok(Answer { admitted: first.admitted + lent_admitted, ahead: 0, until_us: 0, seen, ..first })
+    }
+
+    /// The parts are in several places: each is decided there, and given back unless all admit.
+    async fn in_parts(&self, ask: &Ask, used: Option<Reserved<'_>>, way: Way) -> Result<Answer, StoreError> {
+        let groups = shapes::groups(&self.store, &ask.charge, way);
+        let asks: Vec<Ask> = groups.iter().map(|(charge, _)| Ask::one(charge.clone())).collect();
+        let answers = self.store.decide_apart(&asks).await;
+        let admitted = answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.admitted == 1));
+        let mut error = None;
+        let mut now_us = 0;
+        let mut faulty = false;
+        let mut seen = vec![Seen::default(); ask.charge.levels().count()];
+        let mut back = Vec::new();
+        for ((charge, places), answer) in groups.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    now_us = answer.now_us;
+                    faulty |= answer.faulty;
+                    for (place, found) in places.iter().zip(&answer.seen) {
+                        if let Some(entry) = seen.get_mut(*place) {
+                            *entry = *found;
+                        }
+                    }
+                    if !admitted && answer.admitted == 1 {
+                        back.extend(returned(charge, &answer));
+                    }
+                }
+                Err(why) => error = Some(why),
+            }
+        }
+        if !back.is_empty() {
+            // Not known to have come back, it stays charged: those levels admit less, never more.
+            drop(self.store.adjust(None, &back).await);
+        }
+        if let Some(used) = used {
+            match way {
+                Way::Lent if admitted => used.pool.owe(used.toll.cost),
+                Way::Paid if !admitted => used.pool.give_back(used.toll.cost),
+                _ => {}
+            }
+            for (index, (level, cost)) in ask.charge.levels().enumerate() {
+                if let Some(entry) = seen.get_mut(index).filter(|_| level.role() == Role::Shared) {
+                    entry.credit = if way == Way::Paid { level.bucket().full().max(level.bucket().units(cost)) } else { 0 };
+                }
+            }
+        }
+        self.count(ask, admitted).await;
+        match error {
+            Some(error) => Err(error),
+            None if faulty => Ok(Answer::faulty(now_us)),
+            None => Ok(Answer { admitted: u32::from(admitted), faulty: false, now_us, ahead: 0, until_us: 0, seen }),
+        }
+    }
+
+    /// The meters of a charge whose parts no single decision could count.
+    async fn count(&self, ask: &Ask, admitted: bool) {
+        let tally = |part: &crate::charge::Part| {
+            let (yes, no) = if admitted { (part.cost(), 0) } else { (0, part.cost()) };
+            Some(Tally { meter: part.shape().meter()?.clone(), admitted: yes, denied: no })
+        };
+        let tallies: Vec<Tally> = ask.charge.parts().iter().filter_map(tally).collect();
+        if !tallies.is_empty() {
+            drop(self.store.tally(None, &tallies).await);
+        }
+    }
+}
+
+/// What brings a group's charge back.
+fn returned(charge: &Charge, answer: &Answer) -> Vec<Adjustment> {
+    let paid = |role, bucket: &Bucket, seen: &Seen, cost| role != Role::Guarantee || bucket.covers(seen.credit, cost, 1) > 0;
+    let levels = charge.levels().zip(&answer.seen);
+    let levels = levels.filter(|((level, cost), seen)| *cost > 0 && paid(level.role(), level.bucket(), seen, *cost));
+    let change = |cost| Change::Return { unused: cost, held: 0, taken_us: answer.now_us };
+    levels.map(|((level, cost), _)| Adjustment { key: level.key().clone(), bucket: level.bucket().clone(), change: change(cost) }).collect()
+}
+
+/// Copies whose toll is reserved. Dropped before it is known what became of them (the caller stopped waiting), they are gone: charged, and nobody admitted.
+struct Reserved<'p> {
+    pool: &'p Arc<Pool>,
+    toll: &'p Toll,
+    open: u32,
+}
+
+impl Reserved<'_> {
+    /// What of the reservation was not used comes back. After an unknown outcome none does.
+    fn settle(&mut self, paid: &Result<Answer, StoreError>) {
+        let unused = match paid {
+            Ok(answer) => self.open.saturating_sub(answer.admitted),
+            Err(StoreError::Away | StoreError::Busy) => self.open,
+            Err(_) => 0,
+        };
+        self.pool.give_back(u64::from(unused) * self.toll.cost);
+        self.open = 0;
+    }
+}
+
+#[async_trait]
+impl Store for Split {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        if now.is_some() {
+            return self.store.decide(now, asks).await;
+        }
+        self.decide_apart(asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        if asks.iter().all(|ask| self.is_whole(&ask.charge)) {
+            return self.store.decide_apart(asks).await;
+        }
+        join_all(asks.iter().map(|ask| async move {
+            if !self.is_whole(&ask.charge) {
+                return self.across(ask).await;
+            }
+            self.store.decide_apart(std::slice::from_ref(ask)).await.pop().unwrap_or(Err(StoreError::Garbled))
+        }))
+        .await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.store.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.store.tally(now, tallies).await
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.store.metered(account, hour).await
+    }
+}
