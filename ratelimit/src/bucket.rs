@@ -9,7 +9,10 @@ mod sliding;
 mod token;
 mod window;
 
-use bulkhead_tenancy::{calendar::Period, limit::RateLimit};
+use bulkhead_tenancy::{
+    calendar::Period,
+    limit::{Quota, QuotaWindow, RateLimit},
+};
 
 pub use self::{
     calendar::CalendarQuota,
@@ -39,6 +42,15 @@ impl Bucket {
     #[must_use]
     pub fn token(limit: RateLimit) -> Self {
         Self::Token(TokenBucket::from(limit))
+    }
+
+    /// The window of a quota.
+    #[must_use]
+    pub fn quota(quota: &Quota) -> Self {
+        match &quota.window {
+            QuotaWindow::Calendar(calendar) => Self::Calendar(CalendarQuota::new(quota.requests, calendar.clone())),
+            QuotaWindow::Sliding { length_us } => Self::Sliding(Sliding::new(quota.requests, *length_us)),
+        }
     }
 
     /// Requests that an unused bucket holds. 0: it denies everything.

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The most levels that one charge may have: what is larger no store decides (S12: inputs are bounded before batching).
-pub const MAX_LEVELS: usize = 64;
+/// Twelve descriptors of twelve levels: global and guarantee, tenant, subscription, four quotas of each, API.
+pub const MAX_LEVELS: usize = 144;
 
 /// Which level of the hierarchy a bucket is: what an answer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,5 @@
-//! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API.
+//! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API, and the
+//! quotas of tenant and subscription beside their buckets.
 
 use std::sync::Arc;
 
@@ -40,8 +41,15 @@ impl Levels {
             self.keys.tenant(&tenant.uid),
             Bucket::token(tenant.rate_limit),
         );
+        for quota in &tenant.plan.quotas {
+            shape = shape.hold(Scope::Tenant, self.keys.quota(&tenant.uid, &quota.window.to_string()), Bucket::quota(quota));
+        }
         if let Some((subscription, limit)) = subscription.and_then(|one| Some((one, one.rate_limit?))) {
             shape = shape.hold(Scope::Subscription, self.keys.subscription(&tenant.uid, &subscription.name), Bucket::token(limit));
+        }
+        for (subscription, quota) in subscription.iter().flat_map(|one| one.quotas.iter().map(move |quota| (one, quota))) {
+            let key = self.keys.subscription_quota(&tenant.uid, &subscription.name, &quota.window.to_string());
+            shape = shape.hold(Scope::Subscription, key, Bucket::quota(quota));
         }
         if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
             shape = shape.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit));

@@ -33,7 +33,8 @@ pub struct Standing {
     pub wait_us: Option<u64>,
     /// Microseconds until the bucket is as if nobody had used it.
     pub reset_us: u64,
-    /// When the bucket renews, in microseconds since 1970: for kinds that renew at one moment.
+    /// When a quota renews, in microseconds since 1970: a calendar's or a fixed window's next period; of a sliding window that denied, when
+    /// enough of it has passed.
     pub renews_us: Option<u64>,
 }
 
@@ -44,7 +45,8 @@ pub struct Denial {
     pub scope: Scope,
     /// Microseconds until every level that denied would pass; none if one never will.
     pub retry_after_us: Option<u64>,
-    /// When the denying quota renews, in microseconds since 1970: the latest of those that denied. None if no quota did.
+    /// When the denying quota renews, in microseconds since 1970: the latest of those that denied. None if no quota did, or if one never
+    /// lets the cost pass.
     pub renews_us: Option<u64>,
 }
 
@@ -110,7 +112,7 @@ impl Outcome {
         let denying = || self.standings.iter().filter(|one| !one.passed);
         let scope = denying().map(|one| one.scope).min().unwrap_or(Scope::Global);
         let retry_after_us = denying().map(|one| one.wait_us).try_fold(0, |most, wait| Some(wait?.max(most)));
-        let renews_us = denying().filter_map(|one| one.renews_us).max();
+        let renews_us = retry_after_us.and_then(|_| denying().filter_map(|one| one.renews_us).max());
         Some(Denial { scope, retry_after_us, renews_us })
     }
 }
@@ -135,7 +137,7 @@ impl View<'_> {
             remaining: level.bucket.whole(after),
             wait_us: self.wait_us(&level.bucket, seen, cost),
             reset_us: self.reset_us(&level.bucket, Seen { credit: after, ..seen }),
-            renews_us: level.bucket.period_at(self.now_us).map(|period| period.end_us),
+            renews_us: self.renews_us(&level.bucket, seen, passed),
         }
     }
 
@@ -180,6 +182,14 @@ impl View<'_> {
             Bucket::Token(token) => token.refill_us(seen.credit, bucket.units(cost)),
             Bucket::Sliding(_) => Some(seen.frees_us.saturating_sub(self.now_us)),
             Bucket::Window(_) | Bucket::Calendar(_) => bucket.period_at(self.now_us).map(|period| period.end_us - self.now_us),
+        }
+    }
+
+    fn renews_us(&self, bucket: &Bucket, seen: Seen, passed: bool) -> Option<u64> {
+        match bucket {
+            Bucket::Token(_) => None,
+            Bucket::Sliding(_) => (!passed).then_some(seen.frees_us),
+            Bucket::Window(_) | Bucket::Calendar(_) => bucket.period_at(self.now_us).map(|period| period.end_us),
         }
     }
 

@@ -32,6 +32,12 @@ impl CalendarQuota {
         self.limit
     }
 
+    /// What makes its periods.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
     pub(super) fn with_limit(&self, limit: u64) -> Self {
         Self { limit, ..self.clone() }
     }

@@ -12,6 +12,7 @@ use bulkhead_proto::pb::{
     },
     google::protobuf,
 };
+use bulkhead_tenancy::calendar::Per;
 use serde::Serialize;
 
 use super::request::Asked;
@@ -101,10 +102,38 @@ fn statuses(asked: &Asked, standings: &[Standing]) -> Vec<DescriptorStatus> {
 
 /// A limit as Envoy can say it: the nearest of its units.
 fn rate(bucket: &Bucket) -> (u64, Unit) {
-    match bucket {
-        Bucket::Token(token) => (token.per_minute(), Unit::Minute),
-        Bucket::Window(_) | Bucket::Sliding(_) | Bucket::Calendar(_) => (bucket.capacity(), Unit::Unknown),
+    let unit = match bucket {
+        Bucket::Token(token) => return (token.per_minute(), Unit::Minute),
+        Bucket::Calendar(quota) => match quota.calendar().per() {
+            Per::Hour => Unit::Hour,
+            Per::Day => Unit::Day,
+            Per::Week => Unit::Week,
+            Per::Month => Unit::Month,
+        },
+        Bucket::Window(window) => unit_of(window.length_us()),
+        Bucket::Sliding(sliding) => unit_of(sliding.length_us()),
+    };
+    (bucket.capacity(), unit)
+}
+
+/// A length that has a name of its own; a month is one of 30 days.
+fn unit_of(length_us: u64) -> Unit {
+    const SECOND_US: u64 = 1_000_000;
+    match length_us / SECOND_US {
+        1 => Unit::Second,
+        60 => Unit::Minute,
+        3_600 => Unit::Hour,
+        86_400 => Unit::Day,
+        604_800 => Unit::Week,
+        2_592_000 => Unit::Month,
+        _ => Unit::Unknown,
     }
+}
+
+/// A moment of RFC 3339 in UTC, rounded up to a whole second: not earlier than it is.
+fn moment(us: u64) -> Option<String> {
+    let seconds = i64::try_from(us.div_ceil(1_000_000)).ok()?;
+    jiff::Timestamp::from_second(seconds).ok().map(|moment| moment.to_string())
 }
 
 /// The body of a 429 (RFC 9457).
@@ -116,6 +145,8 @@ fn problem(asked: &Asked, denial: Denial) -> Vec<u8> {
         status: u16,
         scope: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
+        renews_at: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         decision_id: Option<&'p str>,
     }
     let problem = Problem {
@@ -123,6 +154,7 @@ fn problem(asked: &Asked, denial: Denial) -> Vec<u8> {
         title: "Too many requests",
         status: 429,
         scope: denial.scope.as_str(),
+        renews_at: denial.renews_us.and_then(moment),
         decision_id: asked.decision(),
     };
     serde_json::to_vec(&problem).unwrap_or_default()

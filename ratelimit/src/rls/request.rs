@@ -21,7 +21,7 @@ use crate::{
     limiter::Fallback,
 };
 
-/// The most descriptors of one request: four levels each, with a guarantee, stay inside the bound of a charge.
+/// The most descriptors of one request: all levels of each, with guarantee and quotas, stay inside the bound of a charge.
 const MAX_DESCRIPTORS: usize = 12;
 
 /// The longest decision id that an answer repeats.

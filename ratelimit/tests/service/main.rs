@@ -5,6 +5,7 @@ mod answers;
 mod descriptors;
 mod outage;
 mod process;
+mod quotas;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -51,6 +51,21 @@ metadata: { name: plain }
 spec: { rateLimit: { requestsPerMinute: 600 } }
 ---
 apiVersion: gostoa.dev/v1alpha1
+kind: Plan
+metadata: { name: counted }
+spec:
+  rateLimit: { requestsPerMinute: 60 }
+  guaranteed: { requestsPerMinute: 1, burstSeconds: 600 }
+  quotas:
+  - { requests: 8, per: month, anchorDay: 31, timeZone: Europe/Paris }
+  - { requests: 5, per: day }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Tenant
+metadata: { name: hooli }
+spec: { plan: counted, uid: u-hooli, limiter: { onStoreFailure: local } }
+---
+apiVersion: gostoa.dev/v1alpha1
 kind: Tenant
 metadata: { name: acme }
 spec: { plan: small, uid: u-acme, limiter: { onStoreFailure: local } }
@@ -97,6 +112,26 @@ spec:
   - { name: stopped-api, upstream: \"https://stopped.initech.internal/v1\", rateLimit: { requestsPerMinute: 0 } }
 ";
 
+const HOOLI: &str = "
+apiVersion: gostoa.dev/v1alpha1
+kind: UniversalAPIContract
+metadata: { name: hooli-contract, namespace: tenant-hooli }
+spec:
+  version: \"1.0\"
+  apis:
+  - { name: search-api, upstream: \"https://search.hooli.internal/v1\" }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Subscription
+metadata: { name: slow, namespace: tenant-hooli }
+spec: { clientId: slow, quotas: [ { requests: 2, per: hour, window: sliding } ] }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Subscription
+metadata: { name: stopped, namespace: tenant-hooli }
+spec: { clientId: stopped, quotas: [ { requests: 0, per: hour } ] }
+";
+
 /// A service and what surrounds it.
 pub(crate) struct World {
     pub(crate) rls: Rls,
@@ -120,11 +155,12 @@ impl World {
             ("tenants.yaml", TENANTS),
             ("namespaces/tenant-acme/contract.yaml", ACME),
             ("namespaces/tenant-initech/contract.yaml", INITECH),
+            ("namespaces/tenant-hooli/contract.yaml", HOOLI),
             ("namespaces/tenant-broken/contract.yaml", "kind: Nonsense"),
         ];
         let snapshot = catalog.apply(changes_of(&files)).expect("a platform");
         let errors: Vec<String> = catalog.faults().iter().map(ToString::to_string).filter(|fault| fault.contains(": must")).collect();
-        assert_eq!(snapshot.tenants().count(), 4, "{errors:?}");
+        assert_eq!(snapshot.tenants().count(), 5, "{errors:?}");
         let live = Live::default();
         live.publish(snapshot);
         let metrics = Metrics::with_tenant_series(10).unwrap();

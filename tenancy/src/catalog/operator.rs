@@ -200,9 +200,6 @@ impl Governing {
 /// Reads a plan, with the place of what may not fit: its guarantee.
 fn judge_plan(manifest: &PlanManifest, faults: &mut Vec<Fault>) -> Option<At<Arc<Plan>>> {
     let name = &manifest.metadata.name;
-    for quota in &manifest.quotas {
-        faults.push(quota.warning("quotas are not served by this release: every request of the plan's tenants is denied (503)"));
-    }
     if manifest.isolation == Isolation::Silo {
         faults.push(name.warning("isolation: silo is not served by this release: every request of the plan's tenants is denied (503)"));
     }

@@ -346,7 +346,6 @@ fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
 #[test]
 fn what_the_operator_asks_for_in_vain_denies_the_tenants_that_depend_on_it() {
     for (from, to, feature) in [
-        ("burstMultiplier: 2.0 } }", "burstMultiplier: 2.0 }, quotas: [ { requests: 5, per: day } ] }", "the plan's quotas"),
         ("routing: contract", "contextToken: { enabled: true }\n  routing: contract", "the platform's contextToken"),
         ("burstMultiplier: 2.0 } }", "burstMultiplier: 2.0 }, isolation: silo }", "the plan's isolation: silo"),
     ] {

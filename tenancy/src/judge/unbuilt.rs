@@ -40,9 +40,6 @@ pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, 
         }
     }
     let plan = &grounds.standing.plan;
-    if !plan.quotas.is_empty() {
-        list.push(Unbuilt { api: None, feature: "the plan's quotas".to_owned() });
-    }
     if plan.isolation == Isolation::Silo {
         list.push(Unbuilt { api: None, feature: "the plan's isolation: silo".to_owned() });
     }
