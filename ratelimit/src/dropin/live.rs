@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 
 use super::rules::Configuration;
 
@@ -19,6 +20,8 @@ pub enum Load {
 pub struct Live {
     rules: ArcSwapOption<Configuration>,
     on_load: Box<dyn Fn(&Load) + Send + Sync>,
+    /// Whether any load came to its end.
+    ended: watch::Sender<bool>,
 }
 
 /// What the original answers while nothing was ever loaded.
@@ -28,7 +31,7 @@ impl Live {
     /// Nothing loaded yet. `on_load` is called after each load, in order: what it reads in [`Self::load`] is that load's outcome.
     #[must_use]
     pub fn new(on_load: impl Fn(&Load) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { rules: ArcSwapOption::empty(), on_load: Box::new(on_load) })
+        Arc::new(Self { rules: ArcSwapOption::empty(), on_load: Box::new(on_load), ended: watch::Sender::new(false) })
     }
 
     /// The rules that decide now: take them once a call.
@@ -50,6 +53,19 @@ impl Live {
             }
         };
         (self.on_load)(&load);
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until the first load came to its end, good or bad.
+    pub async fn first(&self) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("loaded", &self.load().is_some()).finish_non_exhaustive()
     }
 }
 

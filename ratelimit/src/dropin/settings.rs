@@ -15,6 +15,7 @@ mod tests;
 
 pub use answers::{Answers, Counting, HeaderNames};
 pub use doors::{Doors, Listen, ServerTls};
+pub(crate) use go::integer;
 pub use log::{Level, Log};
 pub use redis::{Endpoint, Redis, StoreTls, Topology};
 pub use source::{Backoff, ClientTls, Runtime, Source, Xds};

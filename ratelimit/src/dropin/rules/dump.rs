@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Write};
 use super::{Configuration, Rate, Rule, Rules};
 
 impl Configuration {
-    /// The lines of `/rlconfig`: `domain.key_value: unit=MINUTE requests_per_unit=3, shadow_mode: false`. The original has them in no order;
-    /// here they are sorted.
+    /// The lines of `/rlconfig`: `domain.key_value: unit=MINUTE requests_per_unit=3, shadow_mode: false, quota_mode: false`. The original has
+    /// them in no order; here they are sorted.
     #[must_use]
     pub fn dump(&self) -> String {
         let mut lines = Vec::new();
@@ -34,8 +34,11 @@ impl Rules {
                 };
                 let mut line = String::new();
                 // Writing to a String cannot fail.
-                let _: fmt::Result =
-                    writeln!(line, "{full_key}: unit={unit} requests_per_unit={}, shadow_mode: {}", limit.requests_per_unit, limit.shadow);
+                let _: fmt::Result = writeln!(
+                    line,
+                    "{full_key}: unit={unit} requests_per_unit={}, shadow_mode: {}, quota_mode: {}",
+                    limit.requests_per_unit, limit.shadow, limit.quota
+                );
                 lines.push(line);
             }
             rule.next.dump(&full_key, lines);

@@ -152,22 +152,28 @@ impl Rules {
     }
 }
 
-/// The key of a limit's statistics. `detailed_metric` of the rule that gave the limit shows every value; else a value is shown where the
-/// rule names it or asks for it (`value_to_metric`), and a shared pattern without its star.
+/// The key of a limit's statistics. A shared pattern is shown as it is written, whatever else is asked for. `detailed_metric` of the rule that
+/// gave the limit shows every other value; without it a value is shown where the rule names it or asks for it (`value_to_metric`), and a
+/// pattern stands for the values that it took.
 fn stat_key(domain: &str, entries: &[Entry<'_>], steps: &[Step<'_>], detailed: bool) -> Arc<str> {
+    let sharing = steps.iter().any(|step| step.shared().is_some());
     let mut text = String::with_capacity(domain.len() + 32 * entries.len());
     text.push_str(domain);
     for (entry, step) in entries.iter().zip(steps) {
         text.push('.');
-        match step.shared() {
-            Some(pattern) if detailed || step.rule.value_to_metric => {
+        let shown = match step.pattern {
+            Some(pattern) if step.rule.share_threshold => pattern.shared(entry.key),
+            // As in the original, which writes the underscore of an empty value here.
+            _ if detailed && !sharing && entry.value.is_empty() => {
                 text.push_str(entry.key);
                 text.push('_');
-                text.push_str(pattern.shown(entry.key));
+                continue;
             }
-            _ if detailed || step.by_value || step.rule.value_to_metric => named(&mut text, entry.key, entry.value),
-            _ => text.push_str(&step.rule.composite),
-        }
+            _ if detailed || step.by_value || step.rule.value_to_metric => entry.value,
+            Some(pattern) => pattern.shared(entry.key),
+            None => "",
+        };
+        named(&mut text, entry.key, shown);
     }
     text.into()
 }

@@ -30,18 +30,12 @@ impl Pattern {
         }
     }
 
-    /// What stands for the value in the counter of a rule with `share_threshold`.
+    /// What stands for the value where all values of the pattern count, or are shown, as one.
     pub(super) fn shared(&self, key: &str) -> &str {
         match self {
             Self::Value { value, .. } => value,
             Self::Joined(joined) => joined.strip_prefix(key).and_then(|rest| rest.strip_prefix('_')).unwrap_or(joined),
         }
-    }
-
-    /// The pattern before its last `*`: what statistics show in place of the value.
-    pub(super) fn shown(&self, key: &str) -> &str {
-        let shared = self.shared(key);
-        shared.strip_suffix('*').unwrap_or(shared)
     }
 }
 
@@ -124,7 +118,7 @@ mod tests {
         #[test]
         fn no_pattern_and_no_text_panics(key in ".*", pattern in ".*", text in ".*") {
             if let Some(pattern) = Pattern::of(&key, &pattern) {
-                let _ = (pattern.fits(&key, &text), pattern.shared(&key).len(), pattern.shown(&text).len());
+                let _ = (pattern.fits(&key, &text), pattern.shared(&key).len());
             }
         }
     }

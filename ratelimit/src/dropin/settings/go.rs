@@ -12,7 +12,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 }
 
 /// A whole number, also as `0x1f`, `0b11`, `0o17` or `017`, with `_` between digits after such a prefix.
-pub(super) fn integer(text: &str) -> Result<i64, String> {
+pub(crate) fn integer(text: &str) -> Result<i64, String> {
     let wrong = || "must be a whole number".to_owned();
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
