@@ -14,10 +14,10 @@ pub mod settings;
 pub mod sharded;
 pub(crate) mod wire;
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bulkhead_tenancy::clock::{Clock as _, SystemClock};
+use bulkhead_tenancy::clock::{Clock, SystemClock};
 use redis::Client;
 
 use self::{
@@ -42,6 +42,7 @@ const CALL_CHANGES: usize = 512;
 pub struct RedisStore {
     reach: Reach,
     deadline: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 /// How the store is reached.
@@ -54,7 +55,18 @@ impl RedisStore {
     /// Begins to connect in the background; until there is a connection every batch fails at once.
     #[must_use]
     pub fn start(client: Client, deadline: Duration) -> Self {
-        Self { reach: Reach::One(Link::start(Route::Server(client))), deadline }
+        Self::over(Reach::One(Link::start(Route::Server(client))), deadline)
+    }
+
+    fn over(reach: Reach, deadline: Duration) -> Self {
+        Self { reach, deadline, clock: Arc::new(SystemClock) }
+    }
+
+    /// The same by another clock of this process. It decides nothing: the store's clock does. It tells which periods of calendars are sent first,
+    /// and where it is wrong by more than a period, the store's own moment tells.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// Waits for a connection, for as long as is allowed.
@@ -89,7 +101,7 @@ impl RedisStore {
 
     /// Decides asks of one call. Those whose calendar turned meanwhile are sent once more, for the store's own moment.
     async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Result<Vec<Answer>, StoreError> {
-        let replies = self.send(now, clock(now), asks).await?;
+        let replies = self.send(now, self.now_us(now), asks).await?;
         let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
         let mut again = Vec::new();
         let mut moment = 0;
@@ -128,20 +140,22 @@ impl RedisStore {
         Ok(read)
     }
 
-    async fn change(&self, now: Option<Micros>, periods_at: u64, changes: &[&Adjustment]) -> Result<Vec<Option<bool>>, StoreError> {
+    /// Adjusts: the store's moment, and whether each was done; none where its calendar was stale and nothing was changed.
+    async fn change(&self, now: Option<Micros>, periods_at: u64, changes: &[&Adjustment]) -> Result<(u64, Vec<Option<bool>>), StoreError> {
         let mut batch = Batch::at(periods_at);
         changes.iter().for_each(|one| batch.adjustment(one));
         let reply = self.script(batch.command(now)).await?;
         let mut replies = Replies::read(&reply)?;
         let done = changes.iter().map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
+        let moment = replies.now_us();
         replies.end()?;
-        Ok(done)
+        Ok((moment, done))
     }
-}
 
-/// Which moment's periods are sent for calendars.
-fn clock(now: Option<Micros>) -> u64 {
-    now.map_or_else(|| SystemClock.now_us(), |now| now.0)
+    /// Which moment's periods are sent for calendars.
+    fn now_us(&self, now: Option<Micros>) -> u64 {
+        now.map_or_else(|| self.clock.now_us(), |now| now.0)
+    }
 }
 
 /// Where calls begin and end, so that none holds more levels than it may.
@@ -175,7 +189,7 @@ impl Store for RedisStore {
             return Ok(decided);
         }
         let mut decided = decided.into_iter();
-        let answer = |ask: &Ask| if ask.charge.is_oversized() { Some(Answer::faulty(clock(now))) } else { decided.next() };
+        let answer = |ask: &Ask| if ask.charge.is_oversized() { Some(Answer::faulty(self.now_us(now))) } else { decided.next() };
         asks.iter().map(answer).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
     }
 
@@ -183,11 +197,12 @@ impl Store for RedisStore {
         let mut all = Vec::with_capacity(adjustments.len());
         for call in adjustments.chunks(CALL_CHANGES) {
             let changes: Vec<&Adjustment> = call.iter().collect();
-            for (done, change) in self.change(now, clock(now), &changes).await?.into_iter().zip(call) {
+            let (moment, first) = self.change(now, self.now_us(now), &changes).await?;
+            for (done, change) in first.into_iter().zip(call) {
                 let done = match done {
                     Some(done) => done,
-                    // Nothing was changed: once more, in the period of the store's own clock as near as we know it.
-                    None => self.change(now, clock(now), &[change]).await?.into_iter().flatten().next().unwrap_or(false),
+                    // Nothing was changed: once more, for the store's own moment.
+                    None => self.change(now, moment, &[change]).await?.1.into_iter().flatten().next().unwrap_or(false),
                 };
                 all.push(done);
             }
@@ -197,7 +212,7 @@ impl Store for RedisStore {
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
         for call in tallies.chunks(CALL_CHANGES) {
-            let mut batch = Batch::at(clock(now));
+            let mut batch = Batch::at(self.now_us(now));
             call.iter().for_each(|tally| batch.tally(tally));
             self.script(batch.command(now)).await?;
         }

@@ -8,5 +8,6 @@ mod faults;
 mod guarantee;
 mod kinds;
 mod properties;
+mod quotas;
 #[path = "../support/mod.rs"]
 mod support;

@@ -77,9 +77,9 @@ impl StoreSettings {
             }
             StorePlace::Cluster(seeds) => {
                 let reach = Reach::Cluster(Cluster::start(nodes, seeds.clone()));
-                return Ok(RedisStore { reach, deadline: self.deadline });
+                return Ok(RedisStore::over(reach, self.deadline));
             }
         };
-        Ok(RedisStore { reach: Reach::One(Link::start(route)), deadline: self.deadline })
+        Ok(RedisStore::over(Reach::One(Link::start(route)), self.deadline))
     }
 }

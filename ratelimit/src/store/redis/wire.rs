@@ -271,6 +271,11 @@ impl<'r> Replies<'r> {
         Ok(replies)
     }
 
+    /// The moment that the store decided at.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
     /// The reply to the next ask.
     ///
     /// # Errors
