@@ -5,6 +5,10 @@ use crate::{
     outcome::{Outcome, Verdict},
 };
 
+/// How long tokens may be held in advance at most, in microseconds. The store remembers what is held by epochs of this length, and forgets it one to
+/// two of them after it was taken: no earlier than the tokens may still be used, however late another replica's were taken.
+pub const HOLD_US: u64 = 2_000_000;
+
 /// One charge, so many times. Equal charges that wait together are one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
@@ -23,7 +27,8 @@ pub struct Ahead {
     pub want: u32,
     /// And at most one in so many of those that would still pass: few where a bucket is nearly empty. At least 1.
     pub share: u32,
-    /// How long they may be held, in microseconds: the bucket does not refill what is held, so what is admitted late was never there twice.
+    /// How long they may be held, in microseconds, and never longer than [`HOLD_US`]: the bucket does not refill what is held, so what is
+    /// admitted late was never there twice.
     pub ttl_us: u64,
 }
 

@@ -2,11 +2,11 @@
 //! behaviour suite holds them against each other.
 
 use crate::{
-    ask::{Answer, Ask, Seen},
+    ask::{Answer, Ask, HOLD_US, Seen},
     bucket::Bucket,
     charge::{Level, Part, Role},
     key::Key,
-    state::{Held, State},
+    state::State,
 };
 
 /// An ask decided: the answer, and what is to be written (nothing where nobody paid).
@@ -54,9 +54,9 @@ impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
         }
     }
 
-    fn hold(&mut self, level: &Level, held: Held) {
+    fn hold(&mut self, level: &Level, units: i64) {
         if let Some(one) = self.keys.iter_mut().find(|one| *one.key == level.key) {
-            one.state.hold(held, self.now_us);
+            one.state.hold(units);
         }
     }
 
@@ -153,7 +153,7 @@ fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'
     if granted == 0 {
         return;
     }
-    let mut until_us = working.now_us.saturating_add(ahead.ttl_us);
+    let mut until_us = working.now_us.saturating_add(ahead.ttl_us.min(HOLD_US));
     for (level, credit) in held {
         let copies = match level.role {
             Role::Guarantee => level.bucket.covers(credit, part.cost, granted),
@@ -161,7 +161,7 @@ fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'
         };
         working.pay(level, part.cost, copies);
         let units = level.bucket.full() - level.bucket.spend(level.bucket.full(), part.cost, copies);
-        working.hold(level, Held { units, until_us: working.now_us.saturating_add(ahead.ttl_us) });
+        working.hold(level, units);
         if let Some(end_us) = window_end(&level.bucket, working.now_us) {
             until_us = until_us.min(end_us);
         }

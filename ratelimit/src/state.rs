@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    ask::Seen,
+    ask::{HOLD_US, Seen},
     bucket::{Bucket, EXACT, SLICES, Sliding, TokenBucket},
     store::Change,
 };
@@ -19,16 +19,49 @@ pub(crate) enum State {
     Sliced { newest: u64, counts: VecDeque<i64> },
 }
 
-/// Units that replicas hold in advance: until then the bucket refills only up to its capacity less these, so that they are not there twice.
+/// Units that replicas hold in advance: meanwhile the bucket refills only up to its capacity less these, so that they are not there twice.
+/// They are kept by the epoch (of [`HOLD_US`]) in which they were taken and forgotten when the epoch after it ends: at least a lease's longest
+/// life later, and whatever others take meanwhile, so a replica that died withholds nothing for longer than two epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Held {
-    pub(crate) units: i64,
-    pub(crate) until_us: u64,
+    /// Taken in the epoch before, and in this one.
+    pub(crate) older: i64,
+    pub(crate) newer: i64,
+    pub(crate) epoch: u64,
 }
 
 impl Held {
-    fn at(self, now_us: u64) -> i64 {
-        if now_us < self.until_us { self.units } else { 0 }
+    /// As it is at a moment; like a bucket's moment, the epoch never goes back while something is held.
+    fn turn(&mut self, now_us: u64) {
+        let epoch = now_us / HOLD_US;
+        match epoch.saturating_sub(self.epoch) {
+            0 => {}
+            1 => (self.older, self.newer) = (self.newer, 0),
+            _ => (self.older, self.newer) = (0, 0),
+        }
+        self.epoch = if self.units() == 0 { epoch } else { self.epoch.max(epoch) };
+    }
+
+    fn units(self) -> i64 {
+        self.older.saturating_add(self.newer)
+    }
+
+    /// What was taken in the epoch of a moment, if it is not forgotten.
+    fn of(&mut self, taken_us: u64) -> Option<&mut i64> {
+        match self.epoch.checked_sub(taken_us / HOLD_US) {
+            Some(0) => Some(&mut self.newer),
+            Some(1) => Some(&mut self.older),
+            _ => None,
+        }
+    }
+
+    /// When nothing is held any more.
+    fn until_us(self) -> u64 {
+        match (self.older, self.newer) {
+            (_, 1..) => self.epoch.saturating_add(2).saturating_mul(HOLD_US),
+            (1.., _) => self.epoch.saturating_add(1).saturating_mul(HOLD_US),
+            _ => 0,
+        }
     }
 }
 
@@ -51,10 +84,12 @@ impl State {
     pub(crate) fn refresh(&mut self, bucket: &Bucket, now_us: u64) -> Option<()> {
         match (self, bucket) {
             (Self::Token { credit, at_us, period_us, held }, Bucket::Token(token)) => {
-                if *period_us != token.period_us() {
-                    held.units = in_units(held.units, *period_us, token.period_us()).max(0);
+                for units in [&mut held.older, &mut held.newer] {
+                    *units = in_units(*units, *period_us, token.period_us()).max(0);
                 }
-                let full = bucket.full().saturating_sub(held.at(now_us)).max(bucket.floor());
+                held.turn(now_us);
+                // Of a limit that was lowered below what is held nothing is left; what is held was paid, and is no debt.
+                let full = bucket.full().saturating_sub(held.units()).max(0);
                 *credit =
                     refilled(in_units(*credit, *period_us, token.period_us()), full, bucket.floor(), *token, now_us.saturating_sub(*at_us));
                 *at_us = now_us.max(*at_us);
@@ -109,30 +144,38 @@ impl State {
         }
     }
 
-    /// Remembers what was taken in advance. Windows need not: what they counted stays counted.
-    pub(crate) fn hold(&mut self, more: Held, now_us: u64) {
+    /// Remembers what is taken in advance now, once it is fresh. Windows need not: what they counted stays counted.
+    pub(crate) fn hold(&mut self, units: i64) {
         if let Self::Token { held, .. } = self {
-            held.units = held.at(now_us).saturating_add(more.units).min(EXACT);
-            held.until_us = held.until_us.max(more.until_us);
+            held.newer = held.newer.saturating_add(units).min(EXACT);
         }
     }
 
-    /// Gives back, or ends a hold. [`Change::Reset`] is not for a state: the key is forgotten.
-    pub(crate) fn adjust(&mut self, bucket: &Bucket, change: Change, now_us: u64) {
+    /// Gives back, or ends a hold, once it is fresh: whether there is something to write. [`Change::Reset`] is not for a state: the key is
+    /// forgotten.
+    pub(crate) fn adjust(&mut self, bucket: &Bucket, change: Change) -> bool {
         let (back, released, taken_us) = match change {
-            Change::Reset => return,
+            Change::Reset => return false,
             Change::Grant { requests } => (requests, 0, u64::MAX),
             Change::Return { unused, held, taken_us } => (unused, held, taken_us),
         };
         let units = bucket.units(back);
         match (self, bucket) {
             (Self::Token { credit, held, .. }, _) => {
-                held.units = held.at(now_us).saturating_sub(bucket.units(released)).max(0);
-                let full = bucket.full().saturating_sub(held.units);
+                if taken_us != u64::MAX {
+                    // What is held no longer has been refilled: coming back now it would be there twice.
+                    let Some(units) = held.of(taken_us) else { return false };
+                    *units = units.saturating_sub(bucket.units(released)).max(0);
+                }
+                let full = bucket.full().saturating_sub(held.units());
                 *credit = credit.saturating_add(units).min(full.max(*credit));
             }
-            // What was taken in a window that is over was never counted in this one.
-            (Self::Counted { start_us, count }, _) if taken_us >= *start_us => *count = count.saturating_sub(units).max(-EXACT),
+            // What was taken in a window that is over was never counted in this one; and what comes back to one that has forgotten it (an
+            // operator reset it) is no grant.
+            (Self::Counted { start_us, count }, _) if taken_us >= *start_us => {
+                let least = if taken_us == u64::MAX { -EXACT } else { 0.min(*count) };
+                *count = count.saturating_sub(units).max(least);
+            }
             (Self::Sliced { newest, counts }, Bucket::Sliding(sliding)) => {
                 let age = if taken_us == u64::MAX { 0 } else { newest.saturating_sub(sliding.slice_at(taken_us)) };
                 let mut left = units;
@@ -147,6 +190,7 @@ impl State {
             }
             _ => {}
         }
+        true
     }
 
     /// When it is as if nobody had used it: it need not be kept beyond. Microseconds since 1970.
@@ -154,7 +198,7 @@ impl State {
         match (self, bucket) {
             (Self::Token { credit, at_us, held, .. }, Bucket::Token(token)) => {
                 let full = at_us.saturating_add(token.refill_us(*credit, bucket.full()).unwrap_or(0));
-                if held.units > 0 { full.max(held.until_us) } else { full }
+                full.max(held.until_us())
             }
             (Self::Sliced { newest, .. }, Bucket::Sliding(sliding)) => sliding.gone_us(*newest),
             _ => bucket.period_at(now_us).map_or(now_us, |period| period.end_us),

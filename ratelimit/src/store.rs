@@ -94,7 +94,8 @@ pub enum Change {
         /// Requests.
         requests: u64,
     },
-    /// Tokens taken in advance come back.
+    /// Tokens taken in advance come back. To a token bucket they come back only while it knows that they are held: what comes later has been
+    /// refilled, and changes nothing.
     Return {
         /// Requests that were not used.
         unused: u64,

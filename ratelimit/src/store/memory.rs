@@ -154,8 +154,9 @@ impl MemoryStore {
         if state.refresh(bucket, now_us).is_none() {
             return false;
         }
-        state.adjust(bucket, *change, now_us);
-        self.write(&mut locked, key, state, bucket, now_us);
+        if state.adjust(bucket, *change) {
+            self.write(&mut locked, key, state, bucket, now_us);
+        }
         true
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bulkhead_ratelimit::{
-    ask::{Ahead, Answer, Ask},
+    ask::{Ahead, Answer, Ask, HOLD_US},
     bucket::{Bucket, CalendarQuota, Sliding, Window},
     charge::{Charge, Scope, Shape},
     key::{Key, Keyspace},
@@ -129,6 +129,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Change::Reset),
         (0_u64..50).prop_map(|requests| Change::Grant { requests }),
         (0_u64..30, 0_u64..30, 0_u64..4 * HOUR).prop_map(|(unused, held, ago)| Change::Return { unused, held, taken_us: START + ago }),
+        (0_u64..30, 0_u64..30, 0_u64..10 * SECOND).prop_map(|(unused, held, ago)| Change::Return { unused, held, taken_us: START + ago }),
     ];
     let adjust =
         (0..2_usize, 0..5_usize, limit(), change).prop_map(|(tenant, kind, limit, change)| Step::Adjust { tenant, kind, limit, change });
@@ -205,18 +206,38 @@ fn tokens_held_in_advance_are_never_there_twice() {
         let keys = own_keys();
         let (key, bucket) = (keys.tenant(&uid(0)), Bucket::token(limit));
         let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
-        let lease = Ask { charge, count: 1, ahead: Some(Ahead { want: 100, share: 3, ttl_us: 5 * SECOND }) };
+        let lease = Ask { charge, count: 1, ahead: Some(Ahead { want: 100, share: 3, ttl_us: 9 * SECOND }) };
         let answer = stores.decide(store, START, &[lease]).remove(0);
-        assert_eq!((answer.admitted, answer.ahead, answer.until_us), (1, 3, START + 5 * SECOND), "{name}: a third of nine");
+        assert_eq!(
+            (answer.admitted, answer.ahead, answer.until_us),
+            (1, 3, START + HOLD_US),
+            "{name}: a third of nine, and no longer than is remembered"
+        );
         // The bucket would be full again, had it forgotten what is held.
-        let later = START + 4 * SECOND;
+        let later = START + HOLD_US - 1;
         let admitted = (0..20).filter(|_| admits(&stores, store, later, &key, &bucket)).count();
         assert_eq!(admitted, 7, "{name}");
         let back = Adjustment { key: key.clone(), bucket: bucket.clone(), change: Change::Return { unused: 2, held: 3, taken_us: START } };
         assert!(stores.adjust(store, later, &back));
         let admitted = (0..20).filter(|_| admits(&stores, store, later, &key, &bucket)).count();
         assert_eq!(admitted, 2, "{name}: what came back, and no more");
-        let much_later = later + 60 * SECOND;
+        // Held by somebody who died, while others go on: forgotten two epochs later.
+        let lease = |now, share| {
+            let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
+            stores.decide(store, now, &[Ask { charge, count: 1, ahead: Some(Ahead { want: 3, share, ttl_us: HOLD_US }) }]).remove(0).ahead
+        };
+        let much_later = START + 60 * SECOND;
+        assert_eq!(lease(much_later, 1), 3, "{name}");
+        assert_eq!(lease(much_later + HOLD_US, 1), 3, "{name}");
+        assert_eq!(lease(much_later + 2 * HOLD_US, 2), 3, "{name}: ten, less the other three, less one: half of six");
+        // What comes back when it is held no longer has been refilled already.
+        assert!(stores.adjust(
+            store,
+            much_later + 2 * HOLD_US,
+            &Adjustment { change: Change::Return { unused: 3, held: 3, taken_us: much_later }, ..back }
+        ));
+        assert_eq!(lease(much_later + 2 * HOLD_US, 3), 0, "{name}: two are left");
+        let much_later = much_later + 60 * SECOND;
         let admitted = (0..20).filter(|_| admits(&stores, store, much_later, &key, &bucket)).count();
         assert_eq!(admitted, 10, "{name}: nothing is held for ever");
     }

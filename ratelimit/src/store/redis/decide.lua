@@ -21,11 +21,12 @@
 --           before: d credit, for a sliding window d frees, d clears too.
 --
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
--- request is period_us units) and, where replicas hold tokens in advance, held units and until; a window or calendar its start and count; a
+-- request is period_us units) and, where replicas hold tokens in advance, the units taken in the epoch before, in this one, and its number (an epoch
+-- is HOLD_US; what was taken in one is held until the next is over); a window or calendar its start and count; a
 -- sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until everything in it
 -- is as if it had never been used, which is what an absent field means.
 
-local EXACT, SLICES, METER_KEPT_MS = 9007199254740992, 60, 3456000000
+local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 2000000
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 local unpack_at, pack = struct.unpack, struct.pack
 
@@ -109,9 +110,10 @@ end
 
 local function whole(n, least, most) return n == floor(n) and n >= least and n <= most end
 
--- What a key holds, once parsed: 1 what counts (credit, count, or counts), 2 since when (at, start, newest), 3 period, 4 held, 5 until.
-local b1, b2, b3, b4, b5 = {}, {}, {}, {}, {} -- as the store will have it
-local w1, w2, w3, w4, w5 = {}, {}, {}, {}, {} -- as it is within the charge of `stamp`
+-- What a key holds, once parsed: 1 what counts (credit, count, or counts), 2 since when (at, start, newest), 3 period, 4 held of the epoch before, 5 of
+-- this epoch, 6 its number.
+local b1, b2, b3, b4, b5, b6 = {}, {}, {}, {}, {}, {} -- as the store will have it
+local w1, w2, w3, w4, w5, w6 = {}, {}, {}, {}, {}, {} -- as it is within the charge of `stamp`
 local stamp, paid = {}, {}
 
 -- Reads a raw value; what is not of the kind makes the key bad.
@@ -120,12 +122,12 @@ local function parse(k, kind)
   raw[k] = nil
   if not value then return end
   local n = #value
-  if kind == 0 and (n == 24 or n == 40) then
+  if kind == 0 and (n == 24 or n == 48) then
     local c, t, p = unpack_at('<ddd', value)
-    local h, u = 0, 0
-    if n == 40 then h, u = unpack_at('<dd', value, 25) end
-    if whole(c, -EXACT, EXACT) and whole(t, 0, EXACT) and whole(p, 1, EXACT) and whole(h, 0, EXACT) and whole(u, 0, 2 * EXACT) then
-      b1[k], b2[k], b3[k], b4[k], b5[k] = c, t, p, h, u
+    local h, g, e = 0, 0, 0
+    if n == 48 then h, g, e = unpack_at('<ddd', value, 25) end
+    if whole(c, -EXACT, EXACT) and whole(t, 0, EXACT) and whole(p, 1, EXACT) and whole(h, 0, EXACT) and whole(g, 0, EXACT) and whole(e, 0, EXACT) then
+      b1[k], b2[k], b3[k], b4[k], b5[k], b6[k] = c, t, p, h, g, e
       return
     end
   elseif (kind == 1 or kind == 3) and n == 16 then
@@ -168,11 +170,11 @@ local function look(s, n)
   local k, kind = key_of[s], kind_of[s]
   if raw[k] then parse(k, kind) end
   if bad[k] then return nil end
-  local one, two, p0, h, u
+  local one, two, p0, h, g, e
   if stamp[k] == n then
-    one, two, p0, h, u = w1[k], w2[k], w3[k], w4[k], w5[k]
+    one, two, p0, h, g, e = w1[k], w2[k], w3[k], w4[k], w5[k], w6[k]
   else
-    one, two, p0, h, u = b1[k], b2[k], b3[k], b4[k], b5[k]
+    one, two, p0, h, g, e = b1[k], b2[k], b3[k], b4[k], b5[k], b6[k]
     stamp[k] = n
   end
   local limit = limit_of[s]
@@ -180,22 +182,30 @@ local function look(s, n)
     local p = unit_of[s]
     local full = limit * p
     if not one then
-      w1[k], w2[k], w3[k], w4[k], w5[k] = full, now, p, 0, 0
+      w1[k], w2[k], w3[k], w4[k], w5[k], w6[k] = full, now, p, 0, 0, 0
       return full
     end
     if p0 ~= p then
       one = in_units(one, p0, p)
-      if h > 0 then h = max(in_units(h, p0, p), 0) end
+      h, g = max(in_units(h, p0, p), 0), max(in_units(g, p0, p), 0)
     end
     local top, least = full, full - EXACT
-    if h > 0 and now < u then top = max(full - h, least) end
+    if h > 0 or g > 0 then
+      local epoch = floor(now / HOLD_US)
+      if epoch == e + 1 then h, g = g, 0 elseif epoch > e then h, g = 0, 0 end
+      e = (h > 0 or g > 0) and max(e, epoch) or 0
+      -- Of a limit that was lowered below what is held nothing is left; what is held was paid, and is no debt.
+      top = max(full - h - g, 0)
+    else
+      e = 0
+    end
     if one > top then one = top elseif one < least then one = least end
     if now > two then
       local gain = (now - two) * rate_of[s]
       if gain >= top - one then one = top else one = one + gain end
       two = now
     end
-    w1[k], w2[k], w3[k], w4[k], w5[k] = one, two, p, h, u
+    w1[k], w2[k], w3[k], w4[k], w5[k], w6[k] = one, two, p, h, g, e
     return one
   elseif kind == 2 then
     local slice = floor(now / rate_of[s])
@@ -255,7 +265,7 @@ local function commit(s)
   local k = key_of[s]
   if not paid[k] then return end
   paid[k] = nil
-  b1[k], b2[k], b3[k], b4[k], b5[k] = w1[k], w2[k], w3[k], w4[k], w5[k]
+  b1[k], b2[k], b3[k], b4[k], b5[k], b6[k] = w1[k], w2[k], w3[k], w4[k], w5[k], w6[k]
   if slot_of[k] == nil then
     local list = dirty[account_of[k]]
     if not list then
@@ -335,7 +345,7 @@ local function ahead(sh, cost, want, share, ttl, n)
   for l = 1, #of do credits[l] = look(of[l], n) end
   local granted = floor(passing(of, roles, credits, cost, want * share) / share)
   if granted == 0 then return 0, 0 end
-  local till = now + ttl
+  local till = now + min(ttl, HOLD_US)
   for l = 1, #of do
     local s, k = of[l], key_of[of[l]]
     local copies = granted
@@ -344,8 +354,7 @@ local function ahead(sh, cost, want, share, ttl, n)
     if kind_of[s] == 0 then
       local full = limit_of[s] * unit_of[s]
       local more = full - spend(s, full, cost, copies)
-      w4[k] = min((now < w5[k] and w4[k] or 0) + more, EXACT)
-      w5[k] = max(w5[k], now + ttl)
+      w5[k], w6[k] = min(w5[k] + more, EXACT), max(w6[k], floor(now / HOLD_US))
     elseif kind_of[s] == 2 then
       till = min(till, (floor(now / rate_of[s]) + 1) * rate_of[s])
     else
@@ -416,8 +425,18 @@ local function adjust(op, n)
   if not look(s, n) then return string.char(2) end
   local more = units(s, back)
   if kind == 0 then
-    w4[k] = max((now < w5[k] and w4[k] or 0) - units(s, released), 0)
-    w1[k] = min(w1[k] + more, max(limit_of[s] * unit_of[s] - w4[k], w1[k]))
+    if op == 4 then
+      -- What is held no longer has been refilled: coming back now it would be there twice.
+      local age = max(w6[k], floor(now / HOLD_US)) - floor(taken / HOLD_US)
+      if age == 0 then
+        w5[k] = max(w5[k] - units(s, released), 0)
+      elseif age == 1 then
+        w4[k] = max(w4[k] - units(s, released), 0)
+      else
+        return string.char(0)
+      end
+    end
+    w1[k] = min(w1[k] + more, max(limit_of[s] * unit_of[s] - w4[k] - w5[k], w1[k]))
   elseif kind == 2 then
     local age = 0
     if op == 4 then age = max(w2[k] - floor(taken / rate_of[s]), 0) end
@@ -427,7 +446,8 @@ local function adjust(op, n)
       if op == 4 then break end
     end
   elseif taken >= w2[k] then
-    w1[k] = max(w1[k] - more, -EXACT)
+    -- What comes back to a window that has forgotten it (an operator reset it) is no grant.
+    w1[k] = max(w1[k] - more, op == 4 and min(w1[k], 0) or -EXACT)
   end
   paid[k] = true
   commit(s)
@@ -467,8 +487,9 @@ for a, list in pairs(dirty) do
         local full = b2[k]
         -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
         if rate_of[s] > 0 then full = full + ceil((limit_of[s] * unit_of[s] - b1[k]) / rate_of[s]) end
-        if b4[k] > 0 then
-          full, value = max(full, b5[k]), pack('<ddddd', b1[k], b2[k], b3[k], b4[k], b5[k])
+        if b4[k] > 0 or b5[k] > 0 then
+          full = max(full, (b6[k] + (b5[k] > 0 and 2 or 1)) * HOLD_US)
+          value = pack('<dddddd', b1[k], b2[k], b3[k], b4[k], b5[k], b6[k])
         else
           value = pack('<ddd', b1[k], b2[k], b3[k])
         end
