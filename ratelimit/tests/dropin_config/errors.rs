@@ -45,3 +45,13 @@ fn a_wrong_value_is_told_with_its_line() {
         "f: error loading config file: line 6: requests_per_unit must be a whole number from 0 to 4294967295, not text"
     );
 }
+
+#[test]
+fn s16_an_error_that_quotes_is_one_line_and_bounded() {
+    let error = file::parse("f", "{domain: d, \"a\\nb\\u001b[31m\": 1}").unwrap_err();
+    assert_eq!(error.to_string(), r"f: config error, unknown key 'a\nb\u{1b}[31m'");
+    let error = file::parse("f", &format!("{{{}: 1}}", "k".repeat(900))).unwrap_err().to_string();
+    assert!(error.len() < 1_100);
+    let error = file::parse("f", &format!("domain: d\ndescriptors: [{}]", "x".repeat(5_000))).unwrap_err().to_string();
+    assert!(error.len() < 1_100 && error.ends_with("..."), "{error}");
+}

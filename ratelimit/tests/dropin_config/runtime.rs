@@ -225,8 +225,40 @@ async fn an_error_is_told_once_and_not_at_every_look() {
     let mut world = World::new();
     world.write("root/ratelimit/config/a.yaml", "");
     world.follow(&[]).await;
+    // Time for several looks: that nothing happens has no event to wait for.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(world.errors(), ["config.a.yaml: config file cannot have empty domain"]);
+}
+
+#[tokio::test]
+async fn s16_a_folder_that_is_too_much_is_refused_and_not_read() {
+    let large = |world: &World, name: &str, bytes: u64| {
+        let path = world.path(&format!("root/ratelimit/config/{name}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(path).unwrap().set_len(bytes).unwrap();
+    };
+    let mut world = World::new();
+    large(&world, "a.yaml", 5 << 20);
+    world.follow(&[]).await;
+    assert_eq!(world.errors(), ["config.a.yaml: error loading config file: has more than 4194304 bytes"]);
+    let mut world = World::new();
+    large(&world, "a.yaml", 65 << 20);
+    world.follow(&[]).await;
+    assert!(world.errors()[0].ends_with("bytes together"), "{:?}", world.errors());
+    let mut world = World::new();
+    (0..=1_000).for_each(|number| large(&world, &number.to_string(), 0));
+    world.follow(&[]).await;
+    assert!(world.errors()[0].ends_with("more than 1000 files"), "{:?}", world.errors());
+    // What is no file is not opened: a FIFO would never answer.
+    let mut world = World::new();
+    world.write("root/ratelimit/config/a.yaml", "a");
+    fifo(&world.path("root/ratelimit/config/b.yaml"));
+    world.follow(&[]).await;
+    assert_eq!(world.domains(), ["a"]);
+}
+
+fn fifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 #[tokio::test]

@@ -17,12 +17,23 @@ pub const MAX_DEPTH: usize = 64;
 
 /// Why a configuration is refused: `FILE: what`, as the original says it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {what}")]
+#[error("{}: {}", fit(name), fit(what))]
 pub struct Refused {
     /// The file or resource.
     pub name: String,
     /// What is wrong.
     pub what: String,
+}
+
+/// Text that quotes an author's own words, fit for a line of a log: bounded, and without what could break the line (S16).
+fn fit(text: &str) -> String {
+    const MOST: usize = 1_000;
+    let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let mut fit: String = text.chars().take(MOST).map(visible).collect();
+    if text.chars().nth(MOST).is_some() {
+        fit.push_str("...");
+    }
+    fit
 }
 
 impl Configuration {
@@ -117,6 +128,6 @@ fn limit(draft: &RuleDraft, rate: &RateDraft) -> Result<RuleLimit, String> {
         shadow: draft.shadow_mode,
         quota: draft.quota_mode,
         detailed: draft.detailed_metric,
-        metadata: draft.metadata.clone().map(Arc::new),
+        metadata: draft.metadata.clone().filter(|metadata| !metadata.is_empty()).map(Arc::new),
     })
 }

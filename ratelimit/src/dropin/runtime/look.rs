@@ -10,6 +10,8 @@ use crate::dropin::settings::Runtime;
 
 /// The most files.
 const MAX_FILES: usize = 1_000;
+/// The most bytes of all files together.
+const MAX_BYTES: u64 = 64 << 20;
 /// The most names of any kind that are looked at.
 const MAX_NAMES: usize = 100_000;
 /// Folders inside folders.
@@ -40,7 +42,7 @@ pub(super) fn look(runtime: &Runtime) -> Look {
     } else {
         (runtime.root.join(&runtime.subdirectory).join(&runtime.app_directory), String::new())
     };
-    let mut walk = Walk { runtime, prefix, names: 0, files: Vec::new() };
+    let mut walk = Walk { runtime, prefix, names: 0, bytes: 0, files: Vec::new() };
     let files = walk.folder(&root, "", 0).map(|()| {
         walk.files.sort_by(|a, b| a.key.cmp(&b.key));
         walk.files
@@ -52,6 +54,7 @@ struct Walk<'a> {
     runtime: &'a Runtime,
     prefix: String,
     names: usize,
+    bytes: u64,
     files: Vec<Found>,
 }
 
@@ -99,6 +102,10 @@ impl Walk<'_> {
     fn file(&mut self, key: String, path: PathBuf, found: &fs::Metadata) -> Result<(), String> {
         if self.files.len() == MAX_FILES {
             return Err(format!("{}: there are more than {MAX_FILES} files", path.display()));
+        }
+        self.bytes = self.bytes.saturating_add(found.len());
+        if self.bytes > MAX_BYTES {
+            return Err(format!("{}: the files have more than {MAX_BYTES} bytes together", path.display()));
         }
         let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let stamp = [
