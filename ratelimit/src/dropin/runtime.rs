@@ -95,3 +95,31 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_across_a_change_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config");
+        fs::create_dir(&config).unwrap();
+        fs::write(config.join("a.yaml"), "domain: old").unwrap();
+        let runtime = Arc::new(Runtime {
+            root: folder.path().into(),
+            subdirectory: "".into(),
+            app_directory: "config".into(),
+            ignore_dot_files: false,
+            watch_root: true,
+        });
+        let before = looked(&runtime).await;
+        fs::write(config.join("a.yaml"), "domain: new").unwrap();
+        fs::write(config.join("b.yaml"), "domain: more").unwrap();
+        let (loaded, seen) = loaded(&runtime, false, before).await;
+        assert_eq!(loaded.unwrap().domains().collect::<Vec<_>>(), ["more", "new"]);
+        assert_eq!(seen, looked(&runtime).await);
+    }
+}

@@ -33,7 +33,7 @@ pub struct Counting {
     pub near_limit_ratio: f64,
     /// LOCAL_CACHE_SIZE_IN_BYTES: memory for counters known to be over; 0 is none.
     pub local_cache_bytes: usize,
-    /// EXPIRATION_JITTER_MAX_SECONDS: counters live up to so much longer than their window.
+    /// EXPIRATION_JITTER_MAX_SECONDS; without effect ([`super::WITHOUT_EFFECT`] says why).
     pub expiration_jitter: Duration,
     /// CACHE_KEY_PREFIX: before every key of the store.
     pub key_prefix: String,

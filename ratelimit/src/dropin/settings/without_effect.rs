@@ -18,6 +18,10 @@ const TRACING: &str = "spans are not exported";
 
 /// All of them. REDIS_TLS_SKIP_HOSTNAME_VERIFICATION and BACKEND_TYPE=memcache are not here: those are refused.
 pub const WITHOUT_EFFECT: &[WithoutEffect] = &[
+    WithoutEffect {
+        name: "EXPIRATION_JITTER_MAX_SECONDS",
+        why: "a counter lives about twice what is left of its window when it begins, so counters do not expire together",
+    },
     WithoutEffect { name: "REDIS_POOL_SIZE", why: POOL },
     WithoutEffect { name: "REDIS_PERSECOND_POOL_SIZE", why: POOL },
     WithoutEffect { name: "REDIS_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
