@@ -5,7 +5,7 @@
 
 mod platform;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bulkhead_ratelimit::{
     bucket::Bucket,
@@ -14,7 +14,12 @@ use bulkhead_ratelimit::{
     levels::Levels,
     outcome::{Outcome, Verdict},
 };
-use bulkhead_tenancy::{limit::RateLimit, name::TenantUid, snapshot::Snapshot, tenant::Tenant};
+use bulkhead_tenancy::{
+    limit::{Rate, RateLimit},
+    name::TenantUid,
+    snapshot::Snapshot,
+    tenant::Tenant,
+};
 use proptest::{prop_assert, prop_assert_eq, test_runner::TestCaseError};
 
 use self::platform::{Event, Platform, any_events, any_start};
@@ -141,7 +146,7 @@ impl Oracle {
     }
 }
 
-fn charge(levels: &Levels, snapshot: &Snapshot, tenant: &Tenant, cost: u64) -> Charge {
+fn charge(levels: &Levels, snapshot: &Snapshot, tenant: &Arc<Tenant>, cost: u64) -> Charge {
     levels.of_tenant(snapshot, tenant, None, None, cost)
 }
 
@@ -241,4 +246,37 @@ fn s25_whatever_the_others_do_a_tenant_inside_its_guarantee_is_answered_the_same
         }
         Ok(())
     });
+}
+
+/// A rate that changed holds for the time before as well, as far back as the bucket last paid. So a guarantee that is raised may lend again what it
+/// has lent, and every guarantee that changes counts in the floor of the debt, not only one that is lowered.
+#[test]
+fn s25_a_raised_guarantee_deepens_the_debt_by_its_former_capacity_at_most() {
+    let minute = |requests, capacity| RateLimit { rate: Rate::per_minute(requests), capacity };
+    let both = Both::start();
+    for store in both.each() {
+        let (keys, global) = (own_keys(), minute(301, 301));
+        let of = |name: &str, guarantee: RateLimit, cost| {
+            let guarantee = (keys.guarantee(&name.parse().unwrap()), Bucket::token(guarantee));
+            Charge::new().shared(keys.global(), Bucket::token(global), Some(guarantee), cost)
+        };
+        let admits = |now, charge: &Charge| store.decide(now, charge).verdict() == Verdict::Admitted;
+        assert!(admits(START, &Charge::new().shared(keys.global(), Bucket::token(global), None, 301)));
+        // One is guaranteed 1 a minute and holds 60; the other 300 a minute and uses each of them as it comes, for ten minutes.
+        let (slow, busy) = (minute(1, 60), minute(300, 5));
+        assert!(admits(START, &of("slow", slow, 60)) && admits(START, &of("busy", busy, 5)));
+        let mut now = START;
+        for _ in 0..10 * 60 {
+            now += 1_000_000;
+            assert!(admits(now, &of("busy", busy, 5)), "{}", store.name);
+        }
+        // The debt was 65, of which the slow one's own rate has paid 10. Now they change places.
+        assert!(admits(now, &of("slow", minute(300, 60), 60)), "{}", store.name);
+        // 115 below nothing: so long until the platform has one to give.
+        let look = Charge::new().shared(keys.global(), Bucket::token(global), None, 1);
+        let wait = store.decide(now, &look).denial().unwrap().retry_after_us.unwrap();
+        assert_eq!(wait, (116 * 60_000_000_u64).div_ceil(301), "{}", store.name);
+        let (held, former) = (60 + 1, 60 + 5);
+        assert!(115 > held + 5 && 115 <= held + former, "beyond what stands and was lowered, within what stands and was changed");
+    }
 }

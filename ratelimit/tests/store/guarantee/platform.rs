@@ -103,8 +103,8 @@ impl Platform {
     }
 
     /// A tenant, if it is there and was let in.
-    pub(crate) fn tenant(&self, number: usize) -> Option<&Tenant> {
-        self.snapshot.tenant(&name(number)).map(Arc::as_ref)
+    pub(crate) fn tenant(&self, number: usize) -> Option<&Arc<Tenant>> {
+        self.snapshot.tenant(&name(number))
     }
 
     /// Changes it, as the operator's files change.
