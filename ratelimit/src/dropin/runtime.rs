@@ -7,13 +7,18 @@
 mod look;
 mod read;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use self::look::{Look, look};
 use super::{file, live::Live, rules::Configuration, settings::Runtime};
 
-/// Between two looks. A look at a folder of this size costs microseconds.
+/// Between two looks. A look at some files costs microseconds.
 const PERIOD: Duration = Duration::from_millis(500);
+/// Where a look costs more (a large folder, a slow file system), looking takes at most a twentieth of the time.
+const REST: u32 = 20;
 /// After a change, before it is believed: whoever writes several files, or one file in parts, is still at it.
 const QUIET: Duration = Duration::from_millis(50);
 /// So often a change that goes on is waited for; then what is there is read.
@@ -24,14 +29,16 @@ pub(super) async fn follow(runtime: Runtime, merge: bool, live: Arc<Live>) {
     let runtime = Arc::new(runtime);
     let mut last: Option<Look> = None;
     loop {
+        let start = Instant::now();
         let now = looked(&runtime).await;
+        let cost = start.elapsed();
         if last.as_ref() != Some(&now) {
             let settled = if last.is_none() { now } else { settled(&runtime, now).await };
             let (loaded, seen) = loaded(&runtime, merge, settled).await;
             last = Some(seen);
             live.publish(loaded);
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(PERIOD.max(cost * REST)).await;
     }
 }
 

@@ -26,6 +26,8 @@ pub const WITHOUT_EFFECT: &[WithoutEffect] = &[
     WithoutEffect { name: "REDIS_PERSECOND_POOL_SIZE", why: POOL },
     WithoutEffect { name: "REDIS_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
     WithoutEffect { name: "REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
+    WithoutEffect { name: "REDIS_POOL_ON_EMPTY_WAIT_DURATION", why: POOL },
+    WithoutEffect { name: "REDIS_PERSECOND_POOL_ON_EMPTY_WAIT_DURATION", why: POOL },
     WithoutEffect { name: "REDIS_PIPELINE_WINDOW", why: PIPELINE },
     WithoutEffect { name: "REDIS_PIPELINE_LIMIT", why: PIPELINE },
     WithoutEffect { name: "REDIS_PERSECOND_PIPELINE_WINDOW", why: PIPELINE },
