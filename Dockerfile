@@ -3,6 +3,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --bin bulkhead-ext-authz --bin bulkhead-ratelimit
+RUN mkdir link && ln -s /usr/local/bin/bulkhead-ratelimit link/ratelimit
 
 # glibc, libgcc and the certificates of public authorities; no shell, no package manager. Runs as uid 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot AS service
@@ -16,6 +17,8 @@ ENTRYPOINT ["/usr/local/bin/bulkhead-ext-authz"]
 
 FROM service AS ratelimit
 COPY --from=build /src/target/release/bulkhead-ratelimit /usr/local/bin/bulkhead-ratelimit
-EXPOSE 8081 9082 9083
+# Where envoyproxy/ratelimit's image has its command: `command: [/bin/ratelimit]` and its environment variables go on working.
+COPY --from=build /src/link/ /bin/
+EXPOSE 8080 8081 6070 9082 9083
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["/usr/local/bin/bulkhead-ratelimit", "probe"]
 ENTRYPOINT ["/usr/local/bin/bulkhead-ratelimit"]

@@ -1,6 +1,6 @@
 //! `bulkhead-ratelimit`: flags, configuration, store, doors; then the library serves.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
     args::{self, AuditArgs, ConfigArgs, DoorArgs, Service},
@@ -15,16 +15,28 @@ use bulkhead_doors::{
 use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use bulkhead_ratelimit::{
     args::StoreArgs,
+    dropin::{
+        domains::{self, Domains, Own},
+        follow::follow,
+        health::Health,
+        serve::Ports,
+        settings::Settings,
+        start,
+    },
     levels::Levels,
     limiter::Limiter,
     rls::{MAX_REQUEST_BYTES, Rls},
+    store::Store,
 };
-use bulkhead_tenancy::clock::SystemClock;
+use bulkhead_tenancy::{clock::SystemClock, loader::Loader};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 static SERVICE: Service = Service {
     name: "bulkhead-ratelimit",
     variables: "BULKHEAD_RATELIMIT",
-    grpc_services: &["envoy.service.ratelimit.v3.RateLimitService"],
+    // `ratelimit` is the name that envoyproxy/ratelimit's users ask health for.
+    grpc_services: &["envoy.service.ratelimit.v3.RateLimitService", "ratelimit"],
     grpc: "127.0.0.1:8081",
     health: "0.0.0.0:9082",
     admin: "127.0.0.1:9083",
@@ -50,8 +62,10 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Serve {
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// The configuration folder. Without it, or with RUNTIME_ROOT or CONFIG_TYPE=GRPC_XDS_SOTW, the service stands in for envoyproxy/ratelimit
+    /// and takes its environment variables
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -61,35 +75,103 @@ struct Serve {
     _audit: AuditArgs,
 }
 
+/// How long the drop-in's own ports have for requests in progress once the doors are closed.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    match args::parse::<Cli>(&SERVICE).command {
-        Command::Serve(serve) => block_on(run(*serve)),
+    match parse(&[]).command {
+        Command::Serve(serve) => match start::settings(serve.config.is_some()) {
+            Ok(None) => block_on(run(*serve)),
+            Ok(Some(settings)) => stand_in(&settings),
+            Err(why) => exit(Err(why)),
+        },
         Command::Validate(validate) => configuration::validate(&validate.config),
         Command::Probe(args) => exit(probe(&args)),
     }
 }
 
+/// The command line. envoyproxy/ratelimit's image has no entry point, so its users name the program first: here that names nothing.
+fn parse(defaults: &[(&'static str, String)]) -> Cli {
+    let mut given: Vec<OsString> = std::env::args_os().collect();
+    if given.get(1).is_some_and(|first| first == "/bin/ratelimit") {
+        given.remove(1);
+    }
+    args::parse_with_defaults(&SERVICE, defaults, given).unwrap_or_else(|error| error.exit())
+}
+
+/// Serves the tenants of the configuration folder.
 async fn run(serve: Serve) -> Result<(), Fatal> {
     logs::install(&serve.doors.logs)?;
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::on_signals()?;
-    let loader = Arc::new(configuration::follow(&serve.config.config)?);
+    let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
+    let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
+    let store = serve.store.open(Arc::new(SystemClock)).await?;
+    let rls = RateLimitServiceServer::new(limiter(&serve, &loader, store, &metrics)).max_decoding_message_size(MAX_REQUEST_BYTES);
+    doors.run(rooms(Routes::new(rls), Some(loader), || true), metrics, shutdown).await
+}
 
+/// Reads the flags again, with what envoyproxy/ratelimit's variables say below them, and serves.
+fn stand_in(settings: &Settings) -> ExitCode {
+    let defaults = match start::defaults(settings) {
+        Ok(defaults) => defaults,
+        Err(why) => return exit(Err(why)),
+    };
+    let Command::Serve(serve) = parse(&defaults).command else { return ExitCode::FAILURE };
+    block_on(run_dropin(*serve, settings))
+}
+
+/// Serves as envoyproxy/ratelimit does, and beside it the tenants of the configuration folder, if there is one.
+async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> {
+    logs::install(&serve.doors.logs)?;
+    start::tell(settings);
+    let metrics = Metrics::install()?;
+    let shutdown = Shutdown::on_signals()?;
+    let loader = serve.config.as_deref().map(configuration::follow).transpose()?.map(Arc::new);
+    let protected = start::open_door(&mut serve.doors, settings);
     let clock = Arc::new(SystemClock);
-    let store = serve.store.open(clock.clone()).await?;
-    let limiter = Arc::new(Limiter::new(store, clock, serve.store.store_deadline));
-    let rls = Rls::new(loader.live(), Levels::default(), limiter, &metrics);
-    let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let stores = start::stores(&serve.store, settings, clock.clone()).await?;
+    let store = Arc::clone(&stores.main);
+    let (dropin, live) = start::dropin(settings, stores, clock);
+    let _following = follow(settings, &live).map_err(|why| Fatal::usage(why.to_string()))?;
+    if !settings.force_start {
+        tokio::select! {
+            () = live.first() => {}
+            () = shutdown.draining() => return Ok(()),
+        }
+    }
+    let doors = Doors::bind(&SERVICE, &serve.doors).await?;
+    let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
+    let ports = Ports::bind(settings, statsd).await?;
+    let health = Health::new(live, settings, &store, shutdown.clone());
+    let own = match &loader {
+        None => Own::NotConfigured,
+        Some(_) if !protected => Own::Unprotected,
+        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, store, &metrics))),
+    };
+    let end = CancellationToken::new();
+    let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
+    let service = RateLimitServiceServer::new(Domains::new(dropin, own)).max_decoding_message_size(domains::MAX_REQUEST_BYTES);
+    let ended = doors.run(rooms(Routes::new(service), loader, move || health.is_ready()), metrics, shutdown).await;
+    end.cancel();
+    let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
+    ended
+}
 
-    let (ready, report) = (Arc::clone(&loader), loader);
-    let rooms = Rooms {
-        grpc: tonic::service::Routes::new(rls),
+fn limiter(serve: &Serve, loader: &Loader, store: Arc<dyn Store>, metrics: &Metrics) -> Rls {
+    let limiter = Arc::new(Limiter::new(store, Arc::new(SystemClock), serve.store.store_deadline));
+    Rls::new(loader.live(), Levels::default(), limiter, metrics)
+}
+
+fn rooms(grpc: Routes, loader: Option<Arc<Loader>>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Rooms {
+    let report = loader.clone();
+    Rooms {
+        grpc,
         health: axum::Router::new(),
         admin: axum::Router::new(),
         // A store that is away does not make us unready: failure modes answer, and another replica has no better store.
-        ready: Arc::new(move || ready.is_following() && ready.live().load().is_some()),
-        report: Arc::new(move || report.report().into()),
-    };
-    doors.run(rooms, metrics, shutdown).await
+        ready: Arc::new(move || loader.as_ref().is_none_or(|loader| loader.is_following() && loader.live().load().is_some()) && healthy()),
+        report: Arc::new(move || report.as_ref().map(|loader| loader.report().into()).unwrap_or_default()),
+    }
 }

@@ -4,7 +4,7 @@
 //! `failure_mode_deny` is set, as our Envoy files do; it must never be an OK that nobody paid for (S9).
 
 mod count;
-mod deadline;
+pub(crate) mod deadline;
 mod reply;
 mod request;
 

@@ -38,13 +38,18 @@ fn descriptor(fields: &mut Fields<'_>) -> Result<RateLimitDescriptor, JsonError>
         limit: fields.message("limit", |fields| {
             Ok(RateLimitOverride {
                 requests_per_unit: fields.integer("requests_per_unit")?.unwrap_or_default(),
-                unit: fields.choice("unit", |name| RateLimitUnit::from_str_name(name).map(i32::from))?,
+                unit: fields.choice("unit", unit)?,
             })
         })?,
         // A wrapper's JSON is the value it wraps.
         hits_addend: fields.integer("hits_addend")?.map(|value| UInt64Value { value }),
         is_negative_hits: fields.truth("is_negative_hits")?,
     })
+}
+
+/// A unit's number. WEEK is Envoy's since 1.40, and not yet in the generated enum.
+fn unit(name: &str) -> Option<i32> {
+    RateLimitUnit::from_str_name(name).map(i32::from).or_else(|| (name == "WEEK").then_some(7))
 }
 
 /// Writes a RateLimitResponse.

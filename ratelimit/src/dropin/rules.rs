@@ -7,6 +7,7 @@ mod build;
 pub mod counter;
 pub mod draft;
 mod dump;
+mod keys;
 pub mod limit;
 mod matching;
 pub mod metadata;

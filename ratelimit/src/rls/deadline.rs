@@ -7,7 +7,7 @@ use tonic::metadata::MetadataMap;
 
 /// How long a decision may take: three quarters of the call's `grpc-timeout`, so that an answer (the failure mode's, if need be) is back
 /// before Envoy gives up and answers by its own.
-pub(super) fn budget(metadata: &MetadataMap) -> Option<Duration> {
+pub(crate) fn budget(metadata: &MetadataMap) -> Option<Duration> {
     Some(of_call(metadata)?.mul_f64(0.75))
 }
 

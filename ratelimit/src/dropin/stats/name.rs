@@ -60,6 +60,13 @@ pub(super) fn tags(tags: &[(String, String)]) -> String {
     tags.iter().map(|(key, text)| format!(".__{key}={}", value(text))).collect()
 }
 
+/// `|#key:value,key:value`, as DogStatsD takes them.
+pub(super) fn dog_tags(tags: &[(String, String)]) -> String {
+    let value = |value: &str| value.replace(|c: char| matches!(c, ',' | '|') || c.is_control(), "_");
+    let pairs: Vec<String> = tags.iter().map(|(key, text)| format!("{key}:{}", value(text))).collect();
+    if pairs.is_empty() { String::new() } else { format!("|#{}", pairs.join(",")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

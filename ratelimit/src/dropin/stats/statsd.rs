@@ -26,6 +26,8 @@ pub struct Statsd {
     pub port: u16,
     /// Whether STATSD_PROTOCOL is `udp`.
     pub udp: bool,
+    /// Whether tags are written as DogStatsD has them (USE_DOG_STATSD): behind the value, not in the name.
+    pub dog: bool,
     /// STATS_FLUSH_INTERVAL.
     pub interval: Duration,
 }
@@ -41,7 +43,7 @@ impl Statsd {
                 _ = tick.tick() => false,
                 () = &mut stop => true,
             };
-            link.send(stats.lines()).await;
+            link.send(stats.lines(link.to.dog)).await;
             if last {
                 return;
             }
@@ -51,18 +53,19 @@ impl Statsd {
 
 impl Stats {
     /// The lines of one flush.
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, dog: bool) -> Vec<String> {
+        let (tags, behind) = if dog { (String::new(), name::dog_tags(&self.tags)) } else { (name::tags(&self.tags), String::new()) };
         let mut lines = Vec::new();
-        self.each(|name, counter| {
+        self.each(&tags, |name, counter| {
             let since = counter.latch();
             if since > 0 {
-                lines.push(format!("{name}:{since}|c\n"));
+                lines.push(format!("{name}:{since}|c{behind}\n"));
             }
         });
         let (times, all) = self.response_time.latch();
         let rate = if all > times.len() { format!("|@{:.6}", ratio(times.len(), all)) } else { String::new() };
-        let tags = name::tags(&self.tags);
-        lines.extend(times.into_iter().map(|us| format!("ratelimit_server.ShouldRateLimit.response_time{tags}:{}|ms{rate}\n", millis(us))));
+        let time = |us| format!("ratelimit_server.ShouldRateLimit.response_time{tags}:{}|ms{rate}{behind}\n", millis(us));
+        lines.extend(times.into_iter().map(time));
         lines
     }
 }
@@ -175,19 +178,26 @@ mod tests {
     fn a_flush_tells_what_came_since_the_last_one() {
         let stats = Stats::new([("zone".to_owned(), "a".to_owned())]);
         stats.limit("d", "d.key_v").total_hits.add(2);
-        assert_eq!(stats.lines(), ["ratelimit.service.rate_limit.d.key_v.total_hits.__zone=a:2|c\n"]);
+        assert_eq!(stats.lines(false), ["ratelimit.service.rate_limit.d.key_v.total_hits.__zone=a:2|c\n"]);
         stats.limit("d", "d.key_v").total_hits.add(3);
         stats.response_time.record(Duration::from_micros(1_500));
         stats.response_time.record(Duration::from_millis(2));
         assert_eq!(
-            stats.lines(),
+            stats.lines(false),
             [
                 "ratelimit.service.rate_limit.d.key_v.total_hits.__zone=a:3|c\n",
                 "ratelimit_server.ShouldRateLimit.response_time.__zone=a:1.500000|ms\n",
                 "ratelimit_server.ShouldRateLimit.response_time.__zone=a:2|ms\n",
             ]
         );
-        assert!(stats.lines().is_empty());
+        assert!(stats.lines(false).is_empty());
+    }
+
+    #[test]
+    fn dogs_tags_stand_behind_the_value() {
+        let stats = Stats::new([("zone".to_owned(), "a".to_owned()), ("x".to_owned(), "y|z".to_owned())]);
+        stats.limit("d", "d.key_v").total_hits.add(2);
+        assert_eq!(stats.lines(true), ["ratelimit.service.rate_limit.d.key_v.total_hits:2|c|#x:y_z,zone:a\n"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ impl Stats {
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        self.each(|name, counter| lines.push((name, counter.value())));
+        self.each(&name::tags(&self.tags), |name, counter| lines.push((name, counter.value())));
         lines.sort();
         let mut text = String::new();
         for (name, value) in lines {
@@ -19,9 +19,8 @@ impl Stats {
         text
     }
 
-    /// Every counter with its whole name, tags and all.
-    pub(super) fn each(&self, mut f: impl FnMut(String, &Counter)) {
-        let tags = name::tags(&self.tags);
+    /// Every counter with its name and the tags behind it.
+    pub(super) fn each(&self, tags: &str, mut f: impl FnMut(String, &Counter)) {
         for (_, key, stats) in self.limits() {
             let key = name::sanitised(&key);
             for (counter, value) in stats.each() {

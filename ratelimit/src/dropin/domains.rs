@@ -1,0 +1,60 @@
+//! One gRPC service for both: the domain `bulkhead` is the limiter's own, every other one the drop-in's.
+
+use std::{sync::Arc, time::Instant};
+
+use bulkhead_proto::{
+    contract::DOMAIN,
+    pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
+};
+use tonic::{Request, Response, Status};
+
+use super::service::Dropin;
+use crate::rls::{Rls, deadline};
+
+/// The largest RateLimitRequest of the drop-in.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The service.
+pub struct Domains {
+    dropin: Arc<Dropin>,
+    own: Own,
+}
+
+/// Who answers for the domain `bulkhead`.
+pub enum Own {
+    /// The limiter.
+    Served(Box<Rls>),
+    /// Nobody: the door is open to all, and whoever reaches it could speak for any tenant (S2).
+    Unprotected,
+    /// Nobody: there is no configuration of tenants.
+    NotConfigured,
+}
+
+impl Domains {
+    /// A service for both.
+    #[must_use]
+    pub fn new(dropin: Arc<Dropin>, own: Own) -> Self {
+        Self { dropin, own }
+    }
+}
+
+#[tonic::async_trait]
+impl RateLimitService for Domains {
+    async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
+        if request.get_ref().domain == DOMAIN {
+            return match &self.own {
+                Own::Served(rls) => rls.should_rate_limit(request).await,
+                Own::Unprotected => Err(Status::permission_denied(
+                    "the domain `bulkhead` is not served where anybody may connect: use loopback, a unix socket or client certificates (S2)",
+                )),
+                Own::NotConfigured => Err(Status::failed_precondition("the domain `bulkhead` needs --config")),
+            };
+        }
+        let started = Instant::now();
+        let stats = self.dropin.stats();
+        stats.service.total_requests.add(1);
+        let decided = self.dropin.decide(request.get_ref(), deadline::budget(request.metadata())).await;
+        stats.response_time.record(started.elapsed());
+        decided.map(Response::new).map_err(Status::from)
+    }
+}
