@@ -79,19 +79,33 @@ impl Answer {
         if self.faulty {
             return Outcome::faulty();
         }
-        let admitted = copy < self.admitted;
+        let verdict = if copy < self.admitted { Verdict::Admitted } else { Verdict::Denied };
+        if copy == 0 {
+            return Outcome::of(charge, verdict, &self.seen, self.now_us);
+        }
+        Outcome::of(charge, verdict, &self.seen_by(charge, copy), self.now_us)
+    }
+
+    /// The answer to some of the copies, as if they alone had been asked after those before them.
+    pub(crate) fn part(&self, charge: &Charge, from: u32, count: u32) -> Self {
+        let admitted = self.admitted.saturating_sub(from).min(count);
+        Self { admitted, seen: if self.faulty { Vec::new() } else { self.seen_by(charge, from) }, ..*self }
+    }
+
+    /// What the levels held when the copy of a number came to them.
+    fn seen_by(&self, charge: &Charge, copy: u32) -> Vec<Seen> {
         let before = u64::from(copy.min(self.admitted));
-        let seen = charge.levels().zip(&self.seen).map(|((level, cost), seen)| {
+        let mut all = Vec::with_capacity(self.seen.len());
+        for ((level, cost), seen) in charge.levels().zip(&self.seen) {
             let paid = match level.role {
                 Role::Hold | Role::Shared => before,
                 // It paid for the first copies, as far as it held.
                 Role::Guarantee => level.bucket.covers(seen.credit, cost, before),
                 Role::Count => u64::from(copy),
             };
-            Seen { credit: level.bucket.spend(seen.credit, cost, paid), ..*seen }
-        });
-        let seen: Vec<Seen> = seen.collect();
-        Outcome::of(charge, if admitted { Verdict::Admitted } else { Verdict::Denied }, &seen, self.now_us)
+            all.push(Seen { credit: level.bucket.spend(seen.credit, cost, paid), ..*seen });
+        }
+        all
     }
 
     /// How many of the first copies a guarantee paid for: those put the shared bucket into debt if it was empty. `None`: the charge has no

@@ -9,19 +9,44 @@ use crate::{
     bucket::Bucket,
     charge::{Charge, Scope, Shape},
     key::Keyspace,
+    shapes::{Origin, Shapes},
 };
 
-/// Builds charges; both doors of the limiter use this, so the same request pays the same buckets through either.
+/// Builds charges; both doors of the limiter use this, so the same request pays the same buckets through either. A clone shares what is known.
 #[derive(Debug, Clone, Default)]
 pub struct Levels {
     keys: Keyspace,
+    unmetered: bool,
+    shapes: Arc<Shapes>,
 }
 
 impl Levels {
     /// Charges below the keys of one deployment.
     #[must_use]
     pub fn new(keys: Keyspace) -> Self {
-        Self { keys }
+        Self { keys, ..Self::default() }
+    }
+
+    /// Whether what is charged is also counted at meters, by tenant, subscription, API and hour. It is, unless this says otherwise.
+    #[must_use]
+    pub fn metering(self, on: bool) -> Self {
+        Self { keys: self.keys, unmetered: !on, shapes: Arc::default() }
+    }
+
+    /// What a request of a tenant pays: as [`Levels::of_tenant`], of a shape that is built once and then shared, so that equal requests are
+    /// decided together.
+    #[must_use]
+    pub fn charge(
+        &self,
+        snapshot: &Snapshot,
+        tenant: &Arc<Tenant>,
+        subscription: Option<&Arc<Subscription>>,
+        api: Option<&Arc<Api>>,
+        cost: u64,
+    ) -> Charge {
+        let origin = Origin { snapshot, tenant, guarantee: snapshot.guarantee(tenant), subscription, api };
+        let build = || self.shape(snapshot, tenant, subscription.map(Arc::as_ref), api.map(Arc::as_ref));
+        Charge::of(self.shapes.get(origin, build), cost)
     }
 
     /// What a request of a tenant pays. A level that is not known, or states no limit of its own, is left out.
@@ -34,6 +59,10 @@ impl Levels {
         api: Option<&Api>,
         cost: u64,
     ) -> Charge {
+        Charge::of(Arc::new(self.shape(snapshot, tenant, subscription, api)), cost)
+    }
+
+    fn shape(&self, snapshot: &Snapshot, tenant: &Tenant, subscription: Option<&Subscription>, api: Option<&Api>) -> Shape {
         let guarantee = (self.keys.guarantee(&tenant.uid), Bucket::token(snapshot.guarantee(tenant)));
         let global = Bucket::token(snapshot.platform().rate_limit);
         let mut shape = Shape::new().shared(self.keys.global(), global, Some(guarantee)).hold(
@@ -54,19 +83,24 @@ impl Levels {
         if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
             shape = shape.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit));
         }
+        if self.unmetered {
+            return shape;
+        }
         let meter = self.keys.meter(&tenant.uid, subscription.map(|one| &one.name), api.map(|one| &one.name));
-        Charge::of(Arc::new(shape.metered(meter)), cost)
+        shape.metered(meter)
     }
 
     /// What a request without a tenant pays: the one small bucket in the tenant's place, and global, without a guarantee (S9).
     #[must_use]
     pub fn unresolved(&self, snapshot: &Snapshot, cost: u64) -> Charge {
         let platform = snapshot.platform();
-        let shape = Shape::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None).hold(
-            Scope::Tenant,
-            self.keys.unresolved(),
-            Bucket::token(platform.unresolved),
-        );
-        Charge::of(Arc::new(shape), cost)
+        let build = || {
+            Shape::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None).hold(
+                Scope::Tenant,
+                self.keys.unresolved(),
+                Bucket::token(platform.unresolved),
+            )
+        };
+        Charge::of(self.shapes.unresolved(platform, build), cost)
     }
 }

@@ -17,5 +17,6 @@ pub mod limiter;
 mod model;
 pub mod outcome;
 pub mod rls;
+mod shapes;
 mod state;
 pub mod store;

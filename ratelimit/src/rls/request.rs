@@ -120,7 +120,7 @@ impl Asked {
         };
         let subscription = self.known(policy, subscription, TenantPolicy::subscription, Oddity::UnknownSubscription);
         let api = self.known(policy, api, TenantPolicy::api, Oddity::UnknownApi);
-        let charge = levels.of_tenant(snapshot, tenant, subscription.map(Arc::as_ref), api.map(Arc::as_ref), cost);
+        let charge = levels.charge(snapshot, tenant, subscription, api, cost);
         self.tenant.get_or_insert_with(|| Arc::clone(tenant));
         self.pay(charge, tenant.on_store_failure);
     }
@@ -145,7 +145,11 @@ impl Asked {
 
     fn pay(&mut self, charge: Charge, mode: StoreFailure) {
         self.shares.push(charge.levels().filter(|(level, _)| level.role() != Role::Guarantee).count());
-        self.charge.append(charge);
+        if self.charge.parts().is_empty() {
+            self.charge = charge
+        } else {
+            self.charge.append(charge)
+        }
         self.fallback = self.fallback.strictest(Fallback { mode, ..self.fallback });
     }
 

@@ -135,7 +135,7 @@ impl RedisStore {
         asks.iter().for_each(|ask| batch.ask(ask));
         let reply = self.script(batch.command(now)).await?;
         let mut replies = Replies::read(&reply)?;
-        let read = asks.iter().map(|ask| replies.answer(&ask.charge)).collect::<Result<Vec<_>, _>>()?;
+        let read = asks.iter().map(|ask| replies.answer(ask)).collect::<Result<Vec<_>, _>>()?;
         replies.end()?;
         Ok(read)
     }

@@ -8,30 +8,42 @@ use super::script;
 use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
-    charge::{Charge, Role, Shape},
-    key::{Account, Key},
+    charge::{Role, Shape},
+    key::{Account, Key, Meter},
     store::{Adjustment, Change, Micros, StoreError, Tally},
 };
 
-/// A batch for the script, being written: `KEYS` and `ARGV[2..]`. Equal accounts, keys, limits and shapes are sent once.
+/// What is read of an item wherever one begins: longer than the shortest item.
+const HEAD: usize = 13;
+
+/// A batch for the script, being written. Equal accounts, keys and shapes are sent once.
 #[derive(Debug)]
 pub(crate) struct Batch<'c> {
     /// What the service's clock says: which periods of a calendar are sent.
     now_us: u64,
-    accounts: Vec<(&'c Account, Vec<u16>)>,
+    accounts: Vec<(&'c Account, Vec<&'c str>)>,
     account_index: HashMap<&'c Account, u16>,
-    texts: Vec<&'c str>,
-    text_index: HashMap<&'c str, u16>,
-    /// Where a key stands: its account, and its place in it. Numbers of keys are known once all are.
-    key_index: HashMap<&'c Key, (u16, u16)>,
-    slots: Vec<((u16, u16), &'c Bucket)>,
-    slot_index: HashMap<(&'c Key, &'c Bucket), u16>,
-    shapes: Vec<u8>,
+    key_index: HashMap<&'c Key, Place>,
+    /// This period and the next: start, end, start, end.
+    calendars: Vec<[u64; 4]>,
+    /// How many levels each shape has.
+    levels: Vec<u16>,
+    rows: Vec<u8>,
+    /// Where a row names a key. Numbers of keys are known once all are.
+    named: Vec<(usize, Place)>,
     /// By address: the asks of a batch hold their shapes.
     shape_index: HashMap<usize, u16>,
-    shape_count: u16,
+    /// Whether any level is not a token bucket.
+    kinds: bool,
     items: Vec<u8>,
     item_count: u16,
+}
+
+/// Where a key stands: its account, and its place among the account's fields.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    account: usize,
+    field: usize,
 }
 
 impl<'c> Batch<'c> {
@@ -41,14 +53,13 @@ impl<'c> Batch<'c> {
             now_us,
             accounts: Vec::new(),
             account_index: HashMap::new(),
-            texts: Vec::new(),
-            text_index: HashMap::new(),
             key_index: HashMap::new(),
-            slots: Vec::new(),
-            slot_index: HashMap::new(),
-            shapes: Vec::new(),
+            calendars: Vec::new(),
+            levels: Vec::new(),
+            rows: Vec::new(),
+            named: Vec::new(),
             shape_index: HashMap::new(),
-            shape_count: 0,
+            kinds: false,
             items: Vec::new(),
             item_count: 0,
         }
@@ -56,174 +67,181 @@ impl<'c> Batch<'c> {
 
     /// Adds an ask.
     pub(crate) fn ask(&mut self, ask: &'c Ask) {
-        let mut item = Vec::with_capacity(32);
-        match ask.ahead {
-            None => item.push(0),
-            Some(ahead) => {
-                item.push(1);
-                item.extend_from_slice(&small(ahead.want));
-                item.extend_from_slice(&small(ahead.share.max(1)));
-                item.extend_from_slice(&double(ahead.ttl_us));
+        match (ask.charge.parts(), ask.ahead) {
+            ([part], None) => {
+                let shape = self.shape(part.shape());
+                self.item(0, ask.count, shape, part.cost());
+            }
+            ([part], Some(ahead)) => {
+                let shape = self.shape(part.shape());
+                self.item(1, ask.count, shape, part.cost());
+                self.items.extend_from_slice(&small(ahead.want));
+                self.items.extend_from_slice(&small(ahead.share.max(1)));
+                self.items.extend_from_slice(&double(ahead.ttl_us));
+            }
+            (parts, _) => {
+                self.item(2, ask.count, 0, 0);
+                self.items.push(u8::try_from(parts.len()).unwrap_or(u8::MAX));
+                for part in parts {
+                    let shape = self.shape(part.shape());
+                    self.items.extend_from_slice(&shape.to_le_bytes());
+                    self.items.extend_from_slice(&double(part.cost()));
+                }
             }
         }
-        item.extend_from_slice(&small(ask.count));
-        item.push(u8::try_from(ask.charge.parts().len()).unwrap_or(u8::MAX));
-        for part in ask.charge.parts() {
-            item.extend_from_slice(&self.shape(part.shape()).to_le_bytes());
-            item.extend_from_slice(&double(part.cost()));
-        }
-        self.item(&item);
     }
 
     /// Adds an adjustment.
     pub(crate) fn adjustment(&mut self, adjustment: &'c Adjustment) {
-        let slot = self.slot(&adjustment.key, &adjustment.bucket).to_le_bytes();
-        let (op, numbers) = match adjustment.change {
-            Change::Reset => (2, vec![]),
-            Change::Grant { requests } => (3, vec![requests]),
-            Change::Return { unused, held, taken_us } => (4, vec![unused, held, taken_us]),
-        };
-        let mut item = vec![op];
-        item.extend_from_slice(&slot);
-        numbers.into_iter().for_each(|number| item.extend_from_slice(&double(number)));
-        self.item(&item);
+        self.row(1, None);
+        self.level(&adjustment.key, &adjustment.bucket, Role::Hold);
+        let shape = index(self.levels.len());
+        match adjustment.change {
+            Change::Reset => self.item(3, 1, shape, 0),
+            Change::Grant { requests } => self.item(4, 1, shape, requests),
+            Change::Return { unused, held, taken_us } => {
+                self.item(5, 1, shape, unused);
+                self.items.extend_from_slice(&double(held));
+                self.items.extend_from_slice(&double(taken_us));
+            }
+        }
     }
 
     /// Adds a tally.
     pub(crate) fn tally(&mut self, tally: &'c Tally) {
-        self.shape_count += 1;
-        self.shapes.push(0);
-        let account = self.account(tally.meter.account()) + 1;
-        let line = self.text(tally.meter.line());
-        self.shapes.extend_from_slice(&account.to_le_bytes());
-        self.shapes.extend_from_slice(&line.to_le_bytes());
-        let mut item = vec![5];
-        item.extend_from_slice(&self.shape_count.to_le_bytes());
-        item.extend_from_slice(&double(tally.admitted));
-        item.extend_from_slice(&double(tally.denied));
-        self.item(&item);
+        self.row(0, Some(&tally.meter));
+        self.item(6, 1, index(self.levels.len()), tally.admitted);
+        self.items.extend_from_slice(&double(tally.denied));
     }
 
-    fn item(&mut self, item: &[u8]) {
+    fn item(&mut self, op: u8, copies: u32, shape: u16, number: u64) {
         self.item_count += 1;
-        self.items.extend_from_slice(item);
+        self.items.push(op);
+        self.items.extend_from_slice(&small(copies));
+        self.items.extend_from_slice(&shape.to_le_bytes());
+        self.items.extend_from_slice(&double(number));
     }
 
-    fn account(&mut self, account: &'c Account) -> u16 {
+    fn account(&mut self, account: &'c Account) -> usize {
         let next = self.accounts.len();
-        *self.account_index.entry(account).or_insert_with(|| {
+        usize::from(*self.account_index.entry(account).or_insert_with(|| {
             self.accounts.push((account, Vec::new()));
             index(next)
-        })
+        }))
     }
 
-    fn text(&mut self, text: &'c str) -> u16 {
-        *self.text_index.entry(text).or_insert_with(|| {
-            self.texts.push(text);
-            index(self.texts.len())
-        })
-    }
-
-    fn slot(&mut self, key: &'c Key, bucket: &'c Bucket) -> u16 {
-        if let Some(known) = self.slot_index.get(&(key, bucket)) {
+    fn place(&mut self, key: &'c Key) -> Place {
+        if let Some(known) = self.key_index.get(key) {
             return *known;
         }
-        let place = match self.key_index.get(key) {
-            Some(place) => *place,
-            None => {
-                let (account, text) = (self.account(key.account()), self.text(key.field()));
-                let place = self.accounts.get_mut(usize::from(account)).map_or((account, 0), |(_, fields)| {
-                    fields.push(text);
-                    (account, index(fields.len()))
-                });
-                self.key_index.insert(key, place);
-                place
-            }
-        };
-        self.slots.push((place, bucket));
-        let slot = index(self.slots.len());
-        self.slot_index.insert((key, bucket), slot);
-        slot
+        let account = self.account(key.account());
+        let field = self.accounts.get_mut(account).map_or(0, |(_, fields)| {
+            fields.push(key.field());
+            fields.len()
+        });
+        self.key_index.insert(key, Place { account, field });
+        Place { account, field }
     }
 
     fn shape(&mut self, shape: &'c Arc<Shape>) -> u16 {
-        if let Some(known) = self.shape_index.get(&Arc::as_ptr(shape).addr()) {
+        let address = Arc::as_ptr(shape).addr();
+        if let Some(known) = self.shape_index.get(&address) {
             return *known;
         }
-        let mut packed = vec![u8::try_from(shape.levels().len()).unwrap_or(u8::MAX)];
+        self.row(shape.levels().len(), shape.meter());
         for level in shape.levels() {
-            packed.extend_from_slice(&self.slot(level.key(), level.bucket()).to_le_bytes());
-            packed.push(match level.role() {
-                Role::Hold => 0,
-                Role::Guarantee => 1,
-                Role::Shared => 2,
-                Role::Count => 3,
-            });
+            self.level(level.key(), level.bucket(), level.role());
         }
-        let (account, line) = match shape.meter() {
-            Some(meter) => (self.account(meter.account()) + 1, self.text(meter.line())),
-            None => (0, 0),
+        let number = index(self.levels.len());
+        self.shape_index.insert(address, number);
+        number
+    }
+
+    /// Begins the row of a shape.
+    fn row(&mut self, levels: usize, meter: Option<&'c Meter>) {
+        self.levels.push(index(levels));
+        let (account, line) = meter.map_or((0, ""), |meter| (self.account(meter.account()) + 1, meter.line()));
+        self.rows.extend_from_slice(&index(account).to_le_bytes());
+        text(line, &mut self.rows);
+    }
+
+    fn level(&mut self, key: &'c Key, bucket: &Bucket, role: Role) {
+        let place = self.place(key);
+        self.named.push((self.rows.len(), place));
+        let (kind, numbers) = match bucket {
+            Bucket::Token(token) => (0, [token.requests(), token.period_us(), token.capacity()]),
+            Bucket::Window(window) => (1, [window.length_us(), 1, window.limit()]),
+            Bucket::Sliding(sliding) => (2, [sliding.slice_us(), 1, sliding.limit()]),
+            Bucket::Calendar(quota) => {
+                let [this, next] = quota.periods_at(self.now_us);
+                (3, [self.calendar([this.start_us, this.end_us, next.start_us, next.end_us]), 1, quota.limit()])
+            }
         };
-        packed.extend_from_slice(&account.to_le_bytes());
-        packed.extend_from_slice(&line.to_le_bytes());
-        self.shapes.extend_from_slice(&packed);
-        self.shape_count += 1;
-        self.shape_index.insert(Arc::as_ptr(shape).addr(), self.shape_count);
-        self.shape_count
+        let role = match role {
+            Role::Hold => 0,
+            Role::Guarantee => 1,
+            Role::Shared => 2,
+            Role::Count => 3,
+        };
+        self.kinds |= kind > 0;
+        self.rows.extend_from_slice(&[0, 0, kind * 4 + role]);
+        numbers.iter().for_each(|number| self.rows.extend_from_slice(&double(*number)));
+    }
+
+    fn calendar(&mut self, periods: [u64; 4]) -> u64 {
+        let known = self.calendars.iter().position(|known| *known == periods);
+        let index = known.unwrap_or_else(|| {
+            self.calendars.push(periods);
+            self.calendars.len() - 1
+        });
+        index as u64 + 1
     }
 
     /// The call that decides the batch. `now` is the store's own clock unless it is given.
-    pub(crate) fn command(&self, now: Option<Micros>) -> Cmd {
+    pub(crate) fn command(self, now: Option<Micros>) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script::sha()).arg(self.accounts.len());
         for (account, _) in &self.accounts {
             command.arg(account.as_str());
         }
         command.arg(now.map(|now| now.0.to_string()).unwrap_or_default()).arg(self.packed());
-        for text in &self.texts {
-            command.arg(*text);
-        }
         command
     }
 
-    fn packed(&self) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(64 + self.slots.len() * 32 + self.shapes.len() + self.items.len());
+    fn packed(mut self) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(64 + self.accounts.len() * 64 + self.rows.len() + self.items.len());
+        let mut short = |number: u16| packed.extend_from_slice(&number.to_le_bytes());
+        short(index(self.calendars.len()));
+        short(index(self.levels.len()));
+        short(self.item_count);
+        packed.push(u8::from(self.kinds));
         let mut first = Vec::with_capacity(self.accounts.len());
         let mut keys = 0;
         for (_, fields) in &self.accounts {
             first.push(keys);
-            keys += index(fields.len());
+            keys += fields.len();
             packed.extend_from_slice(&index(fields.len()).to_le_bytes());
-            fields.iter().for_each(|field| packed.extend_from_slice(&field.to_le_bytes()));
         }
-        packed.extend_from_slice(&index(self.slots.len()).to_le_bytes());
-        for ((account, place), bucket) in &self.slots {
-            let key = first.get(usize::from(*account)).copied().unwrap_or_default() + place;
-            packed.extend_from_slice(&key.to_le_bytes());
-            self.limit(bucket, &mut packed);
-        }
-        packed.extend_from_slice(&self.shape_count.to_le_bytes());
-        packed.extend_from_slice(&self.shapes);
-        packed.extend_from_slice(&self.item_count.to_le_bytes());
-        packed.extend_from_slice(&self.items);
-        packed
-    }
-
-    fn limit(&self, bucket: &Bucket, packed: &mut Vec<u8>) {
-        let mut write = |kind: u8, numbers: &[u64]| {
-            packed.push(kind);
-            numbers.iter().for_each(|number| packed.extend_from_slice(&double(*number)));
-        };
-        match bucket {
-            Bucket::Token(token) => write(0, &[token.requests(), token.period_us(), token.capacity()]),
-            Bucket::Window(window) => write(1, &[window.length_us(), window.limit()]),
-            Bucket::Sliding(sliding) => write(2, &[sliding.slice_us(), sliding.limit()]),
-            Bucket::Calendar(quota) => {
-                let [this, next] = quota.periods_at(self.now_us);
-                write(3, &[this.start_us, this.end_us, next.start_us, next.end_us, quota.limit()]);
+        self.levels.iter().for_each(|levels| packed.extend_from_slice(&levels.to_le_bytes()));
+        self.accounts.iter().flat_map(|(_, fields)| fields).for_each(|field| text(field, &mut packed));
+        self.calendars.iter().flatten().for_each(|moment| packed.extend_from_slice(&double(*moment)));
+        for (at, place) in self.named {
+            let key = index(first.get(place.account).copied().unwrap_or_default() + place.field);
+            if let Some(named) = self.rows.get_mut(at..at + 2) {
+                named.copy_from_slice(&key.to_le_bytes());
             }
         }
+        packed.extend_from_slice(&self.rows);
+        packed.extend_from_slice(&self.items);
+        packed.extend_from_slice(&[0; HEAD]);
+        packed
     }
+}
+
+/// A text with its length before it.
+fn text(text: &str, packed: &mut Vec<u8>) {
+    packed.extend_from_slice(&index(text.len()).to_le_bytes());
+    packed.extend_from_slice(text.as_bytes());
 }
 
 /// An index as the script has it. A batch is bounded far below 2^16 of anything.
@@ -280,8 +298,8 @@ impl<'r> Replies<'r> {
     ///
     /// # Errors
     /// When it does not fit the ask.
-    pub(crate) fn answer(&mut self, charge: &Charge) -> Result<Reply, StoreError> {
-        self.one(charge).ok_or(StoreError::Garbled)
+    pub(crate) fn answer(&mut self, ask: &Ask) -> Result<Reply, StoreError> {
+        self.one(ask).ok_or(StoreError::Garbled)
     }
 
     /// Whether the next adjustment was made, or none if its calendar was stale.
@@ -305,7 +323,7 @@ impl<'r> Replies<'r> {
         if self.rest.is_empty() { Ok(()) } else { Err(StoreError::Garbled) }
     }
 
-    fn one(&mut self, charge: &Charge) -> Option<Reply> {
+    fn one(&mut self, ask: &Ask) -> Option<Reply> {
         match self.take::<1>()? {
             [0] => {}
             [2] => return Some(Reply::Answer(Answer::faulty(self.now_us))),
@@ -313,15 +331,18 @@ impl<'r> Replies<'r> {
             _ => return None,
         }
         let admitted = u32::from(u16::from_le_bytes(self.take()?));
-        let ahead = u32::from(u16::from_le_bytes(self.take()?));
-        let until_us = self.moment()?;
-        let seen = charge.levels().map(|(level, _)| {
+        let parts = ask.charge.parts();
+        let mut seen = Vec::with_capacity(parts.iter().map(|part| part.shape().levels().len()).sum());
+        for (level, _) in ask.charge.levels() {
             let credit = self.number()?;
             let sliding = matches!(level.bucket(), Bucket::Sliding(_));
             let (frees_us, clears_us) = if sliding { (self.moment()?, self.moment()?) } else { (0, 0) };
-            Some(Seen { credit, frees_us, clears_us })
-        });
-        let seen = seen.collect::<Option<Vec<_>>>()?;
+            seen.push(Seen { credit, frees_us, clears_us });
+        }
+        let (ahead, until_us) = match (parts, ask.ahead) {
+            ([_], Some(_)) => (u32::try_from(self.moment()?).ok()?, self.moment()?),
+            _ => (0, 0),
+        };
         Some(Reply::Answer(Answer { admitted, ahead, until_us, now_us: self.now_us, faulty: false, seen }))
     }
 

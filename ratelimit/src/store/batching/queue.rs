@@ -1,0 +1,218 @@
+//! What waits for the store: in turns, bounded, and gathered into batches of distinct questions.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    ask::{Answer, Ask},
+    key::Key,
+    store::StoreError,
+};
+
+/// The most decisions of one call.
+pub(super) const CALL: usize = 1_024;
+
+/// The most different questions of one call: beyond it a call's cost grows with their number.
+pub(super) const QUESTIONS: usize = 128;
+
+/// Calls in flight at a time: while one is answered the next is gathered and sent.
+pub(super) const CALLS: usize = 2;
+
+/// How many decisions may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// In all.
+    pub total: usize,
+    /// For each payer: a tenant, or all that is unresolved.
+    pub share: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { total: 32_768, share: 4_096 }
+    }
+}
+
+type Reply = oneshot::Sender<Result<Answer, StoreError>>;
+pub(super) type Replied = oneshot::Receiver<Result<Answer, StoreError>>;
+
+/// The queue before a store.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    bounds: Bounds,
+}
+
+/// A queue for each payer that has something to wait for, and whose turn it is. Every key of `queues` stands in `turns` once, and none is empty.
+/// While anything waits, all calls are in flight: whoever ends one takes what waits.
+#[derive(Default)]
+pub(super) struct Waiting {
+    calls: usize,
+    pub(super) jobs: usize,
+    queues: HashMap<Option<Key>, VecDeque<Job>>,
+    turns: VecDeque<Option<Key>>,
+}
+
+struct Job {
+    ask: Ask,
+    reply: Reply,
+}
+
+impl Waiting {
+    fn push(&mut self, payer: Option<Key>, job: Job, bounds: Bounds) -> Result<(), StoreError> {
+        if self.jobs >= bounds.total {
+            return Err(StoreError::Busy);
+        }
+        match self.queues.entry(payer) {
+            Entry::Occupied(queue) if queue.get().len() >= bounds.share => return Err(StoreError::Busy),
+            Entry::Occupied(queue) => queue.into_mut().push_back(job),
+            Entry::Vacant(place) => {
+                self.turns.push_back(place.key().clone());
+                place.insert(VecDeque::from([job]));
+            }
+        }
+        self.jobs += 1;
+        Ok(())
+    }
+
+    /// One job of the payer whose turn it is.
+    fn pop(&mut self) -> Option<Job> {
+        let payer = self.turns.pop_front()?;
+        let Entry::Occupied(mut queue) = self.queues.entry(payer) else { return None };
+        let job = queue.get_mut().pop_front();
+        if queue.get().is_empty() {
+            queue.remove();
+        } else {
+            self.turns.push_back(queue.key().clone());
+        }
+        self.jobs -= 1;
+        job
+    }
+}
+
+impl Queue {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { waiting: Mutex::default(), bounds }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Counts and jobs change together, without a step that panics between them.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a call, ask by ask; or nothing, where a call may begin at once: then it is counted, and ends with [`Queue::leave`].
+    pub(super) fn enter(&self, asks: &[Ask]) -> Option<Vec<Result<Replied, StoreError>>> {
+        let mut waiting = self.lock();
+        if waiting.calls < CALLS {
+            waiting.calls += 1;
+            return None;
+        }
+        let mut push = |ask: &Ask| {
+            let (reply, replied) = oneshot::channel();
+            waiting.push(ask.charge.payer().cloned(), Job { ask: ask.clone(), reply }, self.bounds)?;
+            Ok(replied)
+        };
+        Some(asks.iter().map(&mut push).collect())
+    }
+
+    /// Whether nobody waits and no call is in flight.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let waiting = self.lock();
+        waiting.queues.is_empty() && waiting.turns.is_empty() && waiting.jobs == 0 && waiting.calls == 0
+    }
+
+    /// Ends a call: whether whoever ends it makes another one of what waits, if it can.
+    pub(super) fn leave(&self, able: bool) -> bool {
+        let mut waiting = self.lock();
+        let goes_on = able && waiting.jobs > 0;
+        if !goes_on {
+            waiting.calls = waiting.calls.saturating_sub(1);
+        }
+        goes_on
+    }
+
+    /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.
+    pub(super) fn take(&self) -> Batch {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut known: HashMap<(usize, u64), usize> = HashMap::new();
+        let mut waiting = self.lock();
+        for _ in 0..CALL {
+            if groups.len() >= QUESTIONS {
+                break;
+            }
+            let Some(Job { ask, reply }) = waiting.pop() else { break };
+            if reply.is_closed() {
+                continue;
+            }
+            // Shapes are shared: equal ones have one address, and a batch holds them all.
+            let same = match ask.charge.parts() {
+                [part] if ask.ahead.is_none() => Some((Arc::as_ptr(part.shape()).addr(), part.cost())),
+                _ => None,
+            };
+            let member = (ask.count, reply);
+            match same.and_then(|same| known.get(&same)).and_then(|index| groups.get_mut(*index)).filter(|group| group.has_room(ask.count))
+            {
+                Some(group) => {
+                    group.ask.count += ask.count;
+                    group.members.push(member);
+                }
+                None => {
+                    if let Some(same) = same {
+                        known.insert(same, groups.len());
+                    }
+                    groups.push(Group { ask, members: vec![member] });
+                }
+            }
+        }
+        drop(waiting);
+        // What is asked often goes last: a flood must not take the shared credit before whoever asked once (S12).
+        groups.sort_by_key(|group| group.ask.count);
+        let (asks, members) = groups.into_iter().map(|group| (group.ask, group.members)).unzip();
+        Batch { asks, members }
+    }
+}
+
+/// Equal questions.
+struct Group {
+    ask: Ask,
+    members: Vec<(u32, Reply)>,
+}
+
+impl Group {
+    /// The store counts copies in 16 bits.
+    fn has_room(&self, more: u32) -> bool {
+        self.ask.count.saturating_add(more) <= u32::from(u16::MAX)
+    }
+}
+
+/// One call: distinct questions, and who asked each of them, how many times.
+pub(super) struct Batch {
+    pub(super) asks: Vec<Ask>,
+    members: Vec<Vec<(u32, Reply)>>,
+}
+
+impl Batch {
+    /// Gives everybody their own answer.
+    pub(super) fn answer(self, decided: Vec<Result<Answer, StoreError>>) {
+        let mut decided = decided.into_iter();
+        for (ask, members) in self.asks.iter().zip(self.members) {
+            let answer = decided.next().unwrap_or(Err(StoreError::Garbled));
+            let mut from = 0;
+            let alone = members.len() == 1;
+            for (count, reply) in members {
+                let own = match &answer {
+                    Ok(answer) if alone => Ok(answer.clone()),
+                    Ok(answer) => Ok(answer.part(&ask.charge, from, count)),
+                    Err(error) => Err(error.clone()),
+                };
+                from += count;
+                // Whoever stopped waiting meanwhile has been charged, and answered by its failure mode.
+                drop(reply.send(own));
+            }
+        }
+    }
+}
