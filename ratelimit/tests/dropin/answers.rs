@@ -159,6 +159,16 @@ async fn every_case_on_valkey() {
 }
 
 #[tokio::test]
+async fn domains_and_limits_that_envoy_gateway_makes() {
+    let rules = "domain: default/limits\ndescriptors:\n- key: default/limits/rule/0\n  value: default/limits/rule/0\n  descriptors:\n  - { key: rule-0-match-0, rate_limit: { unit: hour, requests_per_unit: 100 } }\n";
+    let service = StandIn::in_memory(&[], rules).await;
+    let asked = "default/limits: default/limits/rule/0=default/limits/rule/0,rule-0-match-0=acme @2/MINUTE";
+    let answer = service.ask(call(asked)).await.unwrap();
+    assert_eq!(answer.statuses[0].current_limit.as_ref().unwrap().requests_per_unit, 2, "the metadata's limit, not the rule's");
+    assert_eq!(answer.statuses[0].limit_remaining, 1);
+}
+
+#[tokio::test]
 async fn what_is_no_call_has_the_originals_words() {
     let service = StandIn::in_memory(&[], "domain: d\ndescriptors: []\n").await;
     for (asked, words) in [

@@ -1,8 +1,9 @@
 //! The drop-in for envoyproxy/ratelimit: the real binary with the original's variables, on the real Valkey, in memory, and behind the real Envoy.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod answers;
 mod case;
+mod flood;
 mod hostile;
 mod ports;
 mod reload;

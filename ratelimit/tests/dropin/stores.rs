@@ -58,3 +58,33 @@ async fn windows_of_a_second_have_a_store_of_their_own() {
     assert_eq!(told(&service.ask(call("d: year=a")).await.unwrap()), "ok ok3", "and it counts nothing else");
     assert!(service.ask(call("d: second=a | year=a")).await.is_err());
 }
+
+/// A hundred calls at the same time on a limit of 40, and a sibling of 60; gives how many passed.
+async fn rush(service: &StandIn) -> usize {
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let mut client = service.client().await;
+        calls.spawn(async move { client.should_rate_limit(call("d: narrow=a | wide=b")).await.unwrap().into_inner() });
+    }
+    calls.join_all().await.iter().filter(|answer| told(answer).starts_with("ok")).count()
+}
+
+#[tokio::test]
+async fn a_rush_passes_exactly_what_fits() {
+    let rules = "domain: d\ndescriptors:\n- { key: narrow, rate_limit: { unit: year, requests_per_unit: 40 } }\n- { key: wide, rate_limit: { unit: year, requests_per_unit: 60 } }\n";
+    let valkey = Valkey::start().await;
+    let url = valkey.url();
+    let store = [("REDIS_SOCKET_TYPE", "tcp"), ("REDIS_URL", url.as_str())];
+    let counting = StandIn::start(&store, &[("d.yaml", rules)]).await;
+    assert_eq!(rush(&counting).await, 40);
+    assert_eq!(told(&counting.ask(call("d: wide=b +0")).await.unwrap()), "over over", "what was denied counted all the same");
+    for (counter, value) in [("total_hits", 100), ("within_limit", 40), ("near_limit", 8), ("over_limit", 60)] {
+        let counted = counting.stat(&format!("ratelimit.service.rate_limit.d.narrow.{counter}")).await;
+        assert_eq!(counted, value, "{counter}, though calls that wait together are one question to the store");
+    }
+    // In one atomic step: the original reads first and counts then, and lets a rush through in between.
+    let stopping = [&store[..], &[("STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT", "true"), ("CACHE_KEY_PREFIX", "stop:")]].concat();
+    let stopping = StandIn::start(&stopping, &[("d.yaml", rules)]).await;
+    assert_eq!(rush(&stopping).await, 40);
+    assert_eq!(told(&stopping.ask(call("d: wide=b +0")).await.unwrap()), "ok ok20", "what was denied counted nowhere");
+}
