@@ -55,6 +55,10 @@ pub struct DoorArgs {
     /// A file with the bearer token of the admin port; without it the admin port answers 401 to everything
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// A file with the hashes of tenants' own tokens for the admin port, lines of `TENANT[@UID]: sha256:HEX`: each sees its own tenant, and
+    /// changes nothing
+    #[arg(long, value_name = "FILE")]
+    pub admin_tenant_tokens: Option<PathBuf>,
     /// Lets --grpc and --admin listen in plaintext where others reach them: whoever can connect can then speak for Envoy
     #[arg(long)]
     pub allow_plaintext: bool,

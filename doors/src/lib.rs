@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | `--grpc` | loopback or a unix socket, else mutual TLS with a listed client name (S2) | Envoy |
 //! | `--health` | anywhere | probes, Prometheus |
-//! | `--admin` | as `--grpc`, and a bearer token | the operator |
+//! | `--admin` | as `--grpc`, and a bearer token | the operator; a tenant of itself |
 //!
 //! A service is this much:
 //!
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
-//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::SnapshotReport, configuration, fatal::Fatal, logs, metrics::Metrics,
+//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::{AdminRoutes, SnapshotReport}, configuration, fatal::Fatal, logs, metrics::Metrics,
 //!     run::{Doors, Rooms, block_on}, shutdown::Shutdown};
 //!
 //! static SERVICE: Service = Service {
@@ -42,7 +42,7 @@
 //!     let rooms = Rooms {
 //!         grpc: tonic::service::Routes::default(), // .add_service(ExampleServer::new(..).max_decoding_message_size(..))
 //!         health: axum::Router::new(),
-//!         admin: axum::Router::new(),
+//!         admin: AdminRoutes::default(),
 //!         ready: Arc::new(|| true),
 //!         report: Arc::new(SnapshotReport::default),
 //!     };

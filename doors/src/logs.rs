@@ -16,6 +16,9 @@ use tracing_subscriber::{
 
 use crate::fatal::Fatal;
 
+/// The target of what is recorded, not only logged: who changed what. It is written whatever `--log-level` says.
+pub const AUDIT: &str = "audit";
+
 /// How the service logs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
@@ -53,7 +56,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let own = LevelFilter::from_level(args.log_level);
-    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("bulkhead", own);
+    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("bulkhead", own).with_target(AUDIT, LevelFilter::INFO);
     // A line that cannot be written is lost. To say so would be one more line that cannot be written, and that one would panic: a log collector
     // that went away must not take decisions with it.
     let layer = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);

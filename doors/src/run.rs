@@ -8,7 +8,7 @@ use tonic::service::Routes;
 
 use crate::{
     address::Address,
-    admin::{self, Guard, SnapshotReport},
+    admin::{self, AdminRoutes, Guard, SnapshotReport},
     args::{DoorArgs, Service},
     fatal::{Fatal, exit},
     grpc, health,
@@ -29,8 +29,8 @@ pub struct Rooms {
     pub grpc: Routes,
     /// Public routes beside `/healthz`, `/readyz` and `/metrics`.
     pub health: Router,
-    /// Routes behind the admin token, beside `/snapshot`.
-    pub admin: Router,
+    /// Routes behind the admin door's tokens, beside `/snapshot`.
+    pub admin: AdminRoutes,
     /// Whether there is a snapshot to decide by.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// What `/snapshot` shows.
@@ -105,7 +105,7 @@ impl Doors {
             protection.check("--grpc", &args.grpc)?;
         }
         protection.check("--admin", &args.admin)?;
-        let guard = Guard::new(args.admin_token_file.as_deref())?;
+        let guard = Guard::new(&args.admin, args.admin_token_file.as_deref(), args.admin_tenant_tokens.as_deref())?;
         // The admin door's bearer token is enough on this machine: TLS is for where the token would cross a network.
         let admin_tls = if args.admin.is_private() { None } else { DoorTls::new(&args.tls, b"http/1.1")? };
         let grpc = Listener::bind(&args.grpc, grpc_tls).await?;

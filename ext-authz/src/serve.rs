@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bulkhead_doors::{
+    admin::AdminRoutes,
     configuration,
     fatal::Fatal,
     logs,
@@ -50,7 +51,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let rooms = Rooms {
         grpc: Routes::default().add_service(service),
         health: axum::Router::new(),
-        admin: axum::Router::new(),
+        admin: AdminRoutes::default(),
         ready: Arc::new(move || following.is_following() && following.live().load().is_some()),
         report: Arc::new(move || reporting.report().into()),
     };

@@ -176,6 +176,12 @@ impl Keyspace {
         field(Account(Arc::from(name)), "window")
     }
 
+    /// Where the costs of whatever has no tenant are counted.
+    #[must_use]
+    pub fn unresolved_meter(&self) -> Meter {
+        Meter { account: self.platform(), line: Arc::from("0::0:") }
+    }
+
     /// Where a tenant's costs are counted; `None` stands for what is not named.
     #[must_use]
     pub fn meter(&self, uid: &TenantUid, subscription: Option<&SubscriptionName>, api: Option<&ApiName>) -> Meter {

@@ -95,11 +95,12 @@ impl Levels {
     pub fn unresolved(&self, snapshot: &Snapshot, cost: u64) -> Charge {
         let platform = snapshot.platform();
         let build = || {
-            Shape::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None).hold(
+            let shape = Shape::new().shared(self.keys.global(), Bucket::token(platform.rate_limit), None).hold(
                 Scope::Tenant,
                 self.keys.unresolved(),
                 Bucket::token(platform.unresolved),
-            )
+            );
+            if self.unmetered { shape } else { shape.metered(self.keys.unresolved_meter()) }
         };
         Charge::of(self.shapes.unresolved(platform, build), cost)
     }

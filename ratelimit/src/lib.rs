@@ -6,14 +6,17 @@
 //! One request on its way: [`rls`] reads the descriptors, [`levels`] turns them into a charge, [`limiter`] asks the [`store`] within the
 //! deadline (or answers by the tenant's failure mode), [`outcome`] says who denied and when to come back, and [`rls`] writes the answer.
 
+pub mod admin;
 pub mod args;
 pub mod ask;
 pub mod bucket;
 pub mod charge;
+pub mod counters;
 pub mod dropin;
 pub mod key;
 pub mod levels;
 pub mod limiter;
+pub mod metering;
 mod model;
 pub mod outcome;
 pub mod rls;

@@ -6,6 +6,7 @@ use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
 
 use crate::{
     charge::Charge,
+    metering::later::Later,
     outcome::{Outcome, Verdict},
     store::{Store, StoreError, memory::MemoryStore},
 };
@@ -15,6 +16,7 @@ pub struct Limiter {
     store: Arc<dyn Store>,
     local: MemoryStore,
     deadline: Duration,
+    later: Option<Arc<Later>>,
 }
 
 /// What answers while the store does not.
@@ -44,7 +46,13 @@ impl Limiter {
     /// A limiter over a store. No answer takes longer than the deadline, whatever the store does.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, deadline: Duration) -> Self {
-        Self { store, local: MemoryStore::new(clock), deadline }
+        Self { store, local: MemoryStore::new(clock), deadline, later: None }
+    }
+
+    /// What is answered without the store is counted later: without this it is on no bill.
+    #[must_use]
+    pub fn billing(self, later: Arc<Later>) -> Self {
+        Self { later: Some(later), ..self }
     }
 
     /// Decides one charge within the limiter's deadline and the caller's budget, if that is shorter.
@@ -58,19 +66,36 @@ impl Limiter {
         let outcome = decided.unwrap_or(Err(StoreError::Late)).map(|outcomes| outcomes.into_iter().next());
         match outcome {
             Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
-            Ok(Some(_)) => self.without_store(charge, fallback, "faulty"),
-            Ok(None) => self.without_store(charge, fallback, StoreError::Garbled.as_str()),
+            Ok(Some(_)) => self.without_store(charge, fallback, "faulty", true),
+            Ok(None) => self.without_store(charge, fallback, StoreError::Garbled.as_str(), false),
             // Not a failure of the store: what floods the queue is refused, not let through by its own `open`.
             Err(StoreError::Busy) => {
                 failed(StoreError::Busy.as_str());
                 Ruling::Unavailable
             }
-            Err(error) => self.without_store(charge, fallback, error.as_str()),
+            Err(error) => {
+                let untold = !matches!(error, StoreError::Late | StoreError::Garbled);
+                self.without_store(charge, fallback, error.as_str(), untold)
+            }
         }
     }
 
-    fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str) -> Ruling {
+    /// Answers by the failure mode. `untold`: the store has surely not metered this charge.
+    fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str, untold: bool) -> Ruling {
         failed(why);
+        let ruling = self.fall_back(charge, fallback);
+        let admitted = match &ruling {
+            Ruling::Local(outcome) | Ruling::Exact(outcome) => Some(outcome.verdict() == Verdict::Admitted),
+            Ruling::Open => Some(true),
+            Ruling::Unavailable => None,
+        };
+        if let (Some(later), Some(admitted)) = (&self.later, admitted) {
+            later.count(charge, admitted, untold);
+        }
+        ruling
+    }
+
+    fn fall_back(&self, charge: &Charge, fallback: Fallback) -> Ruling {
         match fallback.mode {
             // What a limit of 0 denies is denied whether or not there is a store: the share of nothing is nothing.
             StoreFailure::Open if !charge.is_hopeless() => Ruling::Open,

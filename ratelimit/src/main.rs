@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
+    admin::AdminRoutes,
     args::{self, AuditArgs, ConfigArgs, DoorArgs, Service},
     configuration,
     fatal::{Fatal, exit},
@@ -14,6 +15,7 @@ use bulkhead_doors::{
 };
 use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use bulkhead_ratelimit::{
+    admin::{self, Inside},
     args::StoreArgs,
     dropin::{
         domains::{self, Domains, Own},
@@ -23,8 +25,10 @@ use bulkhead_ratelimit::{
         settings::Settings,
         start,
     },
+    key::Keyspace,
     levels::Levels,
     limiter::Limiter,
+    metering::later::Later,
     rls::{MAX_REQUEST_BYTES, Rls},
     store::Store,
 };
@@ -75,7 +79,7 @@ struct Serve {
     _audit: AuditArgs,
 }
 
-/// How long the drop-in's own ports have for requests in progress once the doors are closed.
+/// How long the drop-in's own ports have for requests in progress once the doors are closed, and what waits for the store for being told.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -108,8 +112,11 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
     let store = serve.store.open(Arc::new(SystemClock)).await?;
-    let rls = RateLimitServiceServer::new(limiter(&serve, &loader, store, &metrics)).max_decoding_message_size(MAX_REQUEST_BYTES);
-    doors.run(rooms(Routes::new(rls), Some(loader), || true), metrics, shutdown).await
+    let admin = admin::routes(inside(Some(&loader), &store));
+    let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
+    let rls = limiter(&serve, &loader, store, Arc::clone(&later), &metrics);
+    let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
+    bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || true), metrics, shutdown)).await
 }
 
 /// Reads the flags again, with what envoyproxy/ratelimit's variables say below them, and serves.
@@ -145,31 +152,50 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
     let ports = Ports::bind(settings, statsd).await?;
     let health = Health::new(live, settings, &store, shutdown.clone());
+    let admin = admin::routes(inside(loader.as_deref(), &store));
+    let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let own = match &loader {
         None => Own::NotConfigured,
         Some(_) if !protected => Own::Unprotected,
-        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, store, &metrics))),
+        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, store, Arc::clone(&later), &metrics))),
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
     let service = RateLimitServiceServer::new(Domains::new(dropin, own)).max_decoding_message_size(domains::MAX_REQUEST_BYTES);
-    let ended = doors.run(rooms(Routes::new(service), loader, move || health.is_ready()), metrics, shutdown).await;
+    let rooms = rooms(Routes::new(service), admin, loader, move || health.is_ready());
+    let ended = bill(&later, doors.run(rooms, metrics, shutdown)).await;
     end.cancel();
     let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
     ended
 }
 
-fn limiter(serve: &Serve, loader: &Loader, store: Arc<dyn Store>, metrics: &Metrics) -> Rls {
-    let limiter = Arc::new(Limiter::new(store, Arc::new(SystemClock), serve.store.store_deadline));
+fn limiter(serve: &Serve, loader: &Loader, store: Arc<dyn Store>, later: Arc<Later>, metrics: &Metrics) -> Rls {
+    let limiter = Arc::new(Limiter::new(store, Arc::new(SystemClock), serve.store.store_deadline).billing(later));
     Rls::new(loader.live(), Levels::default(), limiter, metrics)
 }
 
-fn rooms(grpc: Routes, loader: Option<Arc<Loader>>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Rooms {
+/// Serves, and tells the store what was answered without it; the last of it at the end, if the store is there.
+async fn bill(later: &Later, serving: impl Future<Output = Result<(), Fatal>>) -> Result<(), Fatal> {
+    let ended = tokio::select! {
+        ended = serving => ended,
+        () = later.follow() => Ok(()),
+    };
+    let _ = tokio::time::timeout(LAST_REQUESTS, later.settle()).await;
+    ended
+}
+
+/// What the admin door looks at; without a configuration folder there are no tenants to tell of.
+fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>) -> Inside {
+    let live = loader.map(Loader::live).unwrap_or_default();
+    Inside { live, store: Arc::clone(store), keys: Keyspace::default(), clock: Arc::new(SystemClock) }
+}
+
+fn rooms(grpc: Routes, admin: AdminRoutes, loader: Option<Arc<Loader>>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Rooms {
     let report = loader.clone();
     Rooms {
         grpc,
         health: axum::Router::new(),
-        admin: axum::Router::new(),
+        admin,
         // A store that is away does not make us unready: failure modes answer, and another replica has no better store.
         ready: Arc::new(move || loader.as_ref().is_none_or(|loader| loader.is_following() && loader.live().load().is_some()) && healthy()),
         report: Arc::new(move || report.as_ref().map(|loader| loader.report().into()).unwrap_or_default()),

@@ -3,6 +3,7 @@
 use std::{fs, process::Command};
 
 use bulkhead_doors::fatal::Fatal;
+use sha2::{Digest, Sha256};
 
 use crate::house::{House, fetch, refused, until};
 
@@ -100,4 +101,66 @@ async fn a_token_behind_a_link_is_read() {
     std::os::unix::fs::symlink("data", &link).unwrap();
     let house = House::open(&["--admin-token-file", link.to_str().unwrap()]).await;
     assert_eq!(status(house.admin("/snapshot").bearer_auth(TOKEN)).await, 200);
+}
+
+fn line(who: &str, token: &str) -> String {
+    format!("{who}: sha256:{}\n", hex::encode(Sha256::digest(token)))
+}
+
+#[tokio::test]
+async fn s22_a_tenants_token_reaches_what_is_for_tenants_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (operator, tenants) = (folder.path().join("token"), folder.path().join("tenants"));
+    fs::write(&operator, TOKEN).unwrap();
+    fs::write(&tenants, line("acme", "acme-token") + &line("globex@u-1", "globex-token")).unwrap();
+    let flags = ["--admin-token-file", operator.to_str().unwrap(), "--admin-tenant-tokens", tenants.to_str().unwrap()];
+    let house = House::open(&flags).await;
+    let whoami = async |token: &str| fetch(house.admin("/whoami").bearer_auth(token)).await.unwrap();
+    assert_eq!(whoami(TOKEN).await, (200, "operator".to_owned()));
+    assert_eq!(whoami("acme-token").await, (200, "tenant acme".to_owned()));
+    assert_eq!(whoami("globex-token").await, (200, "tenant globex".to_owned()));
+    assert_eq!(whoami("other-token").await.0, 401);
+    let nothing = fetch(house.admin("/nothing").bearer_auth("acme-token")).await.unwrap();
+    for path in ["/snapshot", "/explain"] {
+        assert_eq!(fetch(house.admin(path).bearer_auth("acme-token")).await.unwrap(), nothing, "{path}");
+    }
+    assert_eq!(nothing, (404, String::new()));
+
+    let next = folder.path().join("next");
+    fs::write(&next, line("acme", "acme-rotated")).unwrap();
+    fs::rename(&next, &tenants).unwrap();
+    assert_eq!((whoami("acme-rotated").await.0, whoami("acme-token").await.0, whoami("globex-token").await.0), (200, 401, 401));
+    fs::write(&tenants, "acme: sha256:nonsense").unwrap();
+    assert_eq!((whoami("acme-rotated").await.0, whoami(TOKEN).await.0), (401, 200), "a bad file admits no tenant");
+}
+
+#[tokio::test]
+async fn tenants_tokens_that_do_not_do_refuse_to_start_and_are_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tenants");
+    for text in ["acme: sha256:5ec3e7", "acme=5ec3e7", "5ec3e7: x"] {
+        fs::write(&file, text).unwrap();
+        let fatal = refused(&["--admin-tenant-tokens", file.to_str().unwrap()]).await;
+        let names_it = |text: &str| text.contains("--admin-tenant-tokens") && text.contains("line 1") && !text.contains("5ec3e7");
+        assert!(matches!(&fatal, Fatal::Usage(text) if names_it(text)), "{text}: {fatal}");
+    }
+}
+
+#[tokio::test]
+async fn s2_a_page_in_a_browser_is_not_answered_even_with_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, TOKEN).unwrap();
+    let house = House::open(&["--admin-token-file", file.to_str().unwrap()]).await;
+    for (name, value) in [
+        ("origin", "https://evil.test"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("host", "evil.test"),
+        ("host", "localhost.evil.test:9083"),
+    ] {
+        let request = house.admin("/snapshot").bearer_auth(TOKEN).header(name, value);
+        assert_eq!(status(request).await, 403, "{name}: {value}");
+    }
+    assert_eq!(status(house.admin("/snapshot").bearer_auth(TOKEN).header("host", "localhost:1234")).await, 200);
 }

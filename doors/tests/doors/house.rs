@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Json, Router, routing::get};
+use axum::{Extension, Json, Router, routing::get};
 use bulkhead_doors::{
-    admin::{SnapshotReport, TenantReport},
+    admin::{AdminRoutes, Caller, SnapshotReport, TenantReport},
     args::{self, DoorArgs, Service},
     fatal::Fatal,
     metrics::Metrics,
@@ -80,7 +80,10 @@ impl House {
         let rooms = Rooms {
             grpc: Routes::from(calls),
             health: Router::new().route("/jwks", get(|| async { "public" })).route("/large", get(|| async { LARGE })),
-            admin: Router::new().route("/explain", get(|| async { Json("explained") })),
+            admin: AdminRoutes {
+                operator: Router::new().route("/explain", get(|| async { Json("explained") })),
+                tenants: Router::new().route("/whoami", get(|Extension(caller): Extension<Caller>| async move { caller.to_string() })),
+            },
             ready: Arc::new(move || is_ready.load(Ordering::SeqCst)),
             report: Arc::new(report),
         };

@@ -38,6 +38,9 @@ const CALL_LEVELS: usize = 4096;
 /// How many adjustments or tallies one call may hold.
 const CALL_CHANGES: usize = 512;
 
+/// How many fields of a meter are read in one call.
+const METER_FIELDS: usize = 1024;
+
 /// Buckets in a Redis or Valkey.
 pub struct RedisStore {
     reach: Reach,
@@ -220,15 +223,23 @@ impl Store for RedisStore {
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        let mut command = redis::cmd("HGETALL");
-        command.arg(format!("{account}:meter:{}", hour.0));
-        let fields: Vec<(String, u64)> = redis::from_redis_value(self.call(&command).await?).map_err(|_| StoreError::Garbled)?;
-        let mut lines: std::collections::BTreeMap<String, (u64, u64)> = std::collections::BTreeMap::new();
-        for (field, amount) in fields {
-            if let Some(line) = field.strip_suffix(":a") {
-                lines.entry(line.to_owned()).or_default().0 = amount;
-            } else if let Some(line) = field.strip_suffix(":d") {
-                lines.entry(line.to_owned()).or_default().1 = amount;
+        // In parts: an hour of many lines must not hold up the decisions behind it.
+        let (mut cursor, mut lines) = (0_u64, std::collections::BTreeMap::<String, (u64, u64)>::new());
+        loop {
+            let mut command = redis::cmd("HSCAN");
+            command.arg(format!("{account}:meter:{}", hour.0)).arg(cursor).arg("COUNT").arg(METER_FIELDS);
+            let part = redis::from_redis_value::<(u64, Vec<(String, u64)>)>(self.call(&command).await?);
+            let (next, fields) = part.map_err(|_| StoreError::Garbled)?;
+            for (field, amount) in fields {
+                if let Some(line) = field.strip_suffix(":a") {
+                    lines.entry(line.to_owned()).or_default().0 = amount;
+                } else if let Some(line) = field.strip_suffix(":d") {
+                    lines.entry(line.to_owned()).or_default().1 = amount;
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
             }
         }
         Ok(lines.into_iter().map(|(line, (admitted, denied))| Metered { line, admitted, denied }).collect())

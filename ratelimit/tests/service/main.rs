@@ -3,6 +3,7 @@
 
 mod answers;
 mod descriptors;
+mod hostile;
 mod outage;
 mod process;
 mod quotas;

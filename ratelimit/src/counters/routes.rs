@@ -1,0 +1,194 @@
+//! The counters over HTTP.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    response::{IntoResponse, Response},
+};
+use bulkhead_doors::admin::Caller;
+use bulkhead_tenancy::{snapshot::Snapshot, tenant::Tenant};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Counters, away,
+    change::{Action, Order},
+    inventory::{Counter, Facts, PLATFORM},
+    reading::Reading,
+    record::{Change, Outcome},
+};
+use crate::admin::Refusal;
+
+/// Counters of one page, unless it is said, and at most.
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1_000;
+
+/// The query of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    tenant: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// A page of counters.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    counters: Vec<Shown>,
+    /// The path of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// One counter.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    path: String,
+    #[serde(flatten)]
+    facts: Facts,
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+impl Shown {
+    fn new(counter: Counter, reading: Reading) -> Self {
+        Self { path: format!("/counters/{}", counter.path), facts: counter.facts, reading }
+    }
+}
+
+/// `GET /counters`: the counters of a tenant, or of the platform.
+pub(crate) async fn list(
+    State(counters): State<Arc<Counters>>,
+    Extension(caller): Extension<Caller>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<Page>, Refusal> {
+    let Query(wanted) = wanted.map_err(|why| Refusal::Bad(why.body_text()))?;
+    let limit = match wanted.limit {
+        None => PAGE,
+        Some(limit @ 1..=LARGEST_PAGE) => limit,
+        Some(_) => return Err(Refusal::Bad(format!("`limit` must be 1 to {LARGEST_PAGE}"))),
+    };
+    let snapshot = counters.snapshot()?;
+    let inventory = counters.inventory(&snapshot);
+    let (tenant, all) = match tenant(&caller, &snapshot, wanted.tenant.as_deref())? {
+        Some(tenant) => (Some(tenant), inventory.of_tenant(tenant)),
+        None => (None, inventory.platform()),
+    };
+    let after = wanted.after.unwrap_or_default();
+    let mut rest = all.into_iter().filter(|one| one.path > after && tenant.is_none_or(|tenant| visible(&caller, tenant, one)));
+    let page: Vec<Counter> = rest.by_ref().take(limit).collect();
+    // Of all characters that a path has (names of zones too) only `+` means something else in a query.
+    let next = page.last().filter(|_| rest.next().is_some()).map(|last| {
+        let of = tenant.map(|tenant| format!("tenant={}&", tenant.name)).unwrap_or_default();
+        format!("/counters?{of}after={}&limit={limit}", last.path.replace('+', "%2B"))
+    });
+    let readings = counters.read(&page).await.map_err(away)?;
+    Ok(Json(Page {
+        tenant: tenant.map(|tenant| tenant.name.to_string()),
+        uid: tenant.map(|tenant| tenant.uid.to_string()),
+        counters: page.into_iter().zip(readings).map(|(one, reading)| Shown::new(one, reading)).collect(),
+        next,
+    }))
+}
+
+/// `GET /counters/{owner}/{counter}`: one counter.
+pub(crate) async fn peek(
+    State(counters): State<Arc<Counters>>,
+    Extension(caller): Extension<Caller>,
+    Path((owner, path)): Path<(String, String)>,
+) -> Result<Json<Shown>, Refusal> {
+    let snapshot = counters.snapshot()?;
+    let (counter, _) = find(&counters, &snapshot, &caller, &owner, &path)?;
+    let reading = counters.read(std::slice::from_ref(&counter)).await.map_err(away)?.into_iter().next();
+    reading.map(|reading| Json(Shown::new(counter, reading))).ok_or(Refusal::NotFound)
+}
+
+/// `POST /counters/{owner}/{counter}/reset` or `/grant`: the operator's alone.
+pub(crate) async fn change(
+    State(counters): State<Arc<Counters>>,
+    Extension(caller): Extension<Caller>,
+    Path((owner, path)): Path<(String, String)>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    if !caller.is_operator() {
+        tracing::warn!(target: "audit", by = %caller, outcome = "refused", "a tenant's token may change no counter");
+        return Err(Refusal::Forbidden);
+    }
+    // A body that is no JSON is refused by its type: a browser's form has another (S2).
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(why) => return Ok(why.into_response()),
+    };
+    let (path, action) = Action::of(&path).ok_or(Refusal::NotFound)?;
+    let snapshot = counters.snapshot()?;
+    let (counter, uid) = find(&counters, &snapshot, &caller, &owner, path)?;
+    // Whoever asked may hang up: what was begun is ended and recorded all the same.
+    let changing = tokio::spawn(async move { counters.change(&caller, counter, uid, action, order).await });
+    let record = changing.await.map_err(|_| Refusal::Unavailable("the change was not ended"))??;
+    let status = match record.outcome {
+        Outcome::Done => StatusCode::OK,
+        Outcome::NoBucket => StatusCode::CONFLICT,
+        Outcome::Unknown | Outcome::NotDone => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok((status, Json(record)).into_response())
+}
+
+/// The last changes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Recorded {
+    changes: Vec<Change>,
+}
+
+/// The query of the changes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Newest {
+    limit: Option<usize>,
+}
+
+/// `GET /counters/changes`: the newest first; only those that this process made.
+pub(crate) async fn changes(
+    State(counters): State<Arc<Counters>>,
+    newest: Result<Query<Newest>, QueryRejection>,
+) -> Result<Json<Recorded>, Refusal> {
+    let Query(newest) = newest.map_err(|why| Refusal::Bad(why.body_text()))?;
+    Ok(Json(Recorded { changes: counters.changes.newest(newest.limit.unwrap_or(PAGE)) }))
+}
+
+/// The tenant that a list is of: the one named, or a tenant's own; none is the platform, which is the operator's alone.
+fn tenant<'s>(caller: &Caller, snapshot: &'s Snapshot, named: Option<&str>) -> Result<Option<&'s Tenant>, Refusal> {
+    let name = match (caller, named) {
+        (_, Some(name)) => name,
+        (Caller::Tenant { name, .. }, None) => name.as_str(),
+        (Caller::Operator, None) => return Ok(None),
+    };
+    snapshot.tenant(name).filter(|tenant| caller.sees(tenant)).map(|tenant| Some(tenant.as_ref())).ok_or(Refusal::NotFound)
+}
+
+/// One counter, and whose it is. To a tenant everything that is not its own is not there, whatever there is (S22).
+fn find(counters: &Counters, snapshot: &Snapshot, caller: &Caller, owner: &str, path: &str) -> Result<(Counter, Option<String>), Refusal> {
+    let inventory = counters.inventory(snapshot);
+    if owner == PLATFORM {
+        let path = format!("{owner}/{path}");
+        let found = inventory.platform().into_iter().find(|one| caller.is_operator() && one.path == path);
+        return found.map(|one| (one, None)).ok_or(Refusal::NotFound);
+    }
+    let tenant = snapshot.tenant(owner).filter(|tenant| caller.sees(tenant)).ok_or(Refusal::NotFound)?;
+    let found = inventory.find(tenant, path).filter(|one| visible(caller, tenant, one));
+    found.map(|one| (one, Some(tenant.uid.to_string()))).ok_or(Refusal::NotFound)
+}
+
+/// A guarantee that the plan does not state is a share of what others leave: its size would tell a tenant how many they are (S22).
+fn visible(caller: &Caller, tenant: &Tenant, counter: &Counter) -> bool {
+    caller.is_operator() || counter.facts.level != "guarantee" || tenant.plan.guaranteed.is_some()
+}
