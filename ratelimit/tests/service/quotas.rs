@@ -1,12 +1,19 @@
 //! Quotas of plans and subscriptions in answers: who denied, when it renews, how much is left. It is 14 November 2023, 22:13:20 UTC.
 
+use std::{sync::Arc, time::Duration};
+
 use bulkhead_proto::pb::envoy::service::ratelimit::v3::{
     RateLimitResponse,
     rate_limit_response::{Code, rate_limit::Unit},
 };
+use bulkhead_ratelimit::{levels::Levels, store::redis::RedisStore};
+use bulkhead_tenancy::clock::ManualClock;
 use serde_json::{Value, json};
 
-use crate::world::{World, code, costing, descriptor, entries, header, of, request};
+use crate::{
+    support::own_keys,
+    world::{World, code, costing, descriptor, entries, header, of, request},
+};
 
 const SECOND: u64 = 1_000_000;
 
@@ -92,4 +99,18 @@ async fn the_most_descriptors_with_all_their_levels_are_decided() {
     let world = World::memory();
     let all = vec![costing(descriptor("hooli", "slow", "search-api"), 0); 12];
     assert!(world.admits(&all).await);
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_a_replica_has_its_share_of_every_quota() {
+    let nobody = redis::Client::open("redis+unix:///nonexistent/socket").unwrap();
+    let store = RedisStore::start(nobody, Duration::from_secs(20));
+    let clock = ManualClock::at_us(1_700_000_000 * SECOND);
+    let world = World::over(Arc::new(store), Levels::new(own_keys()), clock, Duration::from_secs(20));
+    assert_eq!(world.admitted_of(5, &[of("hooli")]).await, 2, "half of five, of two replicas");
+    let answer = world.ask(request(&[of("hooli")])).await.unwrap();
+    assert_eq!(body(&answer)["renews_at"], "2023-11-15T00:00:00Z");
+    world.clock.advance_us(6400 * SECOND);
+    assert_eq!(world.admitted_of(5, &[of("hooli")]).await, 2, "of the month's eight, four");
+    assert!(!world.admits(&[descriptor("hooli", "stopped", "search-api")]).await);
 }
