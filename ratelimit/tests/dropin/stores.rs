@@ -41,6 +41,23 @@ async fn a_store_that_is_away_is_a_plain_error_and_comes_back() {
 }
 
 #[tokio::test]
+async fn redis_timeout_is_how_long_a_store_may_take() {
+    let valkey = Valkey::start().await;
+    let url = valkey.url();
+    let store = [("REDIS_SOCKET_TYPE", "tcp"), ("REDIS_URL", url.as_str())];
+    // 10 seconds unless it is said otherwise.
+    let service = StandIn::start(&store, &[("d.yaml", RULES)]).await;
+    valkey.pause();
+    let mut client = service.client().await;
+    let waiting = tokio::spawn(async move { client.should_rate_limit(call("d: year=a")).await });
+    // Not for luck: the store is slower than the second that connecting to it may take.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert!(!waiting.is_finished(), "it waits");
+    valkey.resume();
+    assert_eq!(told(waiting.await.unwrap().unwrap().get_ref()), "ok ok4");
+}
+
+#[tokio::test]
 async fn windows_of_a_second_have_a_store_of_their_own() {
     let (main, mut second) = (Valkey::start().await, Valkey::start().await);
     let (main_host, second_host) = (host(&main), host(&second));

@@ -21,6 +21,10 @@ use crate::{
 /// How long connecting, and each answer while probing, may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// How long an answer may take after that, as far as the connection knows. A call has a deadline of its own, which an operator may set to
+/// more than a second (REDIS_TIMEOUT).
+const ANSWER: Duration = Duration::from_secs(600);
+
 /// The bucket that attempts are charged to: full again, and so gone from the store, within a millisecond or two.
 const PROBE: RateLimit = RateLimit { rate: Rate { requests: 1_000, period_us: 1_000_000 }, capacity: 1_000 };
 
@@ -38,6 +42,12 @@ impl Route {
     /// Connects, loads the script and lets it decide a charge of nobody, which it writes: a store that is loading, refuses us, or takes no writes
     /// (a replica, a full memory) is not there yet. With sentinels, who was connected to is returned.
     pub(super) async fn connect(&self) -> Result<(MultiplexedConnection, Option<HostPort>), RedisError> {
+        let (mut connection, primary) = self.probed().await?;
+        connection.set_response_timeout(ANSWER);
+        Ok((connection, primary))
+    }
+
+    async fn probed(&self) -> Result<(MultiplexedConnection, Option<HostPort>), RedisError> {
         match self {
             Self::Server(client) => {
                 let mut connection = open(client).await?;
