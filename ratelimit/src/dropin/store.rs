@@ -72,3 +72,48 @@ fn files(tls: &StoreTls) -> Result<Option<TlsFiles>, Fatal> {
     };
     Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity }))
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::dropin::settings::{Settings, Variables};
+
+    fn of(variables: &[(&str, &str)]) -> Result<StoreSettings, Fatal> {
+        let all = [&[("REDIS_SOCKET_TYPE", "tcp")], variables].concat();
+        settings(&Settings::read(Variables::new(all)).unwrap().redis)
+    }
+
+    fn host(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.into(), port }
+    }
+
+    #[test]
+    fn every_kind_of_store_is_found_where_the_variables_say() {
+        let single = of(&[("REDIS_URL", "redis.example:6380"), ("REDIS_AUTH", "limiter:pw"), ("REDIS_TIMEOUT", "3s")]).unwrap();
+        assert_eq!(single.address.place, StorePlace::Host(host("redis.example", 6380)));
+        assert_eq!(single.address.login.user.as_deref(), Some("limiter"));
+        assert_eq!(single.address.login.password.map(|password| password.expose_secret().to_owned()).as_deref(), Some("pw"));
+        assert_eq!(single.deadline, Duration::from_secs(3));
+
+        let sentinel = of(&[("REDIS_TYPE", "SENTINEL"), ("REDIS_URL", "primary,a:1,b:2"), ("REDIS_SENTINEL_AUTH", "s:pw")]).unwrap();
+        let sentinels = vec![host("a", 1), host("b", 2)];
+        assert_eq!(sentinel.address.place, StorePlace::Sentinel { sentinels, primary: "primary".into() });
+        assert_eq!((sentinel.sentinel.user.as_deref(), sentinel.address.login.user), (Some("s"), None));
+
+        let cluster = of(&[("REDIS_TYPE", "CLUSTER"), ("REDIS_URL", "a:1,b:2")]).unwrap();
+        assert_eq!(cluster.address.place, StorePlace::Cluster(vec![host("a", 1), host("b", 2)]));
+
+        let unix = of(&[("REDIS_SOCKET_TYPE", "unix"), ("REDIS_URL", "/run/redis.sock")]).unwrap();
+        assert_eq!(unix.address.place, StorePlace::Unix("/run/redis.sock".into()));
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named_by_their_variable() {
+        let tls = [("REDIS_URL", "a:1"), ("REDIS_TLS", "true"), ("REDIS_TLS_CACERT", "/nowhere/ca.pem")];
+        let Err(error) = of(&tls) else { panic!("it was taken") };
+        assert!(error.to_string().starts_with("REDIS_TLS_CACERT: /nowhere/ca.pem: "), "{error}");
+        assert!(of(&tls[..2]).unwrap().address.tls);
+    }
+}
