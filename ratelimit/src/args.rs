@@ -95,7 +95,7 @@ impl StoreArgs {
         let read = |flag, file: &Option<PathBuf>| file.as_deref().map(|file| read_bytes(flag, file)).transpose();
         let ca = read("--store-tls-ca", &self.store_tls_ca)?;
         let identity = read("--store-tls-cert", &self.store_tls_cert)?.zip(read("--store-tls-key", &self.store_tls_key)?);
-        Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity }))
+        Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity, any_name: false }))
     }
 }
 

@@ -70,7 +70,7 @@ fn files(tls: &StoreTls) -> Result<Option<TlsFiles>, Fatal> {
         Some((cert, key)) => Some((read("REDIS_TLS_CLIENT_CERT", cert)?, read("REDIS_TLS_CLIENT_KEY", key)?)),
         None => None,
     };
-    Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity }))
+    Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity, any_name: tls.any_name }))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ async fn tls_with_a_client_certificate() {
     let url = redis.url().replace("rediss://", "rediss://:hunter2@");
     let with = |identity: Option<&str>, ca: &str| {
         let identity = identity.map(|name| (read(&format!("{name}.pem")), read(&format!("{name}.key"))));
-        StoreSettings { tls: Some(TlsFiles { ca: Some(read(ca)), identity }), ..settings(&url) }
+        StoreSettings { tls: Some(TlsFiles { ca: Some(read(ca)), identity, any_name: false }), ..settings(&url) }
     };
     decides(&with(Some("client"), "ca.pem")).await;
     is_refused(&with(None, "ca.pem")).await;
@@ -78,6 +78,15 @@ async fn tls_with_a_client_certificate() {
     let other =
         StoreSettings { address: url.replace("localhost", "127.0.0.1").parse().expect("an address"), ..with(Some("client"), "ca.pem") };
     is_refused(&other).await;
+    // Where that is asked for its name does not matter; its authority still does. Another database: this limit is used up in the first.
+    let any_name = |ca: &str| {
+        let mut settings =
+            StoreSettings { tls: with(Some("client"), ca).tls.map(|files| TlsFiles { any_name: true, ..files }), ..other.clone() };
+        settings.address.database = 1;
+        settings
+    };
+    decides(&any_name("ca.pem")).await;
+    is_refused(&any_name("stranger.pem")).await;
 }
 
 #[tokio::test]

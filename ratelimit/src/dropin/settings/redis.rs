@@ -53,13 +53,16 @@ pub enum Endpoint {
     Tcp(String, u16),
 }
 
-/// TLS towards a store. Its certificate is always verified, its name too.
+/// TLS towards a store. Its certificate is always verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreTls {
     /// REDIS_TLS_CACERT, instead of the system's authorities.
     pub ca: Option<PathBuf>,
     /// REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// REDIS_TLS_SKIP_HOSTNAME_VERIFICATION: its certificate may bear any name. Only together with `ca`: else whoever has a certificate of any
+    /// public authority would be the store.
+    pub any_name: bool,
 }
 
 /// The names of one store's variables.
@@ -155,13 +158,15 @@ impl StoreTls {
         if cert.is_some() != key.is_some() {
             from.bad("REDIS_TLS_CLIENT_CERT", "needs REDIS_TLS_CLIENT_KEY beside it, and the other way round");
         }
-        if from.boolean("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", false) {
+        let ca = from.file("REDIS_TLS_CACERT");
+        let any_name = from.boolean("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", false);
+        if any_name && ca.is_none() {
             from.bad(
                 "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION",
-                "is not taken, a store that is not verified may be anybody's: name its authority with REDIS_TLS_CACERT",
+                "needs the store's own authority, or anybody may be the store: set REDIS_TLS_CACERT",
             );
         }
-        Self { ca: from.file("REDIS_TLS_CACERT"), identity: cert.zip(key) }
+        Self { ca, identity: cert.zip(key), any_name }
     }
 }
 

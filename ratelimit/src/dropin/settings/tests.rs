@@ -124,6 +124,8 @@ fn credentials_and_tls_of_a_store_come_from_variables_or_its_url() {
     let redis = read(&[("REDIS_URL", "rediss://u:p@a:1/2"), ("REDIS_AUTH", "other"), ("REDIS_TLS_CACERT", "/ca")]).redis;
     assert_eq!((redis.user.as_deref(), redis.password.unwrap().expose_secret(), redis.database), (Some("u"), "p", 2));
     assert_eq!(redis.tls.unwrap().ca, Some("/ca".into()));
+    let any_name = [("REDIS_URL", "rediss://a:1"), ("REDIS_TLS_CACERT", "/ca"), ("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "true")];
+    assert!(read(&any_name).redis.tls.unwrap().any_name);
     let settings = read(&[("REDIS_PERSECOND", "true"), ("REDIS_PERSECOND_SOCKET_TYPE", "tls"), ("REDIS_PERSECOND_URL", "b:2")]);
     assert!(settings.per_second.unwrap().tls.is_some() && settings.redis.tls.is_none());
 }

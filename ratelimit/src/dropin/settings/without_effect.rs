@@ -16,7 +16,7 @@ const PIPELINE: &str = "decisions are sent together as they come, with no window
 const MEMCACHE: &str = "memcache is not a store of this service";
 const TRACING: &str = "spans are not exported";
 
-/// All of them. REDIS_TLS_SKIP_HOSTNAME_VERIFICATION and BACKEND_TYPE=memcache are not here: those are refused.
+/// All of them. BACKEND_TYPE=memcache is not here: it is refused.
 pub const WITHOUT_EFFECT: &[WithoutEffect] = &[
     WithoutEffect {
         name: "EXPIRATION_JITTER_MAX_SECONDS",
