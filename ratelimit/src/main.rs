@@ -36,6 +36,10 @@ use bulkhead_tenancy::{clock::SystemClock, loader::Loader};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+/// A decision allocates and frees some hundred small things, most of them tonic's: it is a fifth of its cost with the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 static SERVICE: Service = Service {
     name: "bulkhead-ratelimit",
     variables: "BULKHEAD_RATELIMIT",
