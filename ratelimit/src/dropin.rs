@@ -1,7 +1,7 @@
 //! The drop-in for envoyproxy/ratelimit: its environment variables, its configuration, its answers.
 //!
 //! [`settings`] reads the variables, [`rules`] is the configuration as a domain (and finds the limit of a descriptor). Whatever [`follow`]s a
-//! source of rules, files (`runtime`, [`file`]) or a management server ([`xds`]), publishes each load in [`live`]. [`service`] decides a call
+//! source of rules, files (`runtime`, [`mod@file`]) or a management server ([`xds`]), publishes each load in [`live`]. [`service`] decides a call
 //! ([`counting`] asks the store, `answer` writes), [`stats`] counts under the original's names. [`domains`] is the gRPC door, [`http`] the other
 //! ports, [`serve`] opens them, [`start`] is how a process becomes the drop-in.
 
