@@ -5,6 +5,7 @@ mod answers;
 mod case;
 mod flood;
 mod hostile;
+mod management;
 mod ports;
 mod reload;
 mod standing_in;
