@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::{
     counters::{Counters, routes as counters},
+    dropin::service::Dropin,
     key::Keyspace,
-    levels::Levels,
     metering::{Metering, routes as metering},
     store::Store,
 };
@@ -29,6 +29,8 @@ pub struct Inside {
     pub store: Arc<dyn Store>,
     /// The keys of this deployment.
     pub keys: Keyspace,
+    /// The drop-in, if the process stands in for envoyproxy/ratelimit.
+    pub dropin: Option<Arc<Dropin>>,
     /// What time it is: the store's own clock decides, this one only stands in records and defaults.
     pub clock: Arc<dyn Clock>,
 }
@@ -36,8 +38,7 @@ pub struct Inside {
 /// The routes.
 #[must_use]
 pub fn routes(inside: Inside) -> AdminRoutes {
-    let counted =
-        Arc::new(Counters::new(inside.live.clone(), Levels::new(inside.keys.clone()), Arc::clone(&inside.store), inside.clock.clone()));
+    let counted = Arc::new(Counters::new(inside.clone()));
     let metered = Arc::new(Metering::new(inside));
     AdminRoutes {
         operator: Router::new().route("/counters/changes", get(counters::changes)).with_state(Arc::clone(&counted)),

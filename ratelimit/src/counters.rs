@@ -4,6 +4,7 @@
 //! charge of nothing, so what is shown is what the next request would meet. Every change is recorded ([`record`]), whatever became of it.
 
 mod change;
+pub mod descriptor;
 pub mod inventory;
 pub mod reading;
 pub mod record;
@@ -22,9 +23,10 @@ use self::{
     record::Changes,
 };
 use crate::{
-    admin::Refusal,
+    admin::{Inside, Refusal},
     ask::Ask,
     charge::{Charge, Shape},
+    dropin::service::Dropin,
     levels::Levels,
     store::{Store, StoreError},
 };
@@ -37,15 +39,17 @@ pub struct Counters {
     live: Live,
     levels: Levels,
     store: Arc<dyn Store>,
+    dropin: Option<Arc<Dropin>>,
     clock: Arc<dyn Clock>,
     changes: Changes,
 }
 
 impl Counters {
-    /// The counters that `levels` charge in `store`. The clock stands in records only.
+    /// The counters that decisions pay from.
     #[must_use]
-    pub fn new(live: Live, levels: Levels, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { live, levels, store, clock, changes: Changes::default() }
+    pub fn new(inside: Inside) -> Self {
+        let Inside { live, store, keys, dropin, clock } = inside;
+        Self { live, levels: Levels::new(keys), store, dropin, clock, changes: Changes::default() }
     }
 
     fn snapshot(&self) -> Result<Arc<Snapshot>, Refusal> {
@@ -56,11 +60,11 @@ impl Counters {
         Inventory::new(snapshot, &self.levels)
     }
 
-    /// How counters stand, in their order.
-    async fn read(&self, counters: &[Counter]) -> Result<Vec<Reading>, StoreError> {
+    /// How counters of one store stand, in their order.
+    async fn read(&self, store: &dyn Store, counters: &[Counter]) -> Result<Vec<Reading>, StoreError> {
         let look = |one: &Counter| Charge::of(Arc::new(Shape::new().hold(one.scope, one.key.clone(), one.bucket.clone())), 0);
         let asks: Vec<Ask> = counters.iter().map(|one| Ask::one(look(one))).collect();
-        let answers = within(self.store.decide(None, &asks)).await?;
+        let answers = within(store.decide(None, &asks)).await?;
         if answers.len() != asks.len() {
             return Err(StoreError::Garbled);
         }

@@ -22,6 +22,7 @@ use bulkhead_ratelimit::{
         follow::follow,
         health::Health,
         serve::Ports,
+        service::Dropin,
         settings::Settings,
         start,
     },
@@ -116,7 +117,7 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
     let store = serve.store.open(Arc::new(SystemClock)).await?;
-    let admin = admin::routes(inside(Some(&loader), &store));
+    let admin = admin::routes(inside(Some(&loader), &store, None));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let rls = limiter(&serve, &loader, store, Arc::clone(&later), &metrics);
     let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
@@ -156,7 +157,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
     let ports = Ports::bind(settings, statsd).await?;
     let health = Health::new(live, settings, &store, shutdown.clone());
-    let admin = admin::routes(inside(loader.as_deref(), &store));
+    let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin))));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let own = match &loader {
         None => Own::NotConfigured,
@@ -189,9 +190,9 @@ async fn bill(later: &Later, serving: impl Future<Output = Result<(), Fatal>>) -
 }
 
 /// What the admin door looks at; without a configuration folder there are no tenants to tell of.
-fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>) -> Inside {
+fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dropin>>) -> Inside {
     let live = loader.map(Loader::live).unwrap_or_default();
-    Inside { live, store: Arc::clone(store), keys: Keyspace::default(), clock: Arc::new(SystemClock) }
+    Inside { live, store: Arc::clone(store), keys: Keyspace::default(), dropin, clock: Arc::new(SystemClock) }
 }
 
 fn rooms(grpc: Routes, admin: AdminRoutes, loader: Option<Arc<Loader>>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Rooms {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     admin::Refusal,
     metering::hours::moment,
-    store::{Adjustment, Change, StoreError},
+    store::{Adjustment, Change, Store, StoreError},
 };
 
 /// The longest reason that is recorded, in bytes.
@@ -76,6 +76,7 @@ impl Counters {
     pub(super) async fn change(
         &self,
         caller: &Caller,
+        store: &dyn Store,
         counter: Counter,
         tenant_uid: Option<String>,
         action: Action,
@@ -94,11 +95,12 @@ impl Counters {
             before: None,
             after: None,
         };
-        let look = || async { self.read(std::slice::from_ref(&counter)).await.ok().and_then(|readings| readings.into_iter().next()) };
+        let look =
+            || async { self.read(store, std::slice::from_ref(&counter)).await.ok().and_then(|readings| readings.into_iter().next()) };
         record.before = look().await;
         if record.before.is_some() {
             let adjustment = Adjustment { key: counter.key.clone(), bucket: counter.bucket.clone(), change };
-            record.outcome = outcome(within(self.store.adjust(None, &[adjustment])).await);
+            record.outcome = outcome(within(store.adjust(None, &[adjustment])).await);
         }
         if record.outcome == Outcome::Done {
             record.after = look().await;

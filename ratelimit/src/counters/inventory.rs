@@ -9,6 +9,7 @@ use bulkhead_tenancy::{
 };
 use serde::Serialize;
 
+use super::descriptor::Pair;
 use crate::{
     bucket::Bucket,
     charge::{Charge, Level, Role, Scope},
@@ -34,7 +35,7 @@ pub struct Counter {
 /// What a counter is, as answers say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
-    /// `global`, `unresolved`, `guarantee`, `tenant`, `subscription` or `api`.
+    /// `global`, `unresolved`, `guarantee`, `tenant`, `subscription`, `api` or `descriptor`.
     pub level: &'static str,
     /// Which subscription.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,11 +46,17 @@ pub struct Facts {
     /// The window of a quota: `month/1/UTC`, `sliding/3600`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
+    /// The domain of a descriptor (drop-in).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Its entries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Pair>,
 }
 
 impl Facts {
-    fn of(level: &'static str) -> Self {
-        Self { level, subscription: None, api: None, window: None }
+    pub(super) fn of(level: &'static str) -> Self {
+        Self { level, subscription: None, api: None, window: None, domain: None, entries: Vec::new() }
     }
 }
 

@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     Counters, away,
     change::{Action, Order},
+    descriptor::{self, DESCRIPTOR, Named},
     inventory::{Counter, Facts, PLATFORM},
     reading::Reading,
     record::{Change, Outcome},
 };
-use crate::admin::Refusal;
+use crate::{admin::Refusal, dropin::rules::Limit, store::Store};
 
 /// Counters of one page, unless it is said, and at most.
 const PAGE: usize = 100;
@@ -92,7 +93,7 @@ pub(crate) async fn list(
         let of = tenant.map(|tenant| format!("tenant={}&", tenant.name)).unwrap_or_default();
         format!("/counters?{of}after={}&limit={limit}", last.path.replace('+', "%2B"))
     });
-    let readings = counters.read(&page).await.map_err(away)?;
+    let readings = counters.read(counters.store.as_ref(), &page).await.map_err(away)?;
     Ok(Json(Page {
         tenant: tenant.map(|tenant| tenant.name.to_string()),
         uid: tenant.map(|tenant| tenant.uid.to_string()),
@@ -106,10 +107,10 @@ pub(crate) async fn peek(
     State(counters): State<Arc<Counters>>,
     Extension(caller): Extension<Caller>,
     Path((owner, path)): Path<(String, String)>,
+    named: Result<Query<Named>, QueryRejection>,
 ) -> Result<Json<Shown>, Refusal> {
-    let snapshot = counters.snapshot()?;
-    let (counter, _) = find(&counters, &snapshot, &caller, &owner, &path)?;
-    let reading = counters.read(std::slice::from_ref(&counter)).await.map_err(away)?.into_iter().next();
+    let Found { counter, store, .. } = find(&counters, &caller, &owner, &path, named)?;
+    let reading = counters.read(store.as_ref(), std::slice::from_ref(&counter)).await.map_err(away)?.into_iter().next();
     reading.map(|reading| Json(Shown::new(counter, reading))).ok_or(Refusal::NotFound)
 }
 
@@ -118,6 +119,7 @@ pub(crate) async fn change(
     State(counters): State<Arc<Counters>>,
     Extension(caller): Extension<Caller>,
     Path((owner, path)): Path<(String, String)>,
+    named: Result<Query<Named>, QueryRejection>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Result<Response, Refusal> {
     if !caller.is_operator() {
@@ -130,10 +132,13 @@ pub(crate) async fn change(
         Err(why) => return Ok(why.into_response()),
     };
     let (path, action) = Action::of(&path).ok_or(Refusal::NotFound)?;
-    let snapshot = counters.snapshot()?;
-    let (counter, uid) = find(&counters, &snapshot, &caller, &owner, path)?;
+    let Found { counter, store, uid, limit } = find(&counters, &caller, &owner, path, named)?;
     // Whoever asked may hang up: what was begun is ended and recorded all the same.
-    let changing = tokio::spawn(async move { counters.change(&caller, counter, uid, action, order).await });
+    let changing = tokio::spawn(async move {
+        let changed = counters.change(&caller, store.as_ref(), counter, uid, action, order).await;
+        limit.iter().for_each(|limit| counters.forget(limit));
+        changed
+    });
     let record = changing.await.map_err(|_| Refusal::Unavailable("the change was not ended"))??;
     let status = match record.outcome {
         Outcome::Done => StatusCode::OK,
@@ -175,17 +180,44 @@ fn tenant<'s>(caller: &Caller, snapshot: &'s Snapshot, named: Option<&str>) -> R
     snapshot.tenant(name).filter(|tenant| caller.sees(tenant)).map(|tenant| Some(tenant.as_ref())).ok_or(Refusal::NotFound)
 }
 
-/// One counter, and whose it is. To a tenant everything that is not its own is not there, whatever there is (S22).
-fn find(counters: &Counters, snapshot: &Snapshot, caller: &Caller, owner: &str, path: &str) -> Result<(Counter, Option<String>), Refusal> {
-    let inventory = counters.inventory(snapshot);
-    if owner == PLATFORM {
-        let path = format!("{owner}/{path}");
-        let found = inventory.platform().into_iter().find(|one| caller.is_operator() && one.path == path);
-        return found.map(|one| (one, None)).ok_or(Refusal::NotFound);
+/// One counter: where it is kept, and whose it is.
+struct Found {
+    counter: Counter,
+    store: Arc<dyn Store>,
+    uid: Option<String>,
+    limit: Option<Limit>,
+}
+
+/// Finds a counter. To a tenant everything that is not its own is not there, whatever there is (S22).
+fn find(
+    counters: &Counters,
+    caller: &Caller,
+    owner: &str,
+    path: &str,
+    named: Result<Query<Named>, QueryRejection>,
+) -> Result<Found, Refusal> {
+    if owner == PLATFORM && !caller.is_operator() {
+        return Err(Refusal::NotFound);
     }
-    let tenant = snapshot.tenant(owner).filter(|tenant| caller.sees(tenant)).ok_or(Refusal::NotFound)?;
-    let found = inventory.find(tenant, path).filter(|one| visible(caller, tenant, one));
-    found.map(|one| (one, Some(tenant.uid.to_string()))).ok_or(Refusal::NotFound)
+    let Query(named) = named.map_err(|why| Refusal::Bad(why.body_text()))?;
+    if owner == PLATFORM && path == DESCRIPTOR {
+        let descriptor::Found { counter, store, limit } = counters.descriptor(named)?;
+        return Ok(Found { counter, store, uid: None, limit: Some(limit) });
+    }
+    if !named.is_empty() {
+        return Err(Refusal::Bad("only a descriptor is named by `domain` and `entries`".to_owned()));
+    }
+    let snapshot = counters.snapshot()?;
+    let inventory = counters.inventory(&snapshot);
+    let (counter, uid) = if owner == PLATFORM {
+        let path = format!("{owner}/{path}");
+        (inventory.platform().into_iter().find(|one| one.path == path), None)
+    } else {
+        let tenant = snapshot.tenant(owner).filter(|tenant| caller.sees(tenant)).ok_or(Refusal::NotFound)?;
+        (inventory.find(tenant, path).filter(|one| visible(caller, tenant, one)), Some(tenant.uid.to_string()))
+    };
+    let counter = counter.ok_or(Refusal::NotFound)?;
+    Ok(Found { counter, store: Arc::clone(&counters.store), uid, limit: None })
 }
 
 /// A guarantee that the plan does not state is a share of what others leave: its size would tell a tenant how many they are (S22).

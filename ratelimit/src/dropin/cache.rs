@@ -38,6 +38,11 @@ impl UsedUp {
         Self(cache.build())
     }
 
+    /// Forgets a window: somebody made room in it.
+    pub(super) fn forget(&self, key: &Key, limit: u32) {
+        self.0.invalidate(&(key.clone(), limit));
+    }
+
     /// Remembers that a window is used up under a limit, for as long as it lasts.
     pub(super) fn remember(&self, key: &Key, limit: u32, left: Duration) {
         self.0.insert((key.clone(), limit), left);

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     cache::UsedUp,
-    rules::{Limit, Unit},
+    rules::{Limit, Rate, Unit},
     settings,
 };
 use crate::{
@@ -110,7 +110,7 @@ impl Counting {
     /// # Errors
     /// See [`Uncounted`]. What was sent may be counted all the same; it is never sent again (S12, S24).
     pub(super) async fn count(&self, hits: &[Hit<'_>], budget: Option<Duration>) -> Result<Vec<Counted>, Uncounted> {
-        let keys: Vec<Key> = hits.iter().map(|hit| self.key(hit)).collect();
+        let keys: Vec<Key> = hits.iter().map(|hit| self.key(hit.limit, hit.unit)).collect();
         let mut counted: Vec<Option<Counted>> = hits.iter().zip(&keys).map(|(hit, key)| self.known(hit, key)).collect();
         let blocked = hits.iter().zip(&counted).any(|(hit, known)| hit.decides && known.is_some());
         let mut questions = [Questions::default(), Questions::default()];
@@ -120,7 +120,7 @@ impl Counting {
             }
             let second = hit.unit == Unit::Second && self.stores.per_second.is_some();
             let Some(questions) = questions.get_mut(usize::from(second)) else { continue };
-            let bucket = Bucket::Window(Window::new(hit.requests.into(), hit.unit.seconds() * 1_000_000));
+            let bucket = bucket(hit.requests, hit.unit);
             if !self.stop_when_over {
                 questions.alone(place, Shape::new().count(Scope::Tenant, key, bucket), hit.hits);
             } else if hit.decides {
@@ -143,13 +143,27 @@ impl Counting {
         counted.into_iter().collect::<Option<_>>().ok_or(Uncounted::Store(StoreError::Garbled))
     }
 
-    /// The key of a counter: of its parts and its unit, as the same rule may change its unit.
-    fn key(&self, hit: &Hit<'_>) -> Key {
-        let counter = hit.limit.counter.as_str();
-        if counter.len() <= PLAIN_BYTES {
-            return self.keys.descriptor([hit.unit.name(), counter]);
+    /// Where hits of a limit are counted; none if it counts nothing.
+    pub(crate) fn window(&self, limit: &Limit) -> Option<(&Arc<dyn Store>, Key, Bucket)> {
+        let Rate::Each { requests_per_unit, unit } = limit.rate else { return None };
+        let second = self.stores.per_second.as_ref().filter(|_| unit == Unit::Second);
+        Some((second.unwrap_or(&self.stores.main), self.key(limit, unit), bucket(requests_per_unit, unit)))
+    }
+
+    /// What this process remembers of a window that was used up is forgotten.
+    pub(crate) fn forget(&self, limit: &Limit) {
+        if let (Some(used_up), Rate::Each { requests_per_unit, unit }) = (&self.used_up, limit.rate) {
+            used_up.forget(&self.key(limit, unit), requests_per_unit);
         }
-        self.keys.descriptor([hit.unit.name(), "sha256", &hex::encode(Sha256::digest(counter))])
+    }
+
+    /// The key of a counter: of its parts and its unit, as the same rule may change its unit.
+    fn key(&self, limit: &Limit, unit: Unit) -> Key {
+        let counter = limit.counter.as_str();
+        if counter.len() <= PLAIN_BYTES {
+            return self.keys.descriptor([unit.name(), counter]);
+        }
+        self.keys.descriptor([unit.name(), "sha256", &hex::encode(Sha256::digest(counter))])
     }
 
     /// What the local cache knows. A look always goes to the store: it costs nothing there, and its answer may differ.
@@ -170,6 +184,11 @@ impl Counting {
             used_up.remember(key, hit.requests, Duration::from_micros(window.left_us));
         }
     }
+}
+
+/// So many hits in each window of a unit.
+fn bucket(requests: u32, unit: Unit) -> Bucket {
+    Bucket::Window(Window::new(requests.into(), unit.seconds() * 1_000_000))
 }
 
 /// What one store is asked: charges, and which places of the call each of their parts answers for.

@@ -92,6 +92,23 @@ impl Dropin {
         self.live.load()
     }
 
+    /// The limit that a descriptor without one of its own meets, as the rules of the moment have it.
+    #[must_use]
+    pub fn limit(&self, domain: &str, entries: &[Entry<'_>]) -> Option<Limit> {
+        if domain == DOMAIN {
+            return None;
+        }
+        let descriptor = Descriptor { entries: entries.to_vec(), limit: None };
+        match self.live.load()?.limits(domain, &[descriptor]) {
+            Ok(Limits::Known(limits)) => limits.into_iter().next().flatten(),
+            Ok(Limits::UnknownDomain) | Err(_) => None,
+        }
+    }
+
+    pub(crate) fn counting(&self) -> &Counting {
+        &self.counting
+    }
+
     /// Decides one call.
     ///
     /// # Errors

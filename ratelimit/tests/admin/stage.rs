@@ -236,7 +236,7 @@ impl Stage {
         let rooms = Rooms {
             grpc: tonic::service::Routes::default(),
             health: axum::Router::new(),
-            admin: admin::routes(Inside { live, store: decided, keys: keys.clone(), clock: Arc::new(clock.clone()) }),
+            admin: admin::routes(Inside { live, store: decided, keys: keys.clone(), dropin: None, clock: Arc::new(clock.clone()) }),
             ready: Arc::new(|| true),
             report: Arc::new(SnapshotReport::default),
         };

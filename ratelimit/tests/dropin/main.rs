@@ -3,6 +3,7 @@
 
 mod answers;
 mod case;
+mod counters;
 mod flood;
 mod hostile;
 mod management;
