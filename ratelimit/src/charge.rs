@@ -196,10 +196,31 @@ impl Part {
 
 /// Everything that one request is charged, all or none: a part for each of its descriptors. A key may stand in several parts (several
 /// descriptors of one tenant): the costs add up.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Charge {
-    parts: Vec<Part>,
+    parts: Parts,
 }
+
+/// Nearly every charge has one part, which needs no allocation.
+#[derive(Debug, Clone)]
+enum Parts {
+    One([Part; 1]),
+    Some(Vec<Part>),
+}
+
+impl Default for Charge {
+    fn default() -> Self {
+        Self { parts: Parts::Some(Vec::new()) }
+    }
+}
+
+impl PartialEq for Charge {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Charge {}
 
 impl Charge {
     /// A charge of nothing yet.
@@ -210,13 +231,13 @@ impl Charge {
 
     /// These parts.
     pub(crate) fn from_parts(parts: Vec<Part>) -> Self {
-        Self { parts }
+        Self { parts: Parts::Some(parts) }
     }
 
     /// One shape at a cost.
     #[must_use]
     pub fn of(shape: Arc<Shape>, cost: u64) -> Self {
-        Self { parts: vec![Part { shape, cost }] }
+        Self { parts: Parts::One([Part { shape, cost }]) }
     }
 
     /// Adds a bucket that must hold the whole cost, as a part of its own.
@@ -232,29 +253,38 @@ impl Charge {
     }
 
     fn with(mut self, shape: Shape, cost: u64) -> Self {
-        self.parts.push(Part { shape: Arc::new(shape), cost });
+        self.append(Self::of(Arc::new(shape), cost));
         self
     }
 
     /// Adds all parts of another charge: both or neither.
     pub fn append(&mut self, other: Self) {
-        self.parts.extend(other.parts);
+        if self.parts().is_empty() {
+            *self = other;
+        } else {
+            let mut parts = self.parts().to_vec();
+            parts.extend_from_slice(other.parts());
+            self.parts = Parts::Some(parts);
+        }
     }
 
     /// Its parts, in the order in which they are decided.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
-        &self.parts
+        match &self.parts {
+            Parts::One(part) => part,
+            Parts::Some(parts) => parts,
+        }
     }
 
     /// Every level with its cost, in the order in which they are decided.
     pub fn levels(&self) -> impl Iterator<Item = (&Level, u64)> {
-        self.parts.iter().flat_map(|part| part.shape.levels.iter().map(move |level| (level, part.cost)))
+        self.parts().iter().flat_map(|part| part.shape.levels.iter().map(move |level| (level, part.cost)))
     }
 
     /// Whether no store decides it.
     pub(crate) fn is_oversized(&self) -> bool {
-        self.levels().nth(MAX_LEVELS).is_some() || self.parts.len() > MAX_LEVELS
+        self.levels().nth(MAX_LEVELS).is_some() || self.parts().len() > MAX_LEVELS
     }
 
     /// Whether a level that must hold denies all (its rate is 0): then it needs no store to be denied.
@@ -266,13 +296,13 @@ impl Charge {
     /// Who pays: the first bucket that is not the platform's own.
     #[must_use]
     pub fn payer(&self) -> Option<&Key> {
-        self.parts.iter().find_map(|part| part.shape.payer())
+        self.parts().iter().find_map(|part| part.shape.payer())
     }
 
     /// The same charge against one replica's share of every limit. It is metered nowhere.
     #[must_use]
     pub fn share(&self, replicas: u32) -> Self {
         let share = |part: &Part| Part { shape: Arc::new(part.shape.share(replicas)), cost: part.cost };
-        Self { parts: self.parts.iter().map(share).collect() }
+        Self { parts: Parts::Some(self.parts().iter().map(share).collect()) }
     }
 }

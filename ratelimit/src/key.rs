@@ -5,7 +5,13 @@
 //! hash tag of Redis Cluster, so whatever is derived from a tenant's account shares its slot. The tenant stands there with its uid, so one
 //! made anew under an old name inherits nothing (S23).
 
-use std::{fmt, fmt::Write as _, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    fmt::Write as _,
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantUid};
 
@@ -13,28 +19,89 @@ use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantUid};
 const VERSION: u32 = 2;
 
 /// One hash of the store: everything of one tenant, or of the platform. Only a [`Keyspace`] names accounts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Account(Arc<str>);
+#[derive(Debug, Clone, Eq, PartialOrd, Ord)]
+pub struct Account {
+    name: Arc<str>,
+    hash: u64,
+}
 
 impl Account {
+    fn named(name: String) -> Self {
+        Self { hash: HASHER.hash_one(&name), name: Arc::from(name) }
+    }
+
     /// The key as the store has it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// A hash that is spread over all its bits.
+    pub(crate) fn spread(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.name, &other.name) || self.name == other.name)
+    }
+}
+
+impl Hash for Account {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
-/// One bucket: a field of an account. Only a [`Keyspace`] builds keys.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// One bucket: a field of an account. Only a [`Keyspace`] builds keys. A key is looked up many times and built once, so it knows its own hash.
+#[derive(Debug, Clone, Eq, PartialOrd, Ord)]
 pub struct Key {
     account: Account,
     field: Arc<str>,
+    hash: u64,
+}
+
+/// The keys of this process's hashes: nobody outside can make names that collide.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Takes the hash that an account or a key has had since it was built.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known(u64);
+
+impl Hasher for Known {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A map by account or key.
+pub(crate) type Keyed<K, V> = HashMap<K, V, BuildHasherDefault<Known>>;
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.field, &other.field) || self.field == other.field) && self.account == other.account
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Key {
@@ -100,13 +167,13 @@ impl Keyspace {
     /// The account of the platform itself. Its tag has no length, so it can be no tenant's.
     #[must_use]
     pub fn platform(&self) -> Account {
-        Account(Arc::from(format!("{}:{VERSION}:{{platform}}", self.prefix)))
+        Account::named(format!("{}:{VERSION}:{{platform}}", self.prefix))
     }
 
     /// The account of a tenant.
     #[must_use]
     pub fn account(&self, uid: &TenantUid) -> Account {
-        Account(Arc::from(format!("{}:{VERSION}:{{{}:{uid}}}", self.prefix, uid.as_str().len())))
+        Account::named(format!("{}:{VERSION}:{{{}:{uid}}}", self.prefix, uid.as_str().len()))
     }
 
     /// The global bucket.
@@ -124,7 +191,7 @@ impl Keyspace {
     /// A bucket of nobody, in an account of its own: whether the store takes writes is tried on it.
     #[must_use]
     pub fn probe(&self) -> Key {
-        field(Account(Arc::from(format!("{}:{VERSION}:{{probe}}", self.prefix))), "probe")
+        field(Account::named(format!("{}:{VERSION}:{{probe}}", self.prefix)), "probe")
     }
 
     /// A tenant's own bucket.
@@ -173,7 +240,7 @@ impl Keyspace {
             let _ = write!(name, ":{}:{part}", part.len());
         }
         name.push('}');
-        field(Account(Arc::from(name)), "window")
+        field(Account::named(name), "window")
     }
 
     /// Where the costs of whatever has no tenant are counted.
@@ -192,7 +259,7 @@ impl Keyspace {
 }
 
 fn field(account: Account, name: &str) -> Key {
-    Key { account, field: Arc::from(name) }
+    Key { hash: HASHER.hash_one((account.hash, name)), account, field: Arc::from(name) }
 }
 
 #[cfg(test)]

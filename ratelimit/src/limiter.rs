@@ -1,10 +1,14 @@
 //! The limiter that both doors ask: the store within the deadline, else the tenant's failure mode.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
 
 use crate::{
+    ask::Ask,
     charge::Charge,
     metering::later::Later,
     outcome::{Outcome, Verdict},
@@ -17,6 +21,8 @@ pub struct Limiter {
     local: MemoryStore,
     deadline: Duration,
     later: Option<Arc<Later>>,
+    /// Found once, when the first decision is made: the metrics' own look-up takes a lock.
+    seconds: OnceLock<metrics::Histogram>,
 }
 
 /// What answers while the store does not.
@@ -46,7 +52,7 @@ impl Limiter {
     /// A limiter over a store. No answer takes longer than the deadline, whatever the store does.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, deadline: Duration) -> Self {
-        Self { store, local: MemoryStore::new(clock), deadline, later: None }
+        Self { store, local: MemoryStore::new(clock), deadline, later: None, seconds: OnceLock::new() }
     }
 
     /// What is answered without the store is counted later: without this it is on no bill.
@@ -61,9 +67,12 @@ impl Limiter {
     pub async fn decide(&self, charge: &Charge, fallback: Fallback, budget: Option<Duration>) -> Ruling {
         let within = budget.map_or(self.deadline, |budget| budget.min(self.deadline));
         let started = std::time::Instant::now();
-        let decided = tokio::time::timeout(within, self.store.decide_each(None, std::slice::from_ref(charge))).await;
-        metrics::histogram!("bulkhead_ratelimit_store_seconds").record(started.elapsed().as_secs_f64());
-        let outcome = decided.unwrap_or(Err(StoreError::Late)).map(|outcomes| outcomes.into_iter().next());
+        let ask = [Ask::one(charge.clone())];
+        let decided = tokio::time::timeout(within, self.store.decide(None, &ask)).await;
+        let seconds = self.seconds.get_or_init(|| metrics::histogram!("bulkhead_ratelimit_store_seconds"));
+        seconds.record(started.elapsed().as_secs_f64());
+        let answer = decided.unwrap_or(Err(StoreError::Late)).map(|answers| answers.into_iter().next());
+        let outcome = answer.map(|answer| answer.map(|answer| answer.outcome(charge, 0)));
         match outcome {
             Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
             Ok(Some(_)) => self.without_store(charge, fallback, "faulty", true),

@@ -34,6 +34,7 @@ use bulkhead_ratelimit::{
     store::Store,
 };
 use bulkhead_tenancy::{clock::SystemClock, loader::Loader};
+use clap::{ArgAction, builder::BoolishValueParser};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -77,6 +78,9 @@ struct Serve {
     config: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
+    /// Whether to count what each tenant, subscription and API was admitted and denied, by the hour, in the store
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
+    metering: bool,
     #[command(flatten)]
     doors: DoorArgs,
     /// Taken so that both services start with the same flags; the limiter writes no audit stream of its own yet
@@ -176,7 +180,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
 
 fn limiter(serve: &Serve, loader: &Loader, store: Arc<dyn Store>, later: Arc<Later>, metrics: &Metrics) -> Rls {
     let limiter = Arc::new(Limiter::new(store, Arc::new(SystemClock), serve.store.store_deadline).billing(later));
-    Rls::new(loader.live(), Levels::default(), limiter, metrics)
+    Rls::new(loader.live(), Levels::default().metering(serve.metering), limiter, metrics)
 }
 
 /// Serves, and tells the store what was answered without it; the last of it at the end, if the store is there.

@@ -27,7 +27,7 @@ pub(crate) struct Shapes {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// Tenants that a snapshot after this one no longer has are dropped when one comes by.
+    /// The newest snapshot that came by. The first request of a newer one drops the tenants which that no longer has.
     generation: u64,
     tenants: HashMap<usize, Known>,
 }
@@ -93,6 +93,9 @@ impl Shapes {
 
 impl Shard {
     fn find(&self, tenant: usize, origin: Origin<'_>) -> Option<Arc<Shape>> {
+        if origin.snapshot.generation() > self.generation {
+            return None;
+        }
         let known = self.tenants.get(&tenant).filter(|known| known.holds(origin))?;
         known.shapes.get(&origin.pair()).map(|built| Arc::clone(&built.shape))
     }

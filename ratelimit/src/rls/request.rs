@@ -145,11 +145,7 @@ impl Asked {
 
     fn pay(&mut self, charge: Charge, mode: StoreFailure) {
         self.shares.push(charge.levels().filter(|(level, _)| level.role() != Role::Guarantee).count());
-        if self.charge.parts().is_empty() {
-            self.charge = charge
-        } else {
-            self.charge.append(charge)
-        }
+        self.charge.append(charge);
         self.fallback = self.fallback.strictest(Fallback { mode, ..self.fallback });
     }
 

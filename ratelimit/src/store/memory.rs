@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     ask::{Answer, Ask},
     bucket::{Bucket, EXACT},
     charge::Charge,
-    key::{Account, Key, Meter},
+    key::{Account, Key, Keyed, Meter},
     model,
     outcome::Outcome,
     state::State,
@@ -31,13 +30,12 @@ const SWEEP_FROM: usize = 256;
 pub struct MemoryStore {
     shards: Vec<Mutex<Shard>>,
     meters: Mutex<Meters>,
-    hasher: RandomState,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Default, Clone)]
 struct Shard {
-    held: HashMap<Key, Kept>,
+    held: Keyed<Key, Kept>,
     sweep_at: usize,
 }
 
@@ -59,14 +57,14 @@ impl MemoryStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard { sweep_at: SWEEP_FROM, ..Shard::default() })).collect();
-        Self { shards, meters: Mutex::default(), hasher: RandomState::new(), clock }
+        Self { shards, meters: Mutex::default(), clock }
     }
 
     /// A copy of everything as it stands, for simulations: what a replica of a store had when its primary died.
     #[must_use]
     pub fn fork(&self) -> Self {
         let shards = self.shards.iter().map(|shard| Mutex::new(lock(shard).clone())).collect();
-        Self { shards, meters: Mutex::new(lock(&self.meters).clone()), hasher: self.hasher.clone(), clock: Arc::clone(&self.clock) }
+        Self { shards, meters: Mutex::new(lock(&self.meters).clone()), clock: Arc::clone(&self.clock) }
     }
 
     /// Decides one charge once.
@@ -84,7 +82,7 @@ impl MemoryStore {
         }
         let mut locked = self.lock(ask.charge.levels().map(|(level, _)| level.key()));
         let decision = model::decide(ask, now_us, |key| {
-            let shard = self.shard_of(key);
+            let shard = shard_of(key);
             locked.iter().find(|(index, _)| *index == shard).and_then(|(_, shard)| shard.held.get(key)).map(|kept| kept.state.clone())
         });
         for (key, state, bucket) in decision.writes {
@@ -100,7 +98,7 @@ impl MemoryStore {
     }
 
     fn write(&self, locked: &mut [(usize, MutexGuard<'_, Shard>)], key: &Key, state: State, bucket: &Bucket, now_us: u64) {
-        let index = self.shard_of(key);
+        let index = shard_of(key);
         if let Some((_, shard)) = locked.iter_mut().find(|(locked, _)| *locked == index) {
             let clears_us = state.clears_us(bucket, now_us);
             shard.write(key, Kept { state, clears_us }, now_us);
@@ -130,12 +128,8 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn shard_of(&self, key: &Key) -> usize {
-        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)
-    }
-
     fn lock<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Vec<(usize, MutexGuard<'_, Shard>)> {
-        let mut indices: Vec<usize> = keys.map(|key| self.shard_of(key)).collect();
+        let mut indices: Vec<usize> = keys.map(shard_of).collect();
         indices.sort_unstable();
         indices.dedup();
         indices.into_iter().filter_map(|index| self.shards.get(index).map(|shard| (index, lock(shard)))).collect()
@@ -159,6 +153,11 @@ impl MemoryStore {
         }
         true
     }
+}
+
+fn shard_of(key: &Key) -> usize {
+    // By account, so that a tenant's buckets are under one lock; and not by the bits that a shard's own map goes by.
+    usize::try_from((key.account().spread() >> 40) % SHARDS as u64).unwrap_or(0)
 }
 
 /// A poisoned lock's content is whole all the same: it is written in one step.

@@ -7,6 +7,7 @@ mod hostile;
 mod outage;
 mod process;
 mod quotas;
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -27,7 +27,7 @@ use tonic::{Request, Status};
 
 use crate::support::own_keys;
 
-const PLATFORM: &str = "
+pub(crate) const PLATFORM: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: Platform
 metadata: { name: platform }
@@ -39,7 +39,7 @@ spec:
   limiter: { mode: exact, replicas: 2 }
 ";
 
-const TENANTS: &str = "
+pub(crate) const TENANTS: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: Plan
 metadata: { name: small }
@@ -86,7 +86,7 @@ metadata: { name: broken }
 spec: { plan: small, uid: u-broken }
 ";
 
-const ACME: &str = "
+pub(crate) const ACME: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: UniversalAPIContract
 metadata: { name: acme-contract, namespace: tenant-acme }
@@ -112,7 +112,7 @@ spec:
   - { name: stopped-api, upstream: \"https://stopped.initech.internal/v1\", rateLimit: { requestsPerMinute: 0 } }
 ";
 
-const HOOLI: &str = "
+pub(crate) const HOOLI: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: UniversalAPIContract
 metadata: { name: hooli-contract, namespace: tenant-hooli }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ask::{Answer, Ask},
-    key::Key,
+    key::{Key, Keyed},
     store::StoreError,
 };
 
@@ -52,7 +52,7 @@ pub(super) struct Queue {
 pub(super) struct Waiting {
     calls: usize,
     pub(super) jobs: usize,
-    queues: HashMap<Option<Key>, VecDeque<Job>>,
+    queues: Keyed<Option<Key>, VecDeque<Job>>,
     turns: VecDeque<Option<Key>>,
 }
 

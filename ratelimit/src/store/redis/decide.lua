@@ -520,18 +520,20 @@ for a = 1, accounts do
 end
 
 -- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it.
+local hour
 for sh = 1, shapes do
   local admitted, denied = admitted_of[sh], denied_of[sh]
   if admitted then
     local row = rows[sh]
-    local meter = KEYS[row[1]] .. ':meter:' .. floor(now / 3600000000)
+    hour = hour or ':meter:' .. floor(now / 3600000000)
+    local meter = KEYS[row[1]] .. hour
     if admitted > 0 then
-      local amount = string.format('%.0f', min(admitted, EXACT))
-      if pcall('HINCRBY', meter, row[2] .. ':a', amount) == admitted then pcall('PEXPIRE', meter, METER_KEPT_MS) end
+      if admitted > EXACT then admitted = EXACT end
+      if pcall('HINCRBY', meter, row[2] .. ':a', admitted) == admitted then pcall('PEXPIRE', meter, METER_KEPT_MS) end
     end
     if denied > 0 then
-      local amount = string.format('%.0f', min(denied, EXACT))
-      if pcall('HINCRBY', meter, row[2] .. ':d', amount) == denied then pcall('PEXPIRE', meter, METER_KEPT_MS) end
+      if denied > EXACT then denied = EXACT end
+      if pcall('HINCRBY', meter, row[2] .. ':d', denied) == denied then pcall('PEXPIRE', meter, METER_KEPT_MS) end
     end
   end
 end

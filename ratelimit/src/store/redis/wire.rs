@@ -9,7 +9,7 @@ use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
     charge::{Role, Shape},
-    key::{Account, Key, Meter},
+    key::{Account, Key, Keyed, Meter},
     store::{Adjustment, Change, Micros, StoreError, Tally},
 };
 
@@ -22,8 +22,8 @@ pub(crate) struct Batch<'c> {
     /// What the service's clock says: which periods of a calendar are sent.
     now_us: u64,
     accounts: Vec<(&'c Account, Vec<&'c str>)>,
-    account_index: HashMap<&'c Account, u16>,
-    key_index: HashMap<&'c Key, Place>,
+    account_index: Keyed<&'c Account, u16>,
+    key_index: Keyed<&'c Key, Place>,
     /// This period and the next: start, end, start, end.
     calendars: Vec<[u64; 4]>,
     /// How many levels each shape has.
@@ -52,8 +52,8 @@ impl<'c> Batch<'c> {
         Self {
             now_us,
             accounts: Vec::new(),
-            account_index: HashMap::new(),
-            key_index: HashMap::new(),
+            account_index: Keyed::default(),
+            key_index: Keyed::default(),
             calendars: Vec::new(),
             levels: Vec::new(),
             rows: Vec::new(),
