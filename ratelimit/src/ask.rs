@@ -108,6 +108,15 @@ impl Answer {
         all
     }
 
+    /// How a copy stands that was charged in advance: as if all that were charged with it had been used, so that no answer promises what another
+    /// replica may take. Decided at the moment of this answer.
+    #[must_use]
+    pub(crate) fn of_lease(&self, charge: &Charge) -> Self {
+        let taken = self.admitted.saturating_add(self.ahead);
+        let all = Self { admitted: taken, ahead: 0, until_us: 0, seen: self.seen.clone(), ..*self };
+        all.part(charge, taken.saturating_sub(1), 1)
+    }
+
     /// How many of the first copies a guarantee paid for: those put the shared bucket into debt if it was empty. `None`: the charge has no
     /// guarantee.
     #[must_use]

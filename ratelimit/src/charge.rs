@@ -98,6 +98,7 @@ impl Level {
 pub struct Shape {
     levels: Vec<Level>,
     meter: Option<Meter>,
+    lease: Option<u32>,
 }
 
 impl Shape {
@@ -109,7 +110,7 @@ impl Shape {
 
     /// These levels, and this meter.
     pub(crate) fn of(levels: Vec<Level>, meter: Option<Meter>) -> Self {
-        Self { levels, meter }
+        Self { levels, meter, lease: None }
     }
 
     /// Adds a bucket that must hold the whole cost. A key stands in a shape once: the first that names it holds.
@@ -142,6 +143,13 @@ impl Shape {
         self
     }
 
+    /// Lets replicas take tokens in advance ([`crate::lease`]): at a time one in `share` of what would still pass.
+    #[must_use]
+    pub fn leased(mut self, share: u32) -> Self {
+        self.lease = Some(share.max(1));
+        self
+    }
+
     fn with(mut self, level: Level) -> Self {
         if self.levels.iter().all(|known| known.key != level.key) {
             self.levels.push(level);
@@ -161,6 +169,12 @@ impl Shape {
         self.meter.as_ref()
     }
 
+    /// The share of what would still pass that a replica may take in advance; none where every decision is exact.
+    #[must_use]
+    pub fn lease(&self) -> Option<u32> {
+        self.lease
+    }
+
     /// Who pays: the first bucket that is not the platform's own.
     #[must_use]
     pub fn payer(&self) -> Option<&Key> {
@@ -169,7 +183,7 @@ impl Shape {
 
     fn share(&self, replicas: u32) -> Self {
         let share = |level: &Level| Level { bucket: level.bucket.share(replicas), ..level.clone() };
-        Self { levels: self.levels.iter().map(share).collect(), meter: None }
+        Self { levels: self.levels.iter().map(share).collect(), meter: None, lease: None }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_tenancy::{api::Api, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
+use bulkhead_tenancy::{api::Api, platform::LimiterMode, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
 
 use crate::{
     bucket::Bucket,
@@ -82,6 +82,11 @@ impl Levels {
         }
         if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
             shape = shape.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit));
+        }
+        let limiter = snapshot.platform().limiter;
+        if tenant.limiter_mode.unwrap_or(limiter.mode) == LimiterMode::Leased {
+            // So that of what is left each replica finds something, when all take at once.
+            shape = shape.leased(limiter.replicas.saturating_mul(2));
         }
         if self.unmetered {
             return shape;

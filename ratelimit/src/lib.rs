@@ -14,6 +14,7 @@ pub mod charge;
 pub mod counters;
 pub mod dropin;
 pub mod key;
+pub mod lease;
 pub mod levels;
 pub mod limiter;
 pub mod metering;

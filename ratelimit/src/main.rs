@@ -31,7 +31,7 @@ use bulkhead_ratelimit::{
     limiter::Limiter,
     metering::later::Later,
     rls::{MAX_REQUEST_BYTES, Rls},
-    store::Store,
+    store::{Store, leasing::Leasing},
 };
 use bulkhead_tenancy::{clock::SystemClock, loader::Loader};
 use clap::{ArgAction, builder::BoolishValueParser};
@@ -41,6 +41,9 @@ use tonic::service::Routes;
 /// A decision allocates and frees some hundred small things, most of them tonic's: it is a fifth of its cost with the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the end waits for the store to take back what was taken in advance.
+const LAST_RETURNS: Duration = Duration::from_secs(1);
 
 static SERVICE: Service = Service {
     name: "bulkhead-ratelimit",
@@ -123,9 +126,13 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let store = serve.store.open(Arc::new(SystemClock)).await?;
     let admin = admin::routes(inside(Some(&loader), &store, None));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
-    let rls = limiter(&serve, &loader, store, Arc::clone(&later), &metrics);
+    let leases = Arc::new(Leasing::before(store));
+    let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics);
     let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
-    bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || true), metrics, shutdown)).await
+    let ended = bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || true), metrics, shutdown)).await;
+    // No call is in progress any more: what was taken in advance for them is the other replicas' now.
+    leases.drain(LAST_RETURNS).await;
+    ended
 }
 
 /// Reads the flags again, with what envoyproxy/ratelimit's variables say below them, and serves.
@@ -163,10 +170,11 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let health = Health::new(live, settings, &store, shutdown.clone());
     let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin))));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
+    let leases = Arc::new(Leasing::before(store));
     let own = match &loader {
         None => Own::NotConfigured,
         Some(_) if !protected => Own::Unprotected,
-        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, store, Arc::clone(&later), &metrics))),
+        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, leases.clone(), Arc::clone(&later), &metrics))),
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
@@ -175,6 +183,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let ended = bill(&later, doors.run(rooms, metrics, shutdown)).await;
     end.cancel();
     let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
+    leases.drain(LAST_RETURNS).await;
     ended
 }
 

@@ -1,6 +1,7 @@
 //! Where buckets live. A store takes a batch of charges and decides each of them, all or none, in order.
 
 pub mod batching;
+pub mod leasing;
 pub mod memory;
 pub mod redis;
 pub mod split;

@@ -275,6 +275,7 @@ fn build(standings: &Standings, standing: &Standing, partition: Option<&Partitio
         hosts: standing.hosts.clone(),
         upstreams: standing.upstreams.clone(),
         on_store_failure: grant.on_store_failure,
+        limiter_mode: grant.limiter_mode,
         store: grant.store.as_ref().map(|store| store.value.clone()),
         rate_limit: decided.rate_limit,
         policy: decided.policy.clone(),

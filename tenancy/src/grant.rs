@@ -9,6 +9,7 @@ use crate::{
     issuer::Issuer,
     name::{Namespace, PlanName, Region, TenantName, TenantUid},
     place::At,
+    platform::LimiterMode,
     tenant::{Status, StoreFailure},
 };
 
@@ -36,6 +37,8 @@ pub struct TenantGrant {
     pub upstreams: Vec<At<HostPattern>>,
     /// What the limiter does when the store is away.
     pub on_store_failure: StoreFailure,
+    /// How replicas take its tokens; absent: as the platform says.
+    pub limiter_mode: Option<LimiterMode>,
     /// A store of its own. It may hold a password.
     pub store: Option<At<SecretString>>,
 }

@@ -9,6 +9,7 @@ use crate::{
     issuer::Issuer,
     limit::{Quota, Rate, RateLimit},
     name::{Namespace, PlanName, Region, TenantName, TenantUid},
+    platform::LimiterMode,
     policy::TenantPolicy,
 };
 
@@ -35,6 +36,8 @@ pub struct Tenant {
     pub upstreams: Vec<HostPattern>,
     /// What the limiter does when the store is away.
     pub on_store_failure: StoreFailure,
+    /// How replicas take its tokens; absent: as the platform says.
+    pub limiter_mode: Option<LimiterMode>,
     /// A store of its own (`isolation: silo`). It may hold a password.
     pub store: Option<SecretString>,
     /// The tenant's limit: its own guardrails' under its plan's.

@@ -142,6 +142,7 @@ fn every_field_of_a_tenant_is_read() {
     assert_eq!(grant.uid.as_ref().unwrap().as_str(), "01J0ACME", "the operator's own uid beats Kubernetes'");
     assert_eq!((grant.namespace.as_str(), grant.plan.as_str(), grant.region.as_str()), ("acme-prod", "professional", "eu"));
     assert_eq!((grant.status, grant.on_store_failure), (Status::Suspended, StoreFailure::Closed));
+    assert_eq!(grant.limiter_mode, Some(LimiterMode::Exact), "under a platform whose mode is leased");
     assert_eq!(grant.hosts.iter().map(|host| host.to_string()).collect::<Vec<_>>(), ["*.acme.example.com", "acme.example.org"]);
     assert_eq!(
         grant.upstreams.iter().map(|host| host.to_string()).collect::<Vec<_>>(),
@@ -242,7 +243,7 @@ fn what_is_left_out_has_its_default() {
     assert!(judge::plan::fits(&grant, &plan, &mut faults));
     assert_eq!(faults, []);
     assert_eq!((grant.namespace.as_str(), grant.region.as_str()), ("tenant-globex", "default"));
-    assert_eq!((grant.status, grant.on_store_failure), (Status::Active, StoreFailure::Local));
+    assert_eq!((grant.status, grant.on_store_failure, grant.limiter_mode), (Status::Active, StoreFailure::Local, None));
     assert!(grant.hosts.is_empty() && grant.upstreams.is_empty() && grant.store.is_none());
     let [issuer] = grant.issuers.as_slice() else { panic!("{:?}", grant.issuers) };
     assert_eq!(issuer.id.as_str(), "https://auth.gostoa.dev/realms/tenant-globex");

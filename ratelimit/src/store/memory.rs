@@ -116,6 +116,15 @@ impl MemoryStore {
         }
     }
 
+    /// All that a tenant's meters counted, admitted and denied, in all hours.
+    #[cfg(test)]
+    pub(crate) fn lines(&self, uid: &bulkhead_tenancy::name::TenantUid) -> (u64, u64) {
+        let account = crate::key::Keyspace::default().account(uid);
+        let meters = lock(&self.meters);
+        let lines = meters.hours.values().flatten().filter(|(meter, _)| *meter.account() == account);
+        lines.fold((0, 0), |sum, (_, line)| (sum.0 + line.0, sum.1 + line.1))
+    }
+
     /// How many buckets are held: those that were not full when they were last looked at.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -135,7 +144,7 @@ impl MemoryStore {
         indices.into_iter().filter_map(|index| self.shards.get(index).map(|shard| (index, lock(shard)))).collect()
     }
 
-    fn adjust_one(&self, now_us: u64, adjustment: &Adjustment) -> bool {
+    pub(crate) fn adjust_one(&self, now_us: u64, adjustment: &Adjustment) -> bool {
         let Adjustment { key, bucket, change } = adjustment;
         let mut locked = self.lock(std::iter::once(key));
         let Some((_, shard)) = locked.first_mut() else { return false };

@@ -7,6 +7,7 @@ mod both;
 mod faults;
 mod guarantee;
 mod kinds;
+mod leases;
 mod properties;
 mod quotas;
 #[path = "../support/mod.rs"]

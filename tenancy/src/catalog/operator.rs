@@ -18,7 +18,7 @@ use crate::{
     limit::RateLimit,
     name::{PlanName, ResourceName, TenantName},
     place::{At, Place},
-    platform::{LimiterMode, Platform},
+    platform::Platform,
     resource::{self, Resource, plan::PlanManifest, platform::PlatformManifest, tenant::TenantManifest},
     source::{Content, SourceFile},
     tenant::{Isolation, Plan},
@@ -189,9 +189,6 @@ impl Governing {
         let name = &manifest.metadata.name;
         if platform.context_token.enabled {
             faults.push(name.warning("contextToken is not served by this release: every request of every tenant is denied (503)"));
-        }
-        if platform.limiter.mode == LimiterMode::Leased {
-            faults.push(name.warning("limiter.mode: leased is not served by this release: every decision is exact"));
         }
         Some(Self { name: name.value.clone(), platform: Arc::new(platform), total: manifest.rate_limit.clone() })
     }

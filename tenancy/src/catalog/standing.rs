@@ -67,6 +67,7 @@ impl Standing {
                 && a.hosts == b.hosts
                 && a.upstreams == b.upstreams
                 && a.on_store_failure == b.on_store_failure
+                && a.limiter_mode == b.limiter_mode
                 && store(a) == store(b));
         grants
             && self.uid == other.uid

@@ -40,6 +40,7 @@ pub fn judge(manifest: &TenantManifest, platform: &Platform, faults: &mut Vec<Fa
         hosts: manifest.hosts.clone(),
         upstreams: manifest.upstreams.clone(),
         on_store_failure: manifest.on_store_failure,
+        limiter_mode: manifest.limiter_mode,
         store: manifest.store.clone(),
     };
     upstreams(&grant.upstreams, platform, faults);

@@ -10,6 +10,7 @@ use crate::{
     issuer::{Algorithm, ClaimPath, DEFAULT_LEEWAY, TenantClaim},
     name::{Namespace, PlanName, Region, TenantName, TenantUid},
     place::At,
+    platform::LimiterMode,
     tenant::{Status, StoreFailure},
 };
 
@@ -34,6 +35,8 @@ pub struct TenantManifest {
     pub upstreams: Vec<At<HostPattern>>,
     /// `spec.limiter.onStoreFailure`; default local.
     pub on_store_failure: StoreFailure,
+    /// `spec.limiter.mode`; absent: the platform's.
+    pub limiter_mode: Option<LimiterMode>,
     /// `spec.store`: it may hold a password.
     pub store: Option<At<SecretString>>,
     /// `spec.uid`
@@ -82,7 +85,7 @@ impl TenantManifest {
                 let issuers = spec.optional("issuers", read_issuers);
                 let hosts = spec.optional("hosts", |reader| reader.distinct(|value| value.parse())).unwrap_or_default();
                 let upstreams = spec.optional("upstreams", |reader| reader.distinct(|value| value.parse())).unwrap_or_default();
-                let on_store_failure = spec.optional("limiter", read_limiter);
+                let limiter = spec.optional("limiter", read_limiter);
                 let store = spec.optional("store", |reader| reader.at(|reader| reader.parse_with(parse_store)));
                 let uid = spec.optional("uid", |reader| reader.at(|value| value.parse()));
                 Some(Self {
@@ -94,7 +97,8 @@ impl TenantManifest {
                     issuers,
                     hosts,
                     upstreams,
-                    on_store_failure: on_store_failure.unwrap_or(StoreFailure::Local),
+                    on_store_failure: limiter.and_then(|(failure, _)| failure).unwrap_or(StoreFailure::Local),
+                    limiter_mode: limiter.and_then(|(_, mode)| mode),
                     store,
                     uid,
                 })
@@ -103,12 +107,14 @@ impl TenantManifest {
     }
 }
 
-fn read_limiter(reader: &mut Reader<'_>) -> Option<StoreFailure> {
+/// What the store's absence means, and how tokens are taken: each if it is stated.
+fn read_limiter(reader: &mut Reader<'_>) -> Option<(Option<StoreFailure>, Option<LimiterMode>)> {
     reader.object(|fields| {
-        let mode = fields.optional("onStoreFailure", |reader| {
+        let failure = fields.optional("onStoreFailure", |reader| {
             reader.one_of(&[("open", StoreFailure::Open), ("closed", StoreFailure::Closed), ("local", StoreFailure::Local)])
         });
-        Some(mode.unwrap_or(StoreFailure::Local))
+        let mode = fields.optional("mode", |reader| reader.one_of(&[("exact", LimiterMode::Exact), ("leased", LimiterMode::Leased)]));
+        Some((failure, mode))
     })
 }
 

@@ -1,0 +1,66 @@
+//! What comes back to the store, put together: many leases hold tokens of one bucket (the global one stands in all of them).
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::entry::Lease;
+use crate::{
+    ask::HOLD_US,
+    bucket::Bucket,
+    charge::{Charge, Role},
+    key::Key,
+    store::{Adjustment, Change},
+};
+
+/// Leases that ended, level by level.
+#[derive(Debug, Default)]
+pub(super) struct Returns {
+    /// Tokens, by the epoch in which they were taken: the store remembers them by it.
+    tokens: HashMap<(Key, Bucket, u64), Back>,
+    /// What windows have counted comes back to the very window.
+    windows: Vec<Adjustment>,
+}
+
+#[derive(Debug)]
+struct Back {
+    unused: u64,
+    held: u64,
+    taken_us: u64,
+}
+
+impl Returns {
+    /// A lease of a charge ended.
+    pub(super) fn add(&mut self, charge: &Charge, lease: &Lease) {
+        let used = lease.granted.saturating_sub(lease.left);
+        let taken_us = lease.taken_us;
+        for (level, cost) in charge.levels() {
+            let (unused, held) = match level.role() {
+                // It paid for the first copies, which were used first.
+                Role::Guarantee => (lease.guaranteed.saturating_sub(used), lease.guaranteed),
+                Role::Hold | Role::Shared | Role::Count => (lease.left, lease.granted),
+            };
+            let (unused, held) = (cost.saturating_mul(u64::from(unused)), cost.saturating_mul(u64::from(held)));
+            if let Bucket::Token(_) = level.bucket() {
+                match self.tokens.entry((level.key().clone(), level.bucket().clone(), taken_us / HOLD_US)) {
+                    Entry::Occupied(mut known) => {
+                        let back = known.get_mut();
+                        (back.unused, back.held) = (back.unused.saturating_add(unused), back.held.saturating_add(held));
+                    }
+                    Entry::Vacant(place) => drop(place.insert(Back { unused, held, taken_us })),
+                }
+            } else if unused > 0 {
+                let change = Change::Return { unused, held, taken_us };
+                self.windows.push(Adjustment { key: level.key().clone(), bucket: level.bucket().clone(), change });
+            }
+        }
+    }
+
+    /// All that came together since the last time.
+    pub(super) fn take(&mut self) -> Vec<Adjustment> {
+        let mut all = std::mem::take(&mut self.windows);
+        all.extend(self.tokens.drain().filter(|(_, back)| back.held > 0).map(|((key, bucket, _), back)| {
+            let Back { unused, held, taken_us } = back;
+            Adjustment { key, bucket, change: Change::Return { unused, held, taken_us } }
+        }));
+        all
+    }
+}

@@ -1,0 +1,239 @@
+//! One replica's book against the model of the store, moment by moment.
+
+use std::sync::Arc;
+
+use bulkhead_tenancy::{
+    clock::SystemClock,
+    limit::{Rate, RateLimit},
+    name::TenantUid,
+};
+
+use super::*;
+use crate::{
+    ask::HOLD_US,
+    bucket::{Bucket, Window},
+    charge::Scope,
+    key::Keyspace,
+    store::{Change, Micros, memory::MemoryStore},
+};
+
+const START: u64 = 1_700_000_000_000_000;
+
+/// A replica, and a store whose clock shows another time than its own.
+struct World {
+    book: Book,
+    store: MemoryStore,
+    now_us: u64,
+    asked: u32,
+    tallied: (u64, u64),
+}
+
+impl World {
+    fn new() -> Self {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        Self { book: Book::default(), store, now_us: 1, asked: 0, tallied: (0, 0) }
+    }
+
+    fn claim(shape: &Arc<Shape>, cost: u64) -> Claim {
+        Claim::of(&Ask::one(Charge::of(Arc::clone(shape), cost))).unwrap()
+    }
+
+    fn store_us(&self) -> Option<Micros> {
+        Some(Micros(START + self.now_us))
+    }
+
+    fn request(&mut self, claim: &Claim) -> bool {
+        match self.book.request(claim, self.now_us) {
+            Step::Done(answer) => answer.admitted == 1,
+            Step::Ask(ahead) => {
+                self.asked += 1;
+                let answer = self.store.answer(self.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+                self.book.answered(claim, ahead, self.now_us, answer, self.now_us).admitted == 1
+            }
+        }
+    }
+
+    fn pass(&mut self, by_us: u64) {
+        self.now_us += by_us;
+        let dues = self.book.tick(self.now_us);
+        self.settle(dues);
+    }
+
+    fn settle(&mut self, dues: Dues) {
+        for one in &dues.returns {
+            assert!(matches!(one.change, Change::Return { .. }));
+            assert!(self.store.adjust_one(START + self.now_us, one));
+        }
+        for tally in dues.tallies {
+            self.tallied = (self.tallied.0 + tally.admitted, self.tallied.1 + tally.denied);
+        }
+    }
+
+    /// What another replica would be admitted now.
+    fn left(&self, claim: &Claim) -> u32 {
+        let probe = self.store.fork();
+        probe.answer(self.store_us(), &Ask { charge: claim.charge(), count: 100_000, ahead: None }).admitted
+    }
+}
+
+fn uid() -> TenantUid {
+    "acme".parse().unwrap()
+}
+
+fn limit(a_second: u64, capacity: u64) -> Bucket {
+    Bucket::token(RateLimit { rate: Rate { requests: a_second, period_us: 1_000_000 }, capacity })
+}
+
+fn shape(bucket: Bucket) -> Arc<Shape> {
+    let keys = Keyspace::default();
+    let shape = Shape::new().hold(Scope::Tenant, keys.tenant(&uid()), bucket).metered(keys.meter(&uid(), None, None));
+    Arc::new(shape.leased(4))
+}
+
+#[test]
+fn who_asks_often_takes_more_and_more_in_advance_and_asks_the_store_less() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(10_000, 100_000)), 1);
+    let asked = |world: &mut World| {
+        let before = world.asked;
+        for _ in 0..10_000 {
+            assert!(world.request(&claim));
+            world.now_us += 100;
+        }
+        world.pass(0);
+        world.asked - before
+    };
+    let (first, later) = (asked(&mut world), asked(&mut world));
+    assert!(first < 40 && later < 12, "{first} and {later} calls for 10,000 requests");
+}
+
+#[test]
+fn who_asks_seldom_is_decided_exactly() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(10, 100)), 1);
+    for _ in 0..20 {
+        assert!(world.request(&claim));
+        world.pass(60_000);
+    }
+    assert_eq!((world.asked, world.book.in_hand()), (20, 0));
+}
+
+#[test]
+fn what_is_idle_comes_back_and_so_does_everything_at_the_end() {
+    for end in [false, true] {
+        let mut world = World::new();
+        let claim = World::claim(&shape(limit(1, 1_000)), 2);
+        for _ in 0..50 {
+            assert!(world.request(&claim));
+        }
+        assert!(world.book.in_hand() > 0 && world.left(&claim) < 450);
+        if end {
+            let dues = world.book.drain();
+            world.settle(dues);
+            assert!(matches!(world.book.request(&claim, world.now_us), Step::Ask(None)), "nothing more is taken");
+        } else {
+            world.pass(IDLE_US);
+        }
+        assert_eq!((world.book.in_hand(), world.left(&claim)), (0, 450));
+    }
+}
+
+#[test]
+fn a_lease_ends_before_the_store_forgets_it() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(100, 100)), 1);
+    let mut admitted = 0;
+    while world.book.in_hand() < 10 {
+        admitted += u32::from(world.request(&claim));
+    }
+    world.now_us += HOLD_US - HOLD_US / 16 - 1;
+    let held = u32::try_from(world.book.in_hand()).unwrap();
+    assert!(world.left(&claim) + held <= 100, "the bucket is full, less what is held");
+    world.now_us += 1;
+    let before = world.asked;
+    assert!(world.request(&claim));
+    assert!(admitted > 0 && world.asked == before + 1, "it is asked for anew");
+}
+
+#[test]
+fn a_windows_copies_end_with_the_window() {
+    let mut world = World::new();
+    world.now_us = 999_000;
+    let claim = World::claim(&shape(Bucket::Window(Window::new(1_000, 1_000_000))), 1);
+    let mut admitted = 0;
+    while world.now_us < 1_000_000 {
+        admitted += u32::from(world.request(&claim));
+        world.now_us += 1;
+    }
+    assert_eq!((admitted, world.left(&claim)), (1_000, 1_000), "the next window is whole");
+    for _ in 0..100 {
+        assert!(world.request(&claim));
+    }
+    assert!(world.left(&claim) <= 900, "each was paid in its own window");
+}
+
+#[test]
+fn a_denial_is_answered_here_until_its_wait_is_over_and_all_is_counted_once() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(100, 20)), 1);
+    let admitted = (0..500).filter(|_| world.request(&claim)).count();
+    assert_eq!(admitted, 20);
+    assert!(world.asked < 30, "{} calls", world.asked);
+    world.pass(10_000);
+    assert!(world.request(&claim), "the wait that the store told is over");
+    world.pass(IDLE_US);
+    let metered = &world.store.lines(&uid());
+    assert_eq!((metered.0 + world.tallied.0, metered.1 + world.tallied.1), (21, 480));
+}
+
+#[test]
+fn what_is_in_hand_answers_while_the_store_is_away() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(1, 1_000)), 1);
+    while world.book.in_hand() < 50 {
+        assert!(world.request(&claim));
+    }
+    let mut answered = 0;
+    for _ in 0..200 {
+        answered += match world.book.request(&claim, world.now_us) {
+            Step::Done(answer) => answer.admitted,
+            Step::Ask(ahead) => world.book.failed(&claim, ahead, world.now_us).map_or(0, |answer| answer.admitted),
+        };
+    }
+    assert!(answered >= 50 && world.book.in_hand() == 0);
+}
+
+#[test]
+fn what_a_guarantee_paid_for_comes_back_to_it() {
+    let keys = Keyspace::default();
+    let mut world = World::new();
+    let guarantee = (keys.guarantee(&uid()), limit(1, 30));
+    let shape =
+        Shape::new().shared(keys.global(), limit(1, 1_000), Some(guarantee)).hold(Scope::Tenant, keys.tenant(&uid()), limit(1, 1_000));
+    let claim = World::claim(&Arc::new(shape.leased(2)), 1);
+    for _ in 0..10 {
+        assert!(world.request(&claim));
+    }
+    let used = 10;
+    world.pass(IDLE_US);
+    let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead: None });
+    let outcome = answer.outcome(&claim.charge(), 0);
+    assert_eq!(outcome.standings()[1].remaining, 1_000 - used - 1);
+    assert_eq!(answer.guaranteed(&claim.charge()), Some(1), "the guarantee holds again what was not used");
+    let all = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1_000, ahead: None });
+    assert_eq!(all.guaranteed(&claim.charge()), Some(30 - used - 1));
+}
+
+#[test]
+fn only_one_charge_of_one_leased_shape_is_leased() {
+    let leased = shape(limit(1, 1));
+    let exact = Arc::new(Shape::new().hold(Scope::Tenant, Keyspace::default().tenant(&uid()), limit(1, 1)));
+    let counting = Shape::new().count(Scope::Tenant, Keyspace::default().tenant(&uid()), limit(1, 1)).leased(2);
+    let mut two = Charge::of(Arc::clone(&leased), 1);
+    two.append(Charge::of(Arc::clone(&leased), 1));
+    for charge in [Charge::of(exact, 1), Charge::of(Arc::clone(&leased), 0), Charge::of(Arc::new(counting), 1), two, Charge::new()] {
+        assert_eq!(Claim::of(&Ask::one(charge)), None);
+    }
+    let several = Ask { charge: Charge::of(leased, 1), count: 2, ahead: None };
+    assert_eq!(Claim::of(&several), None);
+}

@@ -1,0 +1,121 @@
+//! Replicas that lease, over both stores, in real time: they never admit more than the limit, give back what is idle and what they held at
+//! the end, and all that they decided is metered.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bulkhead_ratelimit::{
+    ask::Ask,
+    bucket::{Bucket, Window},
+    charge::{Charge, Scope, Shape},
+    key::Keyspace,
+    store::{
+        Store,
+        batching::{Batching, Bounds},
+        leasing::Leasing,
+        memory::MemoryStore,
+    },
+};
+use bulkhead_tenancy::{
+    clock::SystemClock,
+    limit::{Rate, RateLimit},
+    name::TenantUid,
+};
+
+use crate::support::{own_keys, valkey::Server};
+
+/// Rates are zero or nothing next to the capacities: what is admitted does not depend on how fast the machine is.
+const SLOW: Rate = Rate { requests: 1, period_us: 3_600_000_000 };
+const CAPACITY: u64 = 3_000;
+
+fn shape(keys: &Keyspace, bucket: Bucket) -> Arc<Shape> {
+    let uid: TenantUid = "acme".parse().unwrap();
+    let token = |capacity| Bucket::token(RateLimit { rate: SLOW, capacity });
+    let shape = Shape::new()
+        .shared(keys.global(), token(CAPACITY * 2), Some((keys.guarantee(&uid), token(50))))
+        .hold(Scope::Tenant, keys.tenant(&uid), bucket)
+        .metered(keys.meter(&uid, None, None));
+    Arc::new(shape.leased(4))
+}
+
+async fn stores(server: &Server) -> [(&'static str, Arc<dyn Store>); 2] {
+    let script: Arc<dyn Store> = Arc::new(server.store().await);
+    [("memory", Arc::new(MemoryStore::new(Arc::new(SystemClock)))), ("script", Arc::new(Batching::before(script, Bounds::default())))]
+}
+
+async fn ask(store: &dyn Store, shape: &Arc<Shape>) -> bool {
+    store.decide(None, &[Ask::one(Charge::of(Arc::clone(shape), 1))]).await.unwrap()[0].admitted == 1
+}
+
+/// So many requests, from several tasks at once.
+async fn flood(store: &Arc<Leasing>, shape: &Arc<Shape>, requests: usize) -> usize {
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, shape) = (Arc::clone(store), Arc::clone(shape));
+            tokio::spawn(async move {
+                let mut admitted = 0;
+                for _ in 0..requests / 8 {
+                    admitted += usize::from(ask(&*store, &shape).await);
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += task.await.unwrap();
+    }
+    admitted
+}
+
+#[tokio::test]
+async fn replicas_together_admit_the_limit_and_never_more() {
+    let server = Server::get();
+    for (name, store) in stores(&server).await {
+        let buckets = [Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }), Bucket::Window(Window::new(CAPACITY, u64::MAX))];
+        for bucket in buckets {
+            let shape = shape(&own_keys(), bucket);
+            let replicas: Vec<_> = (0..2).map(|_| Arc::new(Leasing::before(Arc::clone(&store)))).collect();
+            let (one, other) = tokio::join!(flood(&replicas[0], &shape, 4_000), flood(&replicas[1], &shape, 4_000));
+            let mut admitted = one + other;
+            assert!(admitted <= 3_000, "{name}: {admitted}");
+            let deadline = Instant::now() + Duration::from_secs(30);
+            // What is in hand and idle comes back, and is admitted by whoever asks.
+            while admitted < 3_000 {
+                assert!(Instant::now() < deadline, "{name}: {admitted} admitted, the rest never came back");
+                admitted += flood(&replicas[0], &shape, 8).await;
+            }
+            assert_eq!(flood(&replicas[1], &shape, 400).await, 0, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_leaves_everything_to_the_others_and_everything_is_metered() {
+    let server = Server::get();
+    for (name, store) in stores(&server).await {
+        let keys = own_keys();
+        let shape = shape(&keys, Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }));
+        let ending = Arc::new(Leasing::before(Arc::clone(&store)));
+        let admitted = flood(&ending, &shape, 1_000).await;
+        assert_eq!(admitted, 1_000, "{name}");
+        assert!(ending.in_hand() > 0, "{name}: nothing was leased");
+        ending.drain(Duration::from_secs(20)).await;
+        assert_eq!(ending.in_hand(), 0);
+        let other = Arc::new(Leasing::before(Arc::clone(&store)));
+        let admitted = flood(&other, &shape, 4_000).await;
+        other.drain(Duration::from_secs(20)).await;
+        assert_eq!(admitted, 2_000, "{name}: exactly what the first left");
+        let mut sum = (0, 0);
+        let hour =
+            bulkhead_ratelimit::store::Hour::of(bulkhead_ratelimit::store::Micros(bulkhead_tenancy::clock::Clock::now_us(&SystemClock)));
+        for hour in [hour.0 - 1, hour.0] {
+            for line in store.metered(shape.meter().unwrap().account(), bulkhead_ratelimit::store::Hour(hour)).await.unwrap() {
+                sum = (sum.0 + line.admitted, sum.1 + line.denied);
+            }
+        }
+        assert_eq!(sum, (3_000, 2_000), "{name}");
+    }
+}
