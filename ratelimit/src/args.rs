@@ -8,9 +8,10 @@ use std::{
 };
 
 use bulkhead_doors::{args::duration, fatal::Fatal};
-use bulkhead_tenancy::clock::Clock;
+use bulkhead_tenancy::{clock::Clock, snapshot::Live};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::key::Keyspace;
 use crate::store::{
     Store,
     batching::{Batching, Bounds},
@@ -21,6 +22,7 @@ use crate::store::{
         settings::{SettingsError, StoreSettings},
         sharded::Sharded,
     },
+    silos::Silos,
     split::Split,
 };
 
@@ -77,6 +79,15 @@ impl StoreArgs {
         Ok(store)
     }
 
+    /// The same store, with those of silo tenants beside it as the snapshot names them.
+    ///
+    /// # Errors
+    /// Usage (status 2): a TLS file that cannot be read.
+    pub fn with_silos(&self, main: Arc<dyn Store>, live: Live) -> Result<Arc<dyn Store>, Fatal> {
+        let silos = Silos::beside(main, live, Keyspace::default(), self.tls()?, self.store_deadline);
+        Ok(Arc::new(Split::before(Arc::new(silos), self.store_deadline)))
+    }
+
     /// What the flags say of a store that is not `memory`.
     ///
     /// # Errors
@@ -88,7 +99,8 @@ impl StoreArgs {
         let mut sentinel = Login::default();
         let file = ("--store-sentinel-password-file", self.store_sentinel_password_file.as_deref());
         login(&mut sentinel, self.store_sentinel_user.as_ref(), file)?;
-        Ok(StoreSettings { address, sentinel, tls: self.tls()?, deadline: self.store_deadline })
+        let settings = StoreSettings::new(address, self.store_deadline);
+        Ok(StoreSettings { sentinel, tls: self.tls()?, ..settings })
     }
 
     fn tls(&self) -> Result<Option<TlsFiles>, Fatal> {

@@ -123,7 +123,7 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
     let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
-    let store = serve.store.open(Arc::new(SystemClock)).await?;
+    let store = serve.store.with_silos(serve.store.open(Arc::new(SystemClock)).await?, loader.live())?;
     let admin = admin::routes(inside(Some(&loader), &store, None));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let leases = Arc::new(Leasing::before(store));
@@ -155,7 +155,10 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let protected = start::open_door(&mut serve.doors, settings);
     let clock = Arc::new(SystemClock);
     let stores = start::stores(&serve.store, settings, clock.clone()).await?;
-    let store = Arc::clone(&stores.main);
+    let store = match &loader {
+        Some(loader) => serve.store.with_silos(Arc::clone(&stores.main), loader.live())?,
+        None => Arc::clone(&stores.main),
+    };
     let (dropin, live) = start::dropin(settings, stores, clock);
     let _following = follow(settings, &live).map_err(|why| Fatal::usage(why.to_string()))?;
     if !settings.force_start {

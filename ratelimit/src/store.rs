@@ -1,9 +1,11 @@
 //! Where buckets live. A store takes a batch of charges and decides each of them, all or none, in order.
 
+mod apart;
 pub mod batching;
 pub mod leasing;
 pub mod memory;
 pub mod redis;
+pub mod silos;
 pub mod split;
 
 use async_trait::async_trait;
@@ -33,7 +35,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Decides a batch now whose asks may come to different ends: where a store is several, what happens to one of them touches no other (S12).
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        each(self.decide(None, asks).await, asks.len())
+        apart::each(self.decide(None, asks).await, asks.len())
     }
 
     /// Changes buckets otherwise than by a charge, in order. Whether each could be changed: a key that holds no bucket is left as it is.
@@ -62,15 +64,6 @@ pub trait Store: Send + Sync + 'static {
         let asks: Vec<Ask> = charges.iter().cloned().map(Ask::one).collect();
         let answers = self.decide(now, &asks).await?;
         Ok(answers.iter().zip(charges).map(|(answer, charge)| answer.outcome(charge, 0)).collect())
-    }
-}
-
-/// What came of a batch, for each of its items.
-pub(crate) fn each<R>(done: Result<Vec<R>, StoreError>, items: usize) -> Vec<Result<R, StoreError>> {
-    match done {
-        Ok(results) if results.len() == items => results.into_iter().map(Ok).collect(),
-        Ok(_) => (0..items).map(|_| Err(StoreError::Garbled)).collect(),
-        Err(error) => (0..items).map(|_| Err(error.clone())).collect(),
     }
 }
 

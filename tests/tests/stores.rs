@@ -13,3 +13,5 @@ mod kinds;
 mod load;
 #[path = "stores/sentinel.rs"]
 mod sentinel;
+#[path = "stores/service.rs"]
+mod service;

@@ -58,7 +58,7 @@ impl RedisStore {
     /// Begins to connect in the background; until there is a connection every batch fails at once.
     #[must_use]
     pub fn start(client: Client, deadline: Duration) -> Self {
-        Self::over(Reach::One(Link::start(Route::Server(client))), deadline)
+        Self::over(Reach::One(Link::start(Route::Server(client), settings::PLATFORM)), deadline)
     }
 
     fn over(reach: Reach, deadline: Duration) -> Self {

@@ -48,6 +48,14 @@ pub struct Place(pub u64);
 pub trait Places: Store {
     /// Where an account is.
     fn place(&self, account: &Account) -> Place;
+
+    /// Whether all accounts are in one place now.
+    fn is_one(&self) -> bool {
+        false
+    }
+
+    /// What is to be done now and then: several times a second.
+    fn tend(&self) {}
 }
 
 /// A store of several places, as one.
@@ -66,7 +74,7 @@ impl Split {
     #[must_use]
     pub fn before(store: Arc<dyn Places>, deadline: Duration) -> Self {
         let pools = Arc::new(Pools::default());
-        let keeper = AbortOnDropHandle::new(tokio::spawn(pool::keep(Arc::clone(&pools))));
+        let keeper = AbortOnDropHandle::new(tokio::spawn(pool::keep(Arc::clone(&pools), Arc::clone(&store))));
         Self { store, pools, deadline, _keeper: keeper }
     }
 
@@ -246,7 +254,7 @@ impl Store for Split {
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        if asks.iter().all(|ask| self.is_whole(&ask.charge)) {
+        if self.store.is_one() || asks.iter().all(|ask| self.is_whole(&ask.charge)) {
             return self.store.decide_apart(asks).await;
         }
         join_all(asks.iter().map(|ask| async move {

@@ -21,7 +21,7 @@ use crate::{
     platform::Platform,
     resource::{self, Resource, plan::PlanManifest, platform::PlatformManifest, tenant::TenantManifest},
     source::{Content, SourceFile},
-    tenant::{Isolation, Plan},
+    tenant::Plan,
     yaml::Bounds,
 };
 
@@ -197,9 +197,6 @@ impl Governing {
 /// Reads a plan, with the place of what may not fit: its guarantee.
 fn judge_plan(manifest: &PlanManifest, faults: &mut Vec<Fault>) -> Option<At<Arc<Plan>>> {
     let name = &manifest.metadata.name;
-    if manifest.isolation == Isolation::Silo {
-        faults.push(name.warning("isolation: silo is not served by this release: every request of the plan's tenants is denied (503)"));
-    }
     let place = manifest.guaranteed.as_ref().map_or(&name.place, |guaranteed| &guaranteed.place);
     Some(At::new(Arc::new(plan::judge(manifest)), place.clone()))
 }

@@ -345,13 +345,10 @@ fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
 
 #[test]
 fn what_the_operator_asks_for_in_vain_denies_the_tenants_that_depend_on_it() {
-    for (from, to, feature) in [
-        ("routing: contract", "contextToken: { enabled: true }\n  routing: contract", "the platform's contextToken"),
-        ("burstMultiplier: 2.0 } }", "burstMultiplier: 2.0 }, isolation: silo }", "the plan's isolation: silo"),
-    ] {
-        let operator = OPERATOR
-            .replace(from, to)
-            .replace("  uid:", if to.contains("silo") { "  store: 'rediss://acme-redis:6379'\n  uid:" } else { "  uid:" });
+    for (from, to, feature) in
+        [("routing: contract", "contextToken: { enabled: true }\n  routing: contract", "the platform's contextToken")]
+    {
+        let operator = OPERATOR.replace(from, to);
         let (snapshot, faults) = load(&operator, &base(), &[]);
         let tenant = snapshot.tenant("acme").unwrap();
         let Policy::Ready(policy) = &tenant.policy else { panic!("closed: {faults:#?}") };
@@ -360,6 +357,18 @@ fn what_the_operator_asks_for_in_vain_denies_the_tenants_that_depend_on_it() {
         let said = |fault: &Fault| &*fault.file == "operator.yaml" && fault.message.contains("503");
         assert!(faults.iter().any(said), "{faults:#?}");
     }
+}
+
+#[test]
+fn a_silo_with_a_store_of_its_own_is_served() {
+    let operator = OPERATOR
+        .replace("burstMultiplier: 2.0 } }", "burstMultiplier: 2.0 }, isolation: silo }")
+        .replace("  uid:", "  store: 'redis-sentinel://:hunter2@s1:26379,s2:26379/acme'\n  uid:");
+    let (snapshot, faults) = load(&operator, &base(), &[]);
+    let tenant = snapshot.tenant("acme").unwrap();
+    let Policy::Ready(policy) = &tenant.policy else { panic!("closed: {faults:#?}") };
+    assert_eq!(policy.unbuilt_for(&"billing".parse().unwrap()).count(), 0);
+    assert!(tenant.store.is_some() && !format!("{tenant:?}").contains("hunter2"));
 }
 
 #[test]

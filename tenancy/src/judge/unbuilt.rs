@@ -10,7 +10,6 @@ use crate::{
     place::Place,
     policy::{TenantPolicy, Unbuilt},
     resource::guardrail::GuardrailManifest,
-    tenant::Isolation,
 };
 
 /// Lists what a policy asks for in vain, with a warning for each in the tenant's own files. What only a policy in shadow asks for denies
@@ -38,10 +37,6 @@ pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, 
         for (feature, place) in asks(policy) {
             ask(None, feature, &place);
         }
-    }
-    let plan = &grounds.standing.plan;
-    if plan.isolation == Isolation::Silo {
-        list.push(Unbuilt { api: None, feature: "the plan's isolation: silo".to_owned() });
     }
     if grounds.platform.context_token.enabled {
         list.push(Unbuilt { api: None, feature: "the platform's contextToken".to_owned() });

@@ -118,11 +118,16 @@ fn read_limiter(reader: &mut Reader<'_>) -> Option<(Option<StoreFailure>, Option
     })
 }
 
-/// The URL of a store. It may hold a password, so nothing of it is ever quoted.
+/// The URL of a store: one server, or several behind Sentinel or in a cluster, whose list of hosts only the limiter reads. It may hold a password, so nothing
+/// of it is ever quoted.
 fn parse_store(text: &str) -> Result<SecretString, &'static str> {
+    let several = ["redis-sentinel://", "rediss-sentinel://", "redis-cluster://", "rediss-cluster://"];
+    if let Some(rest) = several.iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        return if rest.is_empty() || rest.starts_with('/') { Err("must name a host") } else { Ok(SecretString::from(text)) };
+    }
     let url = Url::parse(text).map_err(|_| "must be a URL: `rediss://host:6379`")?;
     if !matches!(url.scheme(), "redis" | "rediss") {
-        return Err("must start with `redis://` or `rediss://`");
+        return Err("must start with `redis://` or `rediss://`, or either with -sentinel or -cluster before the `:`");
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err("must name a host");

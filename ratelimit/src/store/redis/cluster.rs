@@ -52,6 +52,7 @@ pub(super) struct Cluster {
 }
 
 struct Shared {
+    name: Arc<str>,
     dialer: Dialer,
     seeds: Vec<HostPort>,
     map: ArcSwapOption<Map>,
@@ -62,8 +63,9 @@ struct Shared {
 
 impl Cluster {
     /// Begins to ask the seeds for the map, and keeps at it.
-    pub(super) fn start(dialer: Dialer, seeds: Vec<HostPort>) -> Self {
-        let shared = Arc::new(Shared { dialer, seeds, map: ArcSwapOption::empty(), links: Mutex::default(), stale: Notify::new() });
+    pub(super) fn start(dialer: Dialer, seeds: Vec<HostPort>, name: &str) -> Self {
+        let name = Arc::from(name);
+        let shared = Arc::new(Shared { name, dialer, seeds, map: ArcSwapOption::empty(), links: Mutex::default(), stale: Notify::new() });
         let refresher = AbortOnDropHandle::new(tokio::spawn(refresh(Arc::clone(&shared))));
         Self { shared, _refresher: refresher }
     }
@@ -141,7 +143,7 @@ impl Shared {
         if links.len() >= NODES {
             return None;
         }
-        let link = Arc::new(Link::start(Route::Node(self.dialer.client(node).ok()?)));
+        let link = Arc::new(Link::start(Route::Node(self.dialer.client(node).ok()?), &format!("{} {node}", self.name)));
         links.insert(node.clone(), Arc::clone(&link));
         Some(link)
     }

@@ -39,6 +39,8 @@ pub(super) struct Link {
 }
 
 struct Shared {
+    /// For logs and metrics.
+    name: Arc<str>,
     connection: ArcSwapOption<Connection>,
     failures: AtomicU32,
     changed: Notify,
@@ -54,10 +56,21 @@ impl Connection {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.connected(false);
+    }
+}
+
 impl Link {
     /// Begins to connect, and keeps at it.
-    pub(super) fn start(route: Route) -> Self {
-        let shared = Arc::new(Shared { connection: ArcSwapOption::empty(), failures: AtomicU32::new(0), changed: Notify::new() });
+    pub(super) fn start(route: Route, name: &str) -> Self {
+        let shared = Arc::new(Shared {
+            name: Arc::from(name),
+            connection: ArcSwapOption::empty(),
+            failures: AtomicU32::new(0),
+            changed: Notify::new(),
+        });
         let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(Arc::clone(&shared), route)));
         Self { shared, _supervisor: supervisor }
     }
@@ -109,20 +122,28 @@ impl Shared {
         }
     }
 
+    fn connected(&self, yes: bool) {
+        metrics::gauge!("bulkhead_ratelimit_store_connected", "store" => self.name.to_string()).set(if yes { 1.0 } else { 0.0 });
+    }
+
     /// Drops this connection, if it is still the one in use.
     fn leave(&self, connection: &Arc<Connection>) -> bool {
         let previous = self.connection.compare_and_swap(connection, None);
         let left = previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, connection));
         if left {
-            tracing::error!(store.state = "open", "the store is away: each tenant's failure mode answers until it is back");
-            metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
+            tracing::error!(
+                store.name = &*self.name,
+                store.state = "open",
+                "the store is away: each tenant's failure mode answers until it is back"
+            );
+            self.connected(false);
         }
         left
     }
 }
 
 async fn supervise(shared: Arc<Shared>, route: Route) {
-    metrics::gauge!("bulkhead_ratelimit_store_connected").set(0.0);
+    shared.connected(false);
     let mut pause = PAUSE.0;
     let mut complaint = None;
     loop {
@@ -131,8 +152,8 @@ async fn supervise(shared: Arc<Shared>, route: Route) {
                 shared.failures.store(0, Ordering::Relaxed);
                 let connection = Arc::new(Connection(connection));
                 shared.connection.store(Some(Arc::clone(&connection)));
-                metrics::gauge!("bulkhead_ratelimit_store_connected").set(1.0);
-                tracing::info!(store.state = "closed", "the store decides");
+                shared.connected(true);
+                tracing::info!(store.name = &*shared.name, store.state = "closed", "the store decides");
                 complaint = None;
                 let since = Instant::now();
                 tokio::select! {
@@ -147,7 +168,7 @@ async fn supervise(shared: Arc<Shared>, route: Route) {
                 // Once an outage and reason, not once an attempt.
                 let why = told(&error);
                 if complaint.as_ref() != Some(&why) {
-                    tracing::warn!(store.error = why, "cannot use the store");
+                    tracing::warn!(store.name = &*shared.name, store.error = why, "cannot use the store");
                     complaint = Some(why);
                 }
             }

@@ -1,6 +1,6 @@
 //! Everything that a store is opened with.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
@@ -13,6 +13,9 @@ use super::{
     sentinel::Sentinels,
 };
 
+/// The name of the store that is no tenant's own.
+pub(super) const PLATFORM: &str = "platform";
+
 /// A store's address, who we are there, and how long it may take.
 #[derive(Clone)]
 pub struct StoreSettings {
@@ -24,6 +27,8 @@ pub struct StoreSettings {
     pub tls: Option<TlsFiles>,
     /// How long it may take to decide.
     pub deadline: Duration,
+    /// Whose it is, for logs and metrics: `platform`, or a tenant's name. A cluster's nodes add their addresses.
+    pub name: Arc<str>,
 }
 
 /// Why a store cannot be opened. It holds nothing of the address or the files.
@@ -47,7 +52,7 @@ impl StoreSettings {
     /// The store of an address, with nothing else stated.
     #[must_use]
     pub fn new(address: StoreAddress, deadline: Duration) -> Self {
-        Self { address, sentinel: Login::default(), tls: None, deadline }
+        Self { address, sentinel: Login::default(), tls: None, deadline, name: Arc::from(PLATFORM) }
     }
 
     /// Begins to connect in the background.
@@ -76,10 +81,10 @@ impl StoreSettings {
                 Route::Sentinels(Sentinels::new(clients, primary.clone(), nodes))
             }
             StorePlace::Cluster(seeds) => {
-                let reach = Reach::Cluster(Cluster::start(nodes, seeds.clone()));
+                let reach = Reach::Cluster(Cluster::start(nodes, seeds.clone(), &self.name));
                 return Ok(RedisStore::over(reach, self.deadline));
             }
         };
-        Ok(RedisStore::over(Reach::One(Link::start(route)), self.deadline))
+        Ok(RedisStore::over(Reach::One(Link::start(route, &self.name)), self.deadline))
     }
 }

@@ -10,7 +10,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::join_all;
 
 use super::{RedisStore, address::HostPort, cluster::slot::slot};
 use crate::{
@@ -18,8 +17,8 @@ use crate::{
     key::Account,
     store::{
         Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+        apart::{apart, each},
         batching::{Batching, Bounds},
-        each,
         split::{Place, Places},
     },
 };
@@ -147,35 +146,4 @@ impl Store for Slots {
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.0.metered(account, hour).await
     }
-}
-
-/// Does something to groups of a batch at the same time, and gives what came of each item in the batch's order.
-pub(in crate::store) async fn apart<T, R, G, F>(
-    items: &[T],
-    group_of: impl Fn(&T) -> G,
-    of_group: impl Fn(Vec<T>) -> F,
-) -> Vec<Result<R, StoreError>>
-where
-    T: Clone,
-    G: Eq + std::hash::Hash,
-    F: Future<Output = Vec<Result<R, StoreError>>>,
-{
-    let mut groups: HashMap<G, Vec<usize>> = HashMap::new();
-    for (index, item) in items.iter().enumerate() {
-        groups.entry(group_of(item)).or_default().push(index);
-    }
-    let work = groups.into_values().map(|indices| {
-        let group: Vec<T> = indices.iter().filter_map(|index| items.get(*index)).cloned().collect();
-        let done = of_group(group);
-        async move { (indices, done.await) }
-    });
-    let mut results: Vec<Result<R, StoreError>> = items.iter().map(|_| Err(StoreError::Garbled)).collect();
-    for (indices, done) in join_all(work).await {
-        for (index, result) in indices.into_iter().zip(done) {
-            if let Some(place) = results.get_mut(index) {
-                *place = result;
-            }
-        }
-    }
-    results
 }

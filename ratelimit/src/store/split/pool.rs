@@ -198,10 +198,11 @@ impl Pool {
     }
 }
 
-/// Gives idle tokens back and tries debts again, for as long as the store lives.
-pub(super) async fn keep(pools: Arc<Pools>) {
+/// Gives idle tokens back, tries debts again and tends the store, for as long as it lives.
+pub(super) async fn keep(pools: Arc<Pools>, store: Arc<dyn Places>) {
     loop {
         sleep(KEEP).await;
+        store.tend();
         let all: Vec<Arc<Pool>> = {
             let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
             pools.retain(|_, pool| !pool.is_unused());

@@ -1,0 +1,216 @@
+//! Stores of tenants' own (`isolation: silo`) beside the platform's: each with its own link, breaker, queue and deadline, so that a silo's dead
+//! store touches nobody else, and nobody else's touches the silo.
+//!
+//! The snapshot says who has one. A silo's store is opened when the snapshot first names it, and dropped when the tenant, or its store, is gone. What it
+//! cannot be opened for (an address that is none) is a store that is away: never the platform's instead.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_trait::async_trait;
+use bulkhead_tenancy::{
+    snapshot::{Live, Snapshot},
+    tenant::Tenant,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+    apart::{apart, each},
+    batching::{Batching, Bounds},
+    redis::{
+        dial::TlsFiles,
+        settings::{SettingsError, StoreSettings},
+    },
+    split::{Place, Places},
+};
+use crate::{
+    ask::{Answer, Ask},
+    charge::Role,
+    key::{Account, Keyspace},
+};
+
+/// The platform's place; those of silos follow.
+const MAIN: Place = Place(0);
+
+/// The platform's store, and those of silo tenants.
+pub struct Silos {
+    /// One place to us: a cluster splits what it must by itself.
+    main: Arc<dyn Store>,
+    live: Live,
+    keys: Keyspace,
+    tls: Option<TlsFiles>,
+    deadline: Duration,
+    own: ArcSwap<HashMap<Account, Arc<Silo>>>,
+    /// The snapshot that `own` is of.
+    followed: ArcSwapOption<Snapshot>,
+    following: Mutex<u64>,
+}
+
+/// One tenant's store.
+struct Silo {
+    place: Place,
+    address: SecretString,
+    /// None: it cannot be opened.
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Silos {
+    /// Silos beside a store. Their certificates are judged by the platform's own TLS files.
+    #[must_use]
+    pub fn beside(main: Arc<dyn Store>, live: Live, keys: Keyspace, tls: Option<TlsFiles>, deadline: Duration) -> Self {
+        let (own, followed) = (ArcSwap::default(), ArcSwapOption::empty());
+        let silos = Self { main, live, keys, tls, deadline, own, followed, following: Mutex::new(MAIN.0) };
+        silos.follow();
+        silos
+    }
+
+    /// Opens and drops what the snapshot of the moment says.
+    fn follow(&self) {
+        let Some(snapshot) = self.live.load() else { return };
+        let is_followed = || self.followed.load().as_ref().is_some_and(|followed| Arc::ptr_eq(followed, &snapshot));
+        if is_followed() {
+            return;
+        }
+        // A number that only grows: whole whenever the lock is free.
+        let mut next = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_followed() {
+            return;
+        }
+        let before = self.own.load();
+        let mut own = HashMap::new();
+        for tenant in snapshot.tenants() {
+            let Some(address) = &tenant.store else { continue };
+            let account = self.keys.account(&tenant.uid);
+            let kept = before.get(&account).filter(|silo| silo.address.expose_secret() == address.expose_secret());
+            let silo = kept.map_or_else(
+                || {
+                    *next += 1;
+                    Arc::new(Silo { place: Place(*next), address: address.clone(), store: self.open(tenant, address) })
+                },
+                Arc::clone,
+            );
+            own.insert(account, silo);
+        }
+        self.own.store(Arc::new(own));
+        self.followed.store(Some(snapshot));
+    }
+
+    fn open(&self, tenant: &Tenant, address: &SecretString) -> Option<Arc<dyn Store>> {
+        let opened = address.expose_secret().parse().map_err(|_| SettingsError::Address).and_then(|address| {
+            let mut settings = StoreSettings::new(address, self.deadline);
+            settings.tls = self.tls.clone().filter(|_| settings.address.tls);
+            settings.name = Arc::from(tenant.name.as_str());
+            settings.open()
+        });
+        match opened {
+            Ok(store) => Some(Arc::new(Batching::before(Arc::new(store), Bounds::default()))),
+            Err(why) => {
+                // Never the address, which may hold a password.
+                tracing::error!(tenant_id = tenant.name.as_str(), store.error = %why, "the tenant's own store cannot be used");
+                None
+            }
+        }
+    }
+
+    fn own(&self, account: &Account) -> Option<Arc<Silo>> {
+        let own = self.own.load();
+        if own.is_empty() { None } else { own.get(account).cloned() }
+    }
+
+    /// The silo of an ask: of whatever in it is not the platform's global bucket.
+    fn of(&self, ask: &Ask) -> Option<Arc<Silo>> {
+        let mut levels = ask.charge.levels().map(|(level, _)| level).filter(|level| level.role() != Role::Shared);
+        levels.find_map(|level| self.own(level.key().account()))
+    }
+
+    async fn each<T, R, F>(
+        &self,
+        items: &[T],
+        silo_of: impl Fn(&T) -> Option<Arc<Silo>>,
+        of: impl Fn(Arc<dyn Store>, Vec<T>) -> F,
+    ) -> Vec<Result<R, StoreError>>
+    where
+        T: Clone,
+        F: Future<Output = Vec<Result<R, StoreError>>>,
+    {
+        let place = |item: &T| silo_of(item).map(|silo| silo.place);
+        apart(items, place, |group| {
+            let silo = group.first().and_then(&silo_of);
+            let store = match &silo {
+                None => Some(Arc::clone(&self.main)),
+                Some(silo) => silo.store.clone(),
+            };
+            let work = store.map(|store| of(store, group.clone()));
+            async move {
+                match work {
+                    Some(work) => work.await,
+                    None => group.iter().map(|_| Err(StoreError::Away)).collect(),
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Places for Silos {
+    fn place(&self, account: &Account) -> Place {
+        self.own(account).map_or(MAIN, |silo| silo.place)
+    }
+
+    fn is_one(&self) -> bool {
+        self.follow();
+        self.own.load().is_empty()
+    }
+
+    fn tend(&self) {
+        // Nobody need ask before a store that is gone is let go.
+        self.follow();
+    }
+}
+
+#[async_trait]
+impl Store for Silos {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        if self.own.load().is_empty() {
+            return self.main.decide(now, asks).await;
+        }
+        let of = |store: Arc<dyn Store>, group: Vec<Ask>| async move { each(store.decide(now, &group).await, group.len()) };
+        self.each(asks, |ask| self.of(ask), of).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        if self.own.load().is_empty() {
+            return self.main.decide_apart(asks).await;
+        }
+        self.each(asks, |ask| self.of(ask), |store, group| async move { store.decide_apart(&group).await }).await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.follow();
+        let of = |store: Arc<dyn Store>, group: Vec<Adjustment>| async move { each(store.adjust(now, &group).await, group.len()) };
+        self.each(adjustments, |one| self.own(one.key.account()), of).await.into_iter().collect()
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        let of = |store: Arc<dyn Store>, group: Vec<Tally>| async move {
+            each(store.tally(now, &group).await.map(|()| vec![(); group.len()]), group.len())
+        };
+        self.each(tallies, |one| self.own(one.meter.account()), of).await.into_iter().collect()
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.follow();
+        match self.own(account) {
+            None => self.main.metered(account, hour).await,
+            Some(silo) => match &silo.store {
+                Some(store) => store.metered(account, hour).await,
+                None => Err(StoreError::Away),
+            },
+        }
+    }
+}
