@@ -278,3 +278,6 @@ impl Store for Split {
         self.store.metered(account, hour).await
     }
 }
+
+#[cfg(test)]
+mod tests;

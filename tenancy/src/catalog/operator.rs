@@ -195,7 +195,7 @@ impl Governing {
 }
 
 /// Reads a plan, with the place of what may not fit: its guarantee.
-fn judge_plan(manifest: &PlanManifest, faults: &mut Vec<Fault>) -> Option<At<Arc<Plan>>> {
+fn judge_plan(manifest: &PlanManifest, _: &mut Vec<Fault>) -> Option<At<Arc<Plan>>> {
     let name = &manifest.metadata.name;
     let place = manifest.guaranteed.as_ref().map_or(&name.place, |guaranteed| &guaranteed.place);
     Some(At::new(Arc::new(plan::judge(manifest)), place.clone()))

@@ -1,0 +1,185 @@
+//! The split against one place: what it admits, what it gives back, and what becomes of it when a place is away.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bulkhead_tenancy::{
+    clock::ManualClock,
+    limit::{Rate, RateLimit},
+    name::TenantUid,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    charge::{Part, Scope, Shape},
+    key::Keyspace,
+    store::memory::MemoryStore,
+};
+
+/// A memory store where every account is a place of its own, and one decision reaches one place.
+struct Spread {
+    store: MemoryStore,
+    /// The platform's place is away.
+    away: AtomicBool,
+}
+
+impl Places for Spread {
+    fn place(&self, account: &Account) -> Place {
+        Place(account.as_str().bytes().fold(7, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte)))
+    }
+}
+
+#[async_trait]
+impl Store for Spread {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        let platform = Keyspace::default().platform();
+        for ask in asks {
+            let mut places: Vec<Place> = ask.charge.levels().map(|(level, _)| self.place(level.key().account())).collect();
+            places.dedup();
+            assert_eq!(places.len(), 1, "no decision reaches two places");
+            if self.away.load(Ordering::Relaxed) && ask.charge.levels().any(|(level, _)| *level.key().account() == platform) {
+                return Err(StoreError::Away);
+            }
+        }
+        self.store.decide(now, asks).await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.store.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.store.tally(now, tallies).await
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.store.metered(account, hour).await
+    }
+}
+
+fn spread() -> (Arc<Spread>, Split) {
+    let store = MemoryStore::new(Arc::new(ManualClock::at_us(1_700_000_000_000_000)));
+    let spread = Arc::new(Spread { store, away: AtomicBool::new(false) });
+    let split = Split::before(Arc::clone(&spread) as Arc<dyn Places>, Duration::from_secs(20));
+    (spread, split)
+}
+
+/// A limit that gains nothing while a test runs.
+fn once(capacity: u64) -> Bucket {
+    Bucket::token(RateLimit { rate: Rate { requests: 1, period_us: 3_600_000_000 }, capacity })
+}
+
+fn uid(tenant: &str) -> TenantUid {
+    tenant.parse().unwrap()
+}
+
+fn shape(tenant: &str, global: u64, guarantee: u64, limit: u64) -> Arc<Shape> {
+    let (keys, uid) = (Keyspace::default(), uid(tenant));
+    let shape = Shape::new().shared(keys.global(), once(global), Some((keys.guarantee(&uid), once(guarantee))));
+    let meter = keys.meter(&uid, None, None);
+    Arc::new(shape.hold(Scope::Tenant, keys.tenant(&uid), once(limit)).metered(meter))
+}
+
+async fn ask(split: &Split, charge: Charge, count: u32) -> u32 {
+    split.decide(None, &[Ask { charge, count, ahead: None }]).await.unwrap()[0].admitted
+}
+
+#[tokio::test]
+async fn a_denial_names_the_level_that_denied() {
+    let (_, split) = spread();
+    let outcome = async |shape: &Arc<Shape>| split.decide_each(None, &[Charge::of(Arc::clone(shape), 1)]).await.unwrap().remove(0);
+    let narrow = shape("narrow", 10, 1, 1);
+    assert_eq!(outcome(&narrow).await.denial(), None);
+    assert_eq!(outcome(&narrow).await.denial().unwrap().scope, Scope::Tenant);
+    let wide = shape("wide", 10, 1, 100);
+    assert_eq!(ask(&split, Charge::of(Arc::clone(&wide), 1), 50).await, 9, "what is left of global, which the guarantee pays too");
+    let denial = outcome(&wide).await.denial().unwrap();
+    assert_eq!(denial.scope, Scope::Global);
+    assert!(denial.retry_after_us.is_some());
+}
+
+#[tokio::test]
+async fn with_global_away_a_guarantee_admits_and_the_debt_arrives_later() {
+    let (spread, split) = spread();
+    spread.away.store(true, Ordering::Relaxed);
+    assert_eq!(ask(&split, Charge::of(shape("acme", 10, 4, 100), 1), 20).await, 4);
+    spread.away.store(false, Ordering::Relaxed);
+    let global = Charge::new().hold(Scope::Global, Keyspace::default().global(), once(10), 7);
+    let charged = async {
+        while spread.decide_each(None, std::slice::from_ref(&global)).await.unwrap()[0].denial().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            spread
+                .adjust(None, &[Adjustment { key: Keyspace::default().global(), bucket: once(10), change: Change::Grant { requests: 7 } }])
+                .await
+                .unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), charged).await.expect("4 of 10 are charged, so 7 do not fit");
+}
+
+#[tokio::test]
+async fn parts_in_several_places_are_all_charged_or_none() {
+    let (_, split) = spread();
+    let (keys, rich, poor) = (Keyspace::default(), once(5), once(1));
+    let part = |tenant: &str, bucket: &Bucket| Part {
+        shape: Arc::new(Shape::new().hold(Scope::Tenant, keys.tenant(&uid(tenant)), bucket.clone())),
+        cost: 1,
+    };
+    let both = || Charge::from_parts(vec![part("rich", &rich), part("poor", &poor)]);
+    let only = || Charge::from_parts(vec![part("rich", &rich)]);
+    assert_eq!(ask(&split, both(), 1).await, 1);
+    for _ in 0..10 {
+        assert_eq!(ask(&split, both(), 1).await, 0, "poor has nothing left");
+    }
+    assert_eq!(ask(&split, only(), 10).await, 4, "and rich was given back what it paid");
+}
+
+#[tokio::test]
+async fn what_is_admitted_and_denied_is_metered_once() {
+    let (_, split) = spread();
+    let acme = shape("acme", 8, 2, 100);
+    for _ in 0..12 {
+        ask(&split, Charge::of(Arc::clone(&acme), 1), 1).await;
+    }
+    let hour = Hour::of(Micros(1_700_000_000_000_000));
+    let metered = split.metered(&Keyspace::default().account(&uid("acme")), hour).await.unwrap();
+    assert_eq!((metered[0].admitted, metered[0].denied), (8, 4));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn global_holds_but_for_guarantees_and_no_guarantee_is_lost(
+        global in 0_u64..60,
+        tenants in prop::collection::vec((1_u64..10, 0_u64..60), 1..4),
+        asks in prop::collection::vec((0_usize..4, 1_u32..9, 1_u64..3), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_, split) = spread();
+            let shapes: Vec<Arc<Shape>> =
+                tenants.iter().enumerate().map(|(n, (guarantee, limit))| shape(&format!("t{n}"), global, *guarantee, *limit)).collect();
+            let (mut total, mut each) = (0, vec![(0, 0); tenants.len()]);
+            for (tenant, count, cost) in asks {
+                let tenant = tenant % tenants.len();
+                let admitted = u64::from(ask(&split, Charge::of(Arc::clone(&shapes[tenant]), cost), count).await);
+                total += admitted * cost;
+                let (used, asked) = &mut each[tenant];
+                (*used, *asked) = (*used + admitted * cost, *asked + u64::from(count) * cost);
+                let (guarantee, limit) = tenants[tenant];
+                prop_assert!(*used <= limit, "a tenant's own limit is exact");
+                if global > 0 && *asked <= guarantee.min(limit) {
+                    prop_assert_eq!(*used, *asked, "whoever stays inside its guarantee loses nothing");
+                }
+            }
+            let guarantees: u64 = tenants.iter().map(|(guarantee, _)| guarantee).sum();
+            prop_assert!(total <= if global == 0 { 0 } else { global + guarantees }, "{total}");
+            Ok(())
+        })?;
+    }
+}
