@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | bench | parts`: the project's own commands. Light on dependencies, so that it compiles in seconds.
+//! `cargo xtask demo | test | bench | simulate | parts`: the project's own commands. Light on dependencies, so that it compiles in seconds.
 #![expect(clippy::print_stderr, reason = "a command line tool shows its progress there")]
 
 mod bench;
@@ -6,6 +6,7 @@ mod demo;
 mod keycloak;
 mod parts;
 mod redis_tls;
+mod simulate;
 mod stage;
 mod test;
 mod workspace;
@@ -30,6 +31,8 @@ enum Command {
     Test(test::Options),
     /// Measure load time, reload time, throughput and latency
     Bench(bench::Options),
+    /// Play the limiter's protocol with faults, seed by seed
+    Simulate(simulate::Options),
     /// Fetch Envoy, Valkey, a Redis with TLS and Keycloak (verified, cached), and print where they are
     Parts,
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Parts => parts::print(),
     };
     match done {
