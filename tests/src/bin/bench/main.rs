@@ -24,7 +24,7 @@ use self::{
     load::compare,
     matrix::Case,
     report::{Report, Row},
-    subject::{Configs, Offer, Running},
+    subject::{Configs, Running},
 };
 
 /// What to measure.
@@ -60,11 +60,9 @@ fn main() {
 }
 
 async fn measure(options: &Options) -> Report {
-    let offer = Offer::ask();
     let wanted = |case: &Case| options.only.as_ref().is_none_or(|pattern| case.is_named_by(pattern));
     let all = if options.full { matrix::full() } else { matrix::selected() };
-    let mut cases: Vec<Case> = all.into_iter().filter_map(|case| offer.fit(case)).filter(wanted).collect();
-    cases.dedup();
+    let cases: Vec<Case> = all.into_iter().filter(wanted).collect();
     let floor = Floor::start().await;
     let mut report = Report::default();
     if options.only.as_ref().is_none_or(|pattern| pattern == "loading") {
@@ -75,7 +73,7 @@ async fn measure(options: &Options) -> Report {
     for cases in cases.chunk_by(|one, next| one.setup == next.setup) {
         let Some(setup) = cases.first().map(|case| case.setup) else { continue };
         let calls = configs.calls(setup);
-        let running = Running::start(setup, configs.folder(setup), offer).await;
+        let running = Running::start(setup, configs.folder(setup)).await;
         for &case in cases {
             let time = Duration::from_secs_f64(options.seconds);
             let measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;

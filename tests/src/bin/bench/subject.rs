@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use bulkhead_tests::{
     issuer::key::Key,
     scale::{Limits, Scale},
-    service::{self, Service},
+    service::Service,
     valkey::Valkey,
 };
 use tempfile::TempDir;
@@ -13,38 +13,8 @@ use tempfile::TempDir;
 use crate::{
     calls::Calls,
     load::Subject,
-    matrix::{Case, Setup, Sockets, What},
+    matrix::{Setup, Sockets, What},
 };
-
-/// What the binaries that are measured can do.
-#[derive(Clone, Copy)]
-pub(crate) struct Offer {
-    leases: bool,
-    metering: bool,
-}
-
-impl Offer {
-    /// Asks them.
-    pub(crate) fn ask() -> Self {
-        let help = service::run("bulkhead-ratelimit", &["serve", "--help"]).stdout;
-        let folder = TempDir::new().expect("a temporary directory");
-        let leased = Scale { tenants: 1, leased: true, ..Scale::TEN_THOUSAND };
-        leased.write(folder.path()).expect("a writable directory");
-        let folder = folder.path().to_str().expect("a temporary path is text");
-        let judged = service::run("bulkhead-ratelimit", &["validate", "--config", folder]);
-        let warnings = String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
-        Self {
-            leases: judged.status.success() && !warnings.contains("limiter.mode"),
-            metering: String::from_utf8_lossy(&help).contains("--metering"),
-        }
-    }
-
-    /// A case as they can do it.
-    pub(crate) fn fit(self, mut case: Case) -> Option<Case> {
-        case.setup.metering &= self.metering;
-        (case.setup.what != What::Leased || self.leases).then_some(case)
-    }
-}
 
 /// Configuration folders, each written once.
 pub(crate) struct Configs {
@@ -94,7 +64,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a setup on its configuration folder.
-    pub(crate) async fn start(setup: Setup, config: &Path, offer: Offer) -> Self {
+    pub(crate) async fn start(setup: Setup, config: &Path) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let socket = (setup.sockets == Sockets::Unix).then(|| format!("unix:{}", directory.path().join("grpc").display()));
         let mut arguments = Vec::new();
@@ -110,10 +80,7 @@ impl Running {
                     |store| if setup.sockets == Sockets::Unix { store.unix_url() } else { store.url() },
                 );
                 // The store shares the two cores with everything else: a deadline that is never the subject here.
-                arguments.extend(["--store-deadline", "1s"]);
-                if offer.metering {
-                    arguments.extend(["--metering", if setup.metering { "on" } else { "off" }]);
-                }
+                arguments.extend(["--store-deadline", "1s", "--metering", if setup.metering { "on" } else { "off" }]);
                 Service::ratelimit(config, &url, &arguments).await
             }
         };
