@@ -330,7 +330,8 @@ impl<'r> Replies<'r> {
             [3] => return Some(Reply::Stale { now_us: self.now_us }),
             _ => return None,
         }
-        let admitted = u32::from(u16::from_le_bytes(self.take()?));
+        // More than was asked for was never admitted (S9).
+        let admitted = Some(u32::from(u16::from_le_bytes(self.take()?))).filter(|admitted| *admitted <= ask.count)?;
         let parts = ask.charge.parts();
         let mut seen = Vec::with_capacity(parts.iter().map(|part| part.shape().levels().len()).sum());
         for (level, _) in ask.charge.levels() {
@@ -340,7 +341,7 @@ impl<'r> Replies<'r> {
             seen.push(Seen { credit, frees_us, clears_us });
         }
         let (ahead, until_us) = match (parts, ask.ahead) {
-            ([_], Some(_)) => (u32::try_from(self.moment()?).ok()?, self.moment()?),
+            ([_], Some(wanted)) => (u32::try_from(self.moment()?).ok().filter(|ahead| *ahead <= wanted.want)?, self.moment()?),
             _ => (0, 0),
         };
         Some(Reply::Answer(Answer { admitted, ahead, until_us, now_us: self.now_us, faulty: false, seen }))
@@ -361,3 +362,6 @@ impl<'r> Replies<'r> {
         Some(u64::try_from(self.number()?).unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests;
