@@ -38,6 +38,13 @@ impl Shadow {
         self.credit >= i128::from(cost) * REQUEST
     }
 
+    /// A cost was admitted, and this bucket paid for it or not: it is at least as full as its credit less that cost. What the faults of the store left it
+    /// besides is not counted on.
+    pub(crate) fn spend_at_most(&mut self, now_us: u64, cost: u64) {
+        self.refill(now_us);
+        self.credit = (self.credit - i128::from(cost) * REQUEST).max(self.credit.min(0));
+    }
+
     /// Something was admitted: whether that is within the bound.
     pub(crate) fn admit(&mut self, now_us: u64, cost: u64) -> bool {
         self.refill(now_us);

@@ -84,9 +84,7 @@ impl World {
         let now_us = self.now_us;
         let (Some(of), Some(watched)) = (self.plan.tenants.get(tenant), self.watched.get_mut(tenant)) else { return Ok(()) };
         for _ in 0..copies {
-            if watched.guarantee.holds(now_us, cost) {
-                watched.guarantee.admit(now_us, cost);
-            }
+            watched.guarantee.spend_at_most(now_us, cost);
         }
         let kept = of.leased || now_us < self.doubt_until_us || !denied_by_global;
         if kept || !watched.guarantee.holds(now_us, cost + 1) {
