@@ -92,6 +92,14 @@ enum Event {
     Settle(u64),
 }
 
+/// How much is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Silence,
+    Trickle,
+    Flood,
+}
+
 /// What the oracle keeps of a tenant.
 #[derive(Debug)]
 struct Watched {
@@ -118,6 +126,9 @@ struct World {
     standby: Option<MemoryStore>,
     offset_us: i64,
     down_until_us: u64,
+    /// How much is asked for now, and until when: buckets refill in the quiet, while replicas still hold tokens in advance.
+    load: Load,
+    load_until_us: u64,
     /// Guarantees are not judged before: a clock went back, or limits are changing.
     doubt_until_us: u64,
     version: u64,
@@ -179,6 +190,8 @@ impl World {
             standby: None,
             offset_us: 0,
             down_until_us: 0,
+            load: Load::Flood,
+            load_until_us: 0,
             doubt_until_us: 0,
             version: 0,
             global,

@@ -11,7 +11,7 @@ use bulkhead_ratelimit::{
     store::{Micros, memory::MemoryStore},
 };
 
-use super::{Answer, Background, Chance, DEADLINE_US, Event, Flight, Job, Plan, START, Violation, World};
+use super::{Answer, Background, Chance, DEADLINE_US, Event, Flight, Job, Load, Plan, START, Violation, World};
 
 /// Calls in flight at a time, as the queue before the real store has them, and decisions of one call.
 const CALLS: usize = 2;
@@ -53,6 +53,9 @@ impl World {
     pub(super) fn burst(&mut self, index: usize) -> Result<(), Violation> {
         let wait_us = self.chance.within(1, 2 * self.plan.pause_us);
         self.after(wait_us, Event::Burst(index));
+        if self.load() == Load::Silence || (self.load == Load::Trickle && !self.chance.one_in(20)) {
+            return Ok(());
+        }
         let tenants = self.plan.tenants.len();
         // The first are asked for most.
         let tenant = self.chance.index(tenants).min(self.chance.index(tenants));
@@ -84,6 +87,20 @@ impl World {
         self.use_leases(tenant, cost, used)?;
         self.send(index);
         Ok(())
+    }
+
+    /// The load of the moment. Each lasts for about as long as a lease, or much longer.
+    fn load(&mut self) -> Load {
+        if self.now_us >= self.load_until_us {
+            self.load = match self.chance.within(0, 4) {
+                0 => Load::Silence,
+                1 => Load::Trickle,
+                _ => Load::Flood,
+            };
+            let most_us = if self.chance.one_in(8) { 6_000_000 } else { 400_000 };
+            self.load_until_us = self.now_us + self.chance.within(20_000, most_us);
+        }
+        self.load
     }
 
     /// Copies that were paid in advance were admitted.
