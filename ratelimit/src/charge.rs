@@ -4,12 +4,13 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     bucket::Bucket,
-    key::{Key, Meter},
+    key::{Account, Key, Meter},
 };
 
 /// The most levels that one charge may have: what is larger no store decides (S12: inputs are bounded before batching).
-/// Twelve descriptors of twelve levels: global and guarantee, tenant, subscription, four quotas of each, API.
-pub const MAX_LEVELS: usize = 144;
+/// Twelve descriptors of seventeen levels: global and guarantee, tenant, subscription, API, four quotas of the tenant, and eight of a subscription
+/// (what a last good and a newer text state, while the newer has an error).
+pub const MAX_LEVELS: usize = 204;
 
 /// Which level of the hierarchy a bucket is: what an answer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,10 +176,11 @@ impl Shape {
         self.lease
     }
 
-    /// Who pays: the first bucket that is not the platform's own.
+    /// Who pays: the account of the first bucket that is not the platform's own. One tenant is one payer, whichever of its buckets are asked for
+    /// (S12: a payer has one share of the queue).
     #[must_use]
-    pub fn payer(&self) -> Option<&Key> {
-        self.levels.iter().find(|level| matches!(level.role, Role::Hold | Role::Count)).map(|level| &level.key)
+    pub fn payer(&self) -> Option<&Account> {
+        self.levels.iter().find(|level| matches!(level.role, Role::Hold | Role::Count)).map(|level| level.key.account())
     }
 
     fn share(&self, replicas: u32) -> Self {
@@ -307,9 +309,9 @@ impl Charge {
         self.levels().any(|(level, _)| level.role != Role::Guarantee && level.bucket.capacity() == 0)
     }
 
-    /// Who pays: the first bucket that is not the platform's own.
+    /// Who pays, as [`Shape::payer`] has it.
     #[must_use]
-    pub fn payer(&self) -> Option<&Key> {
+    pub fn payer(&self) -> Option<&Account> {
         self.parts().iter().find_map(|part| part.shape.payer())
     }
 

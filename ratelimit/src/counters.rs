@@ -34,6 +34,9 @@ use crate::{
 /// How long the store may take for one request of the admin door.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Counters of one call: as many as a batch of decisions.
+const LOOKS: usize = 128;
+
 /// The counters of a deployment.
 pub struct Counters {
     live: Live,
@@ -63,12 +66,17 @@ impl Counters {
     /// How counters of one store stand, in their order.
     async fn read(&self, store: &dyn Store, counters: &[Counter]) -> Result<Vec<Reading>, StoreError> {
         let look = |one: &Counter| Charge::of(Arc::new(Shape::new().hold(one.scope, one.key.clone(), one.bucket.clone())), 0);
-        let asks: Vec<Ask> = counters.iter().map(|one| Ask::one(look(one))).collect();
-        let answers = within(store.decide(None, &asks)).await?;
-        if answers.len() != asks.len() {
-            return Err(StoreError::Garbled);
+        let mut readings = Vec::with_capacity(counters.len());
+        // A long list is many short calls: no decision waits behind one of a thousand looks.
+        for some in counters.chunks(LOOKS) {
+            let asks: Vec<Ask> = some.iter().map(|one| Ask::one(look(one))).collect();
+            let answers = within(store.decide(None, &asks)).await?;
+            if answers.len() != asks.len() {
+                return Err(StoreError::Garbled);
+            }
+            readings.extend(asks.iter().zip(&answers).map(|(ask, answer)| Reading::of(&ask.charge, answer)));
         }
-        Ok(asks.iter().zip(&answers).map(|(ask, answer)| Reading::of(&ask.charge, answer)).collect())
+        Ok(readings)
     }
 }
 

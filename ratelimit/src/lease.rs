@@ -10,7 +10,7 @@
 //!
 //! **Less, at most:** what is in hand. At each level that is, in requests, `replicas x claims in use x 2 x MOST x cost`, and each lease leaves to all
 //! others all but one in `2 x replicas` of what it found. It comes back [`IDLE_US`] after the last request, at shutdown, and when the replica
-//! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken. After a denial the store is not asked again before the wait that it told is
+//! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken (of a window or quota: when that ends). After a denial the store is not asked again before the wait that it told is
 //! over, or [`DENIED_US`].
 //!
 //! **Meters.** What is decided here is counted in batches, each flush; a replica that dies loses the counts since its last one.

@@ -89,6 +89,10 @@ impl Asked {
             asked.oddities.push(Oddity::NoDescriptors);
             asked.pay(levels.unresolved(snapshot, hits), StoreFailure::Local);
         }
+        // What no store decides must not come to look like a store that is away: a failure mode might let it through (S9).
+        if asked.charge.is_oversized() {
+            return Err("too many limits apply at once");
+        }
         Ok(asked)
     }
 

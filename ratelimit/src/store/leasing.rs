@@ -84,7 +84,7 @@ impl Desk {
         self.books.get(usize::try_from(index).unwrap_or(0))
     }
 
-    async fn one(&self, ask: &Ask) -> Result<Answer, StoreError> {
+    async fn one(self: &Arc<Self>, ask: &Ask) -> Result<Answer, StoreError> {
         let claimed = Claim::of(ask).and_then(|claim| Some((self.book(&claim)?, claim)));
         let Some((book, claim)) = claimed else { return self.exact(ask).await };
         let sent_us = self.now_us();
@@ -95,16 +95,25 @@ impl Desk {
                 metrics::counter!("bulkhead_ratelimit_leased_total", "decision" => decision).increment(1);
                 Ok(answer)
             }
+            Step::Ask(None) => self.ask(ask, claim, None, sent_us).await,
+            // What is taken in advance must reach the book though whoever asked no longer waits: it would be charged, and nobody would have it.
             Step::Ask(ahead) => {
-                let mut asked = Asked { desk: self, book, claim: &claim, ahead, open: true };
-                match self.exact(&Ask { ahead, ..ask.clone() }).await {
-                    Ok(answer) => {
-                        asked.open = false;
-                        Ok(lock(book).answered(&claim, ahead, sent_us, answer, self.now_us()))
-                    }
-                    Err(error) => asked.failed().ok_or(error),
-                }
+                let (desk, ask) = (Arc::clone(self), Ask { ahead, ..ask.clone() });
+                let asking = tokio::spawn(async move { desk.ask(&ask, claim, ahead, sent_us).await });
+                asking.await.unwrap_or(Err(StoreError::Garbled))
             }
+        }
+    }
+
+    async fn ask(&self, ask: &Ask, claim: Claim, ahead: Option<Ahead>, sent_us: u64) -> Result<Answer, StoreError> {
+        let Some(book) = self.book(&claim) else { return self.exact(ask).await };
+        let mut asked = Asked { desk: self, book, claim: &claim, ahead, open: true };
+        match self.exact(ask).await {
+            Ok(answer) => {
+                asked.open = false;
+                Ok(lock(book).answered(&claim, ahead, sent_us, answer, self.now_us()))
+            }
+            Err(error) => asked.failed().ok_or(error),
         }
     }
 

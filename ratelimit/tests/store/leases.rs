@@ -2,17 +2,22 @@
 //! the end, and all that they decided is metered.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
+
 use bulkhead_ratelimit::{
-    ask::Ask,
+    ask::{Answer, Ask},
     bucket::{Bucket, Window},
     charge::{Charge, Scope, Shape},
-    key::Keyspace,
+    key::{Account, Keyspace},
     store::{
-        Store,
+        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
         batching::{Batching, Bounds},
         leasing::Leasing,
         memory::MemoryStore,
@@ -23,6 +28,8 @@ use bulkhead_tenancy::{
     limit::{Rate, RateLimit},
     name::TenantUid,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::support::{own_keys, valkey::Server};
 
@@ -89,6 +96,60 @@ async fn replicas_together_admit_the_limit_and_never_more() {
             }
             assert_eq!(flood(&replicas[1], &shape, 400).await, 0, "{name}");
         }
+    }
+}
+
+/// A store whose answers wait until they are let through.
+struct Gate {
+    store: Arc<dyn Store>,
+    open: Semaphore,
+    asked: AtomicU64,
+}
+
+#[async_trait]
+impl Store for Gate {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        let answers = self.store.decide(now, asks).await;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.open.acquire().await.unwrap().forget();
+        answers
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.store.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.store.tally(now, tallies).await
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.store.metered(account, hour).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_in_advance_is_in_hand_though_whoever_asked_has_gone() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let gate = Arc::new(Gate { store, open: Semaphore::new(1), asked: AtomicU64::new(0) });
+    let replica = Arc::new(Leasing::before(Arc::clone(&gate) as Arc<dyn Store>));
+    let shape = shape(&own_keys(), Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }));
+    assert!(ask(&*replica, &shape).await, "the first is exact");
+    let gone = {
+        let (replica, shape) = (Arc::clone(&replica), Arc::clone(&shape));
+        tokio::spawn(async move { ask(&*replica, &shape).await })
+    };
+    until(|| gate.asked.load(Ordering::Relaxed) == 2).await;
+    gone.abort();
+    gate.open.add_permits(1);
+    until(|| replica.in_hand() > 0).await;
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it never came to be");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

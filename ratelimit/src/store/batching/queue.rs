@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ask::{Answer, Ask},
-    key::{Key, Keyed},
+    key::{Account, Keyed},
     store::StoreError,
 };
 
@@ -52,8 +52,8 @@ pub(super) struct Queue {
 pub(super) struct Waiting {
     calls: usize,
     pub(super) jobs: usize,
-    queues: Keyed<Option<Key>, VecDeque<Job>>,
-    turns: VecDeque<Option<Key>>,
+    queues: Keyed<Option<Account>, VecDeque<Job>>,
+    turns: VecDeque<Option<Account>>,
 }
 
 struct Job {
@@ -62,7 +62,7 @@ struct Job {
 }
 
 impl Waiting {
-    fn push(&mut self, payer: Option<Key>, job: Job, bounds: Bounds) -> Result<(), StoreError> {
+    fn push(&mut self, payer: Option<Account>, job: Job, bounds: Bounds) -> Result<(), StoreError> {
         if self.jobs >= bounds.total {
             return Err(StoreError::Busy);
         }

@@ -144,6 +144,18 @@ async fn s12_a_tenant_that_floods_fills_its_own_share_of_the_queue() {
 }
 
 #[tokio::test]
+async fn s12_a_tenant_has_one_share_whichever_of_its_buckets_it_asks_for() {
+    let (store, batching) = slow(Bounds { total: 100, share: 3 });
+    let _first = occupy(&store, &batching).await;
+    let look = |number: usize| {
+        let key = Keyspace::default().subscription(&"acme".parse().unwrap(), &format!("s-{number}").parse().unwrap());
+        Ask::one(Charge::new().hold(Scope::Subscription, key, Bucket::token(RateLimit::per_minute(1, 1.0)), 0))
+    };
+    let acme: Vec<_> = (0..5).map(|number| wait(&batching, &look(number))).collect();
+    assert_eq!(acme.iter().filter(|one| one.is_err()).count(), 2);
+}
+
+#[tokio::test]
 async fn s12_a_tenant_that_waits_behind_a_flood_is_in_the_next_call() {
     let (store, batching) = slow(Bounds::default());
     let _first = occupy(&store, &batching).await;
