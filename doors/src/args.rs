@@ -84,8 +84,8 @@ pub struct DoorArgs {
 pub struct GrpcDoor {
     /// The door may listen where others reach it, in plaintext or without asking for a client certificate: nothing of a tenant is served there.
     pub open: bool,
-    /// After how long a connection is told to go away, and how long it then has for its calls in progress.
-    pub connection_age: Option<(Duration, Duration)>,
+    /// After how long a connection is told to go away; its calls in progress are finished.
+    pub connection_age: Option<Duration>,
 }
 
 /// Reads a duration: `20ms`, `10s`, `5m`.

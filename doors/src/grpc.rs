@@ -21,19 +21,14 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 const HEALTH_PERIOD: Duration = Duration::from_millis(50);
 
 /// Serves `routes`, and health, until `stop` ends; then Envoy is told to go away (GOAWAY) and calls in progress are finished. With an age, so is a
-/// connection that reached it, and its calls have the time after that.
+/// connection that reached it. No time is set for those calls: tonic's grace takes the place of GOAWAY, and cuts the connection off in its calls.
 ///
 /// # Errors
 /// The server broke.
-pub(crate) async fn serve(
-    listener: Listener,
-    routes: Routes,
-    age: Option<(Duration, Duration)>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), Fatal> {
+pub(crate) async fn serve(listener: Listener, routes: Routes, age: Option<Duration>, stop: impl Future<Output = ()>) -> Result<(), Fatal> {
     let server = Server::builder();
     let server = match age {
-        Some((age, grace)) => server.max_connection_age(age).max_connection_age_grace(grace),
+        Some(age) => server.max_connection_age(age),
         None => server,
     };
     server

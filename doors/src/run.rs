@@ -76,7 +76,7 @@ pub struct Doors {
     admin: Listener,
     guard: Guard,
     addresses: Addresses,
-    connection_age: Option<(Duration, Duration)>,
+    connection_age: Option<Duration>,
     drain_delay: Duration,
     drain: Duration,
 }

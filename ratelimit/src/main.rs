@@ -159,6 +159,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
         Some(loader) => serve.store.with_silos(Arc::clone(&stores.main), loader.live())?,
         None => Arc::clone(&stores.main),
     };
+    let looked_at = stores.all();
     let (dropin, live) = start::dropin(settings, stores, clock);
     let _following = follow(settings, &live).map_err(|why| Fatal::usage(why.to_string()))?;
     if !settings.force_start {
@@ -170,7 +171,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
     let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
     let ports = Ports::bind(settings, statsd).await?;
-    let health = Health::new(live, settings, &store, shutdown.clone());
+    let health = Health::new(live, settings, looked_at, shutdown.clone()).await;
     let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin))));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let leases = Arc::new(Leasing::before(store));

@@ -33,8 +33,18 @@ pub struct Stores {
     pub main: Arc<dyn Store>,
     /// Those of a second (REDIS_PERSECOND).
     pub per_second: Option<Arc<dyn Store>>,
-    /// How long a call may take (REDIS_TIMEOUT); the caller's own deadline may be shorter.
+    /// How long the main store may take (REDIS_TIMEOUT); the caller's own deadline may be shorter.
     pub deadline: Duration,
+    /// How long the one of a second may take (REDIS_PERSECOND_TIMEOUT).
+    pub per_second_deadline: Duration,
+}
+
+impl Stores {
+    /// One or both.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<dyn Store>> {
+        std::iter::once(&self.main).chain(&self.per_second).cloned().collect()
+    }
 }
 
 /// Counts.
@@ -131,9 +141,11 @@ impl Counting {
             }
         }
         let [main, second] = questions;
-        let within = budget.map_or(self.stores.deadline, |budget| budget.min(self.stores.deadline));
-        let asked = async { tokio::try_join!(ask(Some(&self.stores.main), main), ask(self.stores.per_second.as_ref(), second)) };
-        let (main, second) = tokio::time::timeout(within, asked).await.map_err(|_| StoreError::Late)??;
+        let within = |deadline: Duration| budget.map_or(deadline, |budget| budget.min(deadline));
+        let (main, second) = tokio::try_join!(
+            ask(Some(&self.stores.main), main, within(self.stores.deadline)),
+            ask(self.stores.per_second.as_ref(), second, within(self.stores.per_second_deadline)),
+        )?;
         for (place, window) in main.into_iter().chain(second) {
             if let (Some(hit), Some(key), Some(slot)) = (hits.get(place), keys.get(place), counted.get_mut(place)) {
                 self.remember(hit, key, window);
@@ -219,10 +231,10 @@ impl Questions {
     }
 }
 
-async fn ask(store: Option<&Arc<dyn Store>>, questions: Questions) -> Result<Vec<(usize, Counted)>, Uncounted> {
+async fn ask(store: Option<&Arc<dyn Store>>, questions: Questions, within: Duration) -> Result<Vec<(usize, Counted)>, Uncounted> {
     let Some(store) = store.filter(|_| !questions.charges.is_empty()) else { return Ok(Vec::new()) };
     let asks: Vec<Ask> = questions.charges.iter().map(|(charge, _)| Ask::one(charge.clone())).collect();
-    let answers = store.decide(None, &asks).await?;
+    let answers = tokio::time::timeout(within, store.decide(None, &asks)).await.map_err(|_| StoreError::Late)??;
     if answers.len() != asks.len() {
         return Err(StoreError::Garbled.into());
     }

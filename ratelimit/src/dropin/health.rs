@@ -28,20 +28,19 @@ const PERIOD: Duration = Duration::from_millis(500);
 pub struct Health {
     live: Arc<Live>,
     needs_rules: bool,
-    connected: Option<Arc<AtomicBool>>,
+    connected: Arc<AtomicBool>,
     shutdown: Shutdown,
 }
 
 impl Health {
-    /// Healthy unless the process was asked to end; with HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED only with a domain to decide for, with
-    /// REDIS_HEALTH_CHECK_ACTIVE_CONNECTION only while the store decides.
-    #[must_use]
-    pub fn new(live: Arc<Live>, settings: &Settings, store: &Arc<dyn Store>, shutdown: Shutdown) -> Self {
-        let connected = settings.healthy_when_connected.then(|| {
-            let connected = Arc::new(AtomicBool::new(false));
-            tokio::spawn(watch(Arc::downgrade(&connected), Arc::clone(store)));
-            connected
-        });
+    /// Healthy from when all stores decided for the first time until the process is asked to end; with
+    /// HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED only with a domain to decide for, with REDIS_HEALTH_CHECK_ACTIVE_CONNECTION only while the
+    /// stores decide.
+    ///
+    /// The original ends at the start where a store is away; here no load balancer finds the process before it could count.
+    pub async fn new(live: Arc<Live>, settings: &Settings, stores: Vec<Arc<dyn Store>>, shutdown: Shutdown) -> Self {
+        let connected = Arc::new(AtomicBool::new(decide(&stores).await));
+        tokio::spawn(watch(Arc::downgrade(&connected), stores, settings.healthy_when_connected));
         Self { live, needs_rules: settings.healthy_when_loaded, connected, shutdown }
     }
 
@@ -49,7 +48,7 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let ruled = !self.needs_rules || self.live.load().is_some_and(|rules| !rules.is_empty());
-        ruled && self.connected.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
+        ruled && self.connected.load(Ordering::Relaxed)
     }
 
     pub(super) fn answer(&self) -> (StatusCode, &'static str) {
@@ -57,14 +56,24 @@ impl Health {
     }
 }
 
-/// Asks the store about a bucket of nobody for as long as somebody wants to know.
-async fn watch(connected: Weak<AtomicBool>, store: Arc<dyn Store>) {
-    let look = [Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::Window(Window::new(1, 1_000_000)), 0))];
-    loop {
-        let decided = tokio::time::timeout(PERIOD, store.decide(None, &look)).await;
-        let Some(connected) = connected.upgrade() else { return };
-        connected.store(matches!(decided, Ok(Ok(_))), Ordering::Relaxed);
-        drop(connected);
+/// Looks until the stores decided once, or for as long as somebody wants to know.
+async fn watch(connected: Weak<AtomicBool>, stores: Vec<Arc<dyn Store>>, for_ever: bool) {
+    while connected.upgrade().is_some_and(|connected| for_ever || !connected.load(Ordering::Relaxed)) {
         tokio::time::sleep(PERIOD).await;
+        let now = decide(&stores).await;
+        if let Some(connected) = connected.upgrade() {
+            connected.store(now, Ordering::Relaxed);
+        }
     }
+}
+
+/// Asks each store about a bucket of nobody.
+async fn decide(stores: &[Arc<dyn Store>]) -> bool {
+    let look = [Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::Window(Window::new(1, 1_000_000)), 0))];
+    for store in stores {
+        if !matches!(tokio::time::timeout(PERIOD, store.decide(None, &look)).await, Ok(Ok(_))) {
+            return false;
+        }
+    }
+    true
 }

@@ -146,7 +146,7 @@ impl Dropin {
         let limits = match rules.limits(&request.domain, &descriptors)? {
             Limits::Known(limits) => limits,
             Limits::UnknownDomain => {
-                self.stats.domain_not_found(&request.domain);
+                self.stats.domain_not_found(&request.domain, descriptors.len() as u64);
                 vec![None; descriptors.len()]
             }
         };

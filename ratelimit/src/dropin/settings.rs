@@ -65,6 +65,9 @@ impl Settings {
             "memcache" => from.bad("BACKEND_TYPE", "memcache is not supported: counters live in Redis or Valkey (BACKEND_TYPE=redis)"),
             _ => from.bad("BACKEND_TYPE", "must be redis"),
         }
+        if from.boolean("USE_CALENDAR_MONTH_RATE_LIMIT", false) {
+            from.bad("USE_CALENDAR_MONTH_RATE_LIMIT", "is not supported: a month is 30 days, in windows aligned to the epoch");
+        }
         let doors = Doors::read(&mut from);
         let log = Log::read(&mut from);
         let source = Source::read(&mut from);
@@ -75,8 +78,9 @@ impl Settings {
         let counting = Counting::read(&mut from);
         let statistics = Statistics::read(&mut from);
         let healthy_when_connected = from.boolean("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", false);
-        let without_effect = without_effect::set(&from);
         let (redis, per_second) = Redis::read(&mut from);
+        let mut without_effect = without_effect::set(&from);
+        without_effect.extend(without_effect::of_stores(&from, redis.as_ref(), per_second.as_ref()));
         match (redis, from.finish()) {
             (Some(redis), errors) if errors.is_empty() => Ok(Self {
                 doors,

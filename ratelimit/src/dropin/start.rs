@@ -1,6 +1,6 @@
 //! How a process becomes the drop-in: what its variables stand for among the flags, its stores, its source of rules.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bulkhead_doors::{args::DoorArgs, fatal::Fatal};
 use bulkhead_tenancy::clock::Clock;
@@ -14,11 +14,15 @@ use super::{
     settings::{Settings, Variables, drop_in},
     stats::{Stats, statsd::Statsd},
     store,
+    xds::random,
 };
 use crate::args::StoreArgs;
 
 /// `--store` where no flag and no variable of Bulkhead's own names one: REDIS_URL and its like do. No address looks like this.
 const OF_VARIABLES: &str = "REDIS_URL";
+
+/// However long a connection may live, it is no more than this: about what Go's durations hold.
+const LONGEST_AGE: Duration = Duration::from_secs(300 * 365 * 86_400);
 
 /// The settings, if the process is the drop-in.
 ///
@@ -61,9 +65,14 @@ pub fn defaults(settings: &Settings) -> Result<Vec<(&'static str, String)>, Fata
 /// Opens the gRPC door as the original does, and says whether who comes through it may speak for tenants (S2).
 pub fn open_door(doors: &mut DoorArgs, settings: &Settings) -> bool {
     doors.grpc_door.open = true;
-    doors.grpc_door.connection_age = Some((settings.doors.max_connection_age, settings.doors.max_connection_age_grace));
+    doors.grpc_door.connection_age = settings.doors.max_connection_age.map(around);
     doors.tls.lenient = settings.doors.tls.is_some();
     doors.grpc.is_private() || doors.tls.is_mutual() || doors.allow_plaintext
+}
+
+/// An age within a tenth of the given one, so that replicas that started together do not send their callers away together.
+fn around(age: Duration) -> Duration {
+    age.min(LONGEST_AGE).mul_f64(0.9 + 0.2 * random())
 }
 
 /// The stores: the flags' where they name one, else the variables'.
@@ -77,7 +86,9 @@ pub async fn stores(args: &StoreArgs, settings: &Settings, clock: Arc<dyn Clock>
         Some(redis) => Some(store::open("REDIS_PERSECOND", redis).await?),
         None => None,
     };
-    Ok(Stores { main, per_second, deadline: settings.redis.timeout })
+    let deadline = settings.redis.timeout;
+    let per_second_deadline = settings.per_second.as_ref().map_or(deadline, |redis| redis.timeout);
+    Ok(Stores { main, per_second, deadline, per_second_deadline })
 }
 
 /// The decisions of the drop-in, before any rule is loaded.

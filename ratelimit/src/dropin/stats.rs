@@ -131,14 +131,14 @@ impl Stats {
         stats
     }
 
-    /// `ratelimit.service.rate_limit.<domain>.domain_not_found`. Past the bound: that of `__other__`.
-    pub fn domain_not_found(&self, domain: &str) {
+    /// `ratelimit.service.rate_limit.<domain>.domain_not_found`, by the descriptors of the call. Past the bound: that of `__other__`.
+    pub fn domain_not_found(&self, domain: &str, descriptors: u64) {
         if let Some(known) = self.not_found.read().unwrap_or_else(PoisonError::into_inner).get(domain) {
-            return known.add(1);
+            return known.add(descriptors);
         }
         let mut all = self.not_found.write().unwrap_or_else(PoisonError::into_inner);
         let bounded = if domain.len() > KEY_BYTES || all.len() >= UNKNOWN_DOMAINS { OTHER } else { domain };
-        all.entry(Arc::from(bounded)).or_default().add(1);
+        all.entry(Arc::from(bounded)).or_default().add(descriptors);
     }
 
     /// Every limit that was ever met or kept: its domain, its key, its counters.
@@ -178,7 +178,7 @@ mod tests {
         let stats = Stats::default();
         for number in 0..2 * KEYS {
             stats.limit("d", &format!("d.key_{number}")).total_hits.add(1);
-            stats.domain_not_found(&format!("unknown-{number}"));
+            stats.domain_not_found(&format!("unknown-{number}"), 1);
         }
         assert_eq!(stats.limits().len(), KEYS + 1);
         assert_eq!(stats.limit("d", "d.__other__").total_hits.value(), KEYS as u64);

@@ -12,6 +12,7 @@ mod stream;
 use std::sync::Arc;
 
 use self::backoff::Waits;
+pub(super) use self::backoff::random;
 pub use self::resources::drafts;
 use super::{follow::CannotFollow, live::Live, settings::Xds};
 

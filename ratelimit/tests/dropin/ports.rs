@@ -3,7 +3,7 @@
 use bulkhead_tests::{
     client::{Connection, Request},
     deadline::{self, PATIENCE},
-    process::free_address,
+    valkey::Valkey,
 };
 use serde_json::json;
 use tonic::transport::Channel;
@@ -85,15 +85,35 @@ async fn health_turns_500_when_it_is_asked_to_end() {
 }
 
 #[tokio::test]
-async fn health_may_ask_for_rules_and_for_the_store() {
+async fn health_may_ask_for_rules() {
     let empty = StandIn::start_with(&[("HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED", "true")], &[], &["--store", "memory"]).await;
     assert_eq!(Request::get("/healthcheck").send(empty.http).await.status, 500);
     empty.write("d.yaml", RULES);
     deadline::until("health", PATIENCE, || async { (Request::get("/healthcheck").send(empty.http).await.status == 200).then_some(()) })
         .await;
+}
 
-    let nobody = free_address().to_string();
-    let variables = [("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", "true"), ("REDIS_SOCKET_TYPE", "tcp"), ("REDIS_URL", nobody.as_str())];
-    let alone = StandIn::start(&variables, &[("d.yaml", RULES)]).await;
-    assert_eq!(Request::get("/healthcheck").send(alone.http).await.status, 500);
+async fn healthy(service: &StandIn) -> bool {
+    Request::get("/healthcheck").send(service.http).await.status == 200
+}
+
+#[tokio::test]
+async fn nobody_is_healthy_before_its_stores_decided_once() {
+    let (mut main, mut second) = (Valkey::start().await, Valkey::start().await);
+    let (main_url, second_url) = (main.url(), second.url());
+    let stores = [("REDIS_URL", main_url.as_str()), ("REDIS_PERSECOND", "true"), ("REDIS_PERSECOND_URL", second_url.as_str())];
+    second.kill();
+    let once = StandIn::start(&stores, &[("d.yaml", RULES)]).await;
+    assert!(!healthy(&once).await, "one of its stores never decided");
+    let mut grpc = HealthClient::new(Channel::from_shared(format!("http://{}", once.grpc)).unwrap().connect().await.unwrap());
+    let told = grpc.check(HealthCheckRequest { service: "ratelimit".to_owned() }).await.unwrap();
+    assert_eq!(told.into_inner().status(), ServingStatus::NotServing);
+    second.restart().await;
+    deadline::until("health", PATIENCE, || async { healthy(&once).await.then_some(()) }).await;
+    let watching = [&stores[..], &[("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", "true")]].concat();
+    let watching = StandIn::start(&watching, &[("d.yaml", RULES)]).await;
+    deadline::until("health", PATIENCE, || async { healthy(&watching).await.then_some(()) }).await;
+    main.kill();
+    deadline::until("no health", PATIENCE, || async { (!healthy(&watching).await).then_some(()) }).await;
+    assert!(healthy(&once).await, "it asked no more than that");
 }

@@ -6,6 +6,7 @@ use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_client
 use bulkhead_tests::{
     deadline::{self, PATIENCE},
     process::Process,
+    valkey::Valkey,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -143,15 +144,50 @@ async fn the_originals_tls_lets_in_whom_it_says() {
 }
 
 #[tokio::test]
-async fn a_connection_ends_at_its_age() {
-    let variables = [("GRPC_MAX_CONNECTION_AGE", "100ms"), ("GRPC_MAX_CONNECTION_AGE_GRACE", "100ms")];
-    let service = StandIn::in_memory(&variables, RULES).await;
-    let mut connection = TcpStream::connect(service.grpc).await.unwrap();
+async fn a_connection_is_told_to_go_at_its_age_and_its_call_is_finished() {
+    let valkey = Valkey::start().await;
+    let url = valkey.url();
+    let store = [("REDIS_SOCKET_TYPE", "tcp"), ("REDIS_URL", url.as_str())];
+    let age = [("GRPC_MAX_CONNECTION_AGE", "300ms"), ("GRPC_MAX_CONNECTION_AGE_GRACE", "1ms")];
+    let service = StandIn::start(&[&store[..], &age].concat(), &[("d.yaml", RULES)]).await;
+    valkey.pause();
+    let mut client = service.client().await;
+    let waiting = tokio::spawn(async move { client.should_rate_limit(call("d: k=a")).await });
+    // Younger connections reach the age later than the one of the call in progress, and the second of them after the original's grace too.
+    for _ in 0..2 {
+        told_to_go(service.grpc).await;
+    }
+    assert!(!waiting.is_finished(), "it waits for the store");
+    valkey.resume();
+    assert_eq!(told(waiting.await.unwrap().unwrap().get_ref()), "ok ok4");
+}
+
+#[tokio::test]
+async fn a_connection_without_an_age_stays() {
+    let service = StandIn::in_memory(&[("GRPC_MAX_CONNECTION_AGE", "0")], RULES).await;
+    let mut client = service.client().await;
+    for left in ["ok ok4", "ok ok3", "ok ok2"] {
+        assert_eq!(told(client.should_rate_limit(call("d: k=a")).await.unwrap().get_ref()), left);
+    }
+}
+
+/// Connects, and waits for the frame that tells a client to go: GOAWAY.
+async fn told_to_go(to: SocketAddr) {
+    let mut connection = TcpStream::connect(to).await.unwrap();
     // HTTP/2's preface and an empty SETTINGS frame; then nothing more is said.
     connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut heard = Vec::new();
-    let ended = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut heard)).await;
-    assert!(ended.is_ok(), "it is still open");
+    let heard = async {
+        loop {
+            let mut head = [0; 9];
+            connection.read_exact(&mut head).await.expect("a GOAWAY before the end");
+            let mut body = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            connection.read_exact(&mut body).await.unwrap();
+            if head[3] == 7 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("it is still open");
 }
 
 /// The exit status of a process that ends by itself.

@@ -15,10 +15,8 @@ pub struct Doors {
     pub grpc: Listen,
     /// GRPC_UDS: a unix socket in place of `grpc`.
     pub grpc_unix: Option<PathBuf>,
-    /// GRPC_MAX_CONNECTION_AGE: after it a connection is told to go away.
-    pub max_connection_age: Duration,
-    /// GRPC_MAX_CONNECTION_AGE_GRACE: after it, beyond the age, it is closed.
-    pub max_connection_age_grace: Duration,
+    /// GRPC_MAX_CONNECTION_AGE: after it a connection is told to go away, and its calls are finished. 0 is for ever.
+    pub max_connection_age: Option<Duration>,
     /// GRPC_SERVER_USE_TLS and its files; none where gRPC is in plaintext.
     pub tls: Option<ServerTls>,
 }
@@ -55,8 +53,7 @@ impl Doors {
             debug,
             grpc,
             grpc_unix: from.file("GRPC_UDS"),
-            max_connection_age: from.duration("GRPC_MAX_CONNECTION_AGE", Duration::from_secs(24 * 3600)),
-            max_connection_age_grace: from.duration("GRPC_MAX_CONNECTION_AGE_GRACE", Duration::from_secs(3600)),
+            max_connection_age: Some(from.duration("GRPC_MAX_CONNECTION_AGE", Duration::from_secs(24 * 3600))).filter(|age| !age.is_zero()),
             tls: ServerTls::read(from),
         }
     }

@@ -24,7 +24,7 @@ pub struct Redis {
     pub database: i64,
     /// REDIS_TLS (or `rediss://`, or REDIS_SOCKET_TYPE=tls) and its files.
     pub tls: Option<StoreTls>,
-    /// REDIS_TIMEOUT: the longest that connecting may take; a decision's own deadline is shorter.
+    /// REDIS_TIMEOUT: the longest that a decision may take; a call's own deadline may be shorter.
     pub timeout: Duration,
 }
 
@@ -54,7 +54,7 @@ pub enum Endpoint {
 }
 
 /// TLS towards a store. Its certificate is always verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreTls {
     /// REDIS_TLS_CACERT, instead of the system's authorities.
     pub ca: Option<PathBuf>,
@@ -64,6 +64,9 @@ pub struct StoreTls {
     /// public authority would be the store.
     pub any_name: bool,
 }
+
+/// REDIS_TIMEOUT where it is not set, or 0.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The names of one store's variables.
 struct Names {
@@ -102,23 +105,29 @@ const PER_SECOND: Names = Names {
 impl Redis {
     /// The store, and the one of REDIS_PERSECOND.
     pub(super) fn read(from: &mut Variables) -> (Option<Self>, Option<Self>) {
-        let files = StoreTls::read(from);
         let second = from.boolean("REDIS_PERSECOND", false);
-        let main = Self::read_one(from, &MAIN, &files);
-        let per_second = if second { Self::read_one(from, &PER_SECOND, &files) } else { None };
+        let mut main = Self::read_one(from, &MAIN);
+        let mut per_second = if second { Self::read_one(from, &PER_SECOND) } else { None };
+        // The files are looked at for a store that speaks TLS, as in the original.
+        let mut speaking: Vec<_> = [&mut main, &mut per_second].into_iter().flatten().filter_map(|store| store.tls.as_mut()).collect();
+        if !speaking.is_empty() {
+            let files = StoreTls::read(from);
+            speaking.iter_mut().for_each(|tls| **tls = files.clone());
+        }
         (main, per_second)
     }
 
-    fn read_one(from: &mut Variables, names: &Names, files: &StoreTls) -> Option<Self> {
+    fn read_one(from: &mut Variables, names: &Names) -> Option<Self> {
         let url = from.text(names.url, names.default_url);
         let socket = from.text(names.socket_type, "unix");
         if !matches!(socket.as_str(), "unix" | "tcp" | "tls") {
             from.bad(names.socket_type, "must be unix, tcp or tls");
         }
         let (mut user, mut password) = credentials(from.some_text(names.auth));
-        let (sentinel_user, sentinel_password) = credentials(from.some_text(names.sentinel_auth));
+        let sentinel_auth = from.some_text(names.sentinel_auth);
         let mut tls = from.boolean(names.tls, false) || socket == "tls";
-        let timeout = from.duration(names.timeout, Duration::from_secs(10));
+        // 0 is for ever in the original: a call would wait as long as its caller.
+        let timeout = Some(from.duration(names.timeout, TIMEOUT)).filter(|timeout| !timeout.is_zero()).unwrap_or(TIMEOUT);
         let mut database = 0;
         let mut found = |place: &str| {
             let place = Place::of(place, socket == "unix")?;
@@ -141,7 +150,9 @@ impl Redis {
         };
         match topology {
             Ok(topology) => {
-                let tls = tls.then(|| files.clone());
+                let tls = tls.then(StoreTls::default);
+                let sentinels = matches!(topology, Topology::Sentinel { .. });
+                let (sentinel_user, sentinel_password) = credentials(sentinel_auth.filter(|_| sentinels));
                 Some(Self { topology, user, password, sentinel_user, sentinel_password, database, tls, timeout })
             }
             Err(what) => {

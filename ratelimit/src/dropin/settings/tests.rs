@@ -18,8 +18,7 @@ fn defaults_are_the_originals() {
     let settings = read(&[]);
     let listen = |port| Listen { host: "0.0.0.0".into(), port };
     assert_eq!((settings.doors.http, settings.doors.debug, settings.doors.grpc), (listen(8080), listen(6070), listen(8081)));
-    assert_eq!(settings.doors.max_connection_age, Duration::from_secs(86_400));
-    assert_eq!(settings.doors.max_connection_age_grace, Duration::from_secs(3600));
+    assert_eq!(settings.doors.max_connection_age, Some(Duration::from_secs(86_400)));
     assert_eq!(settings.doors.tls, None);
     assert_eq!(settings.log, Log { level: Level::Warn, json: false });
     let runtime = Runtime {
@@ -142,6 +141,7 @@ fn a_bad_variable_is_an_error_that_names_it_and_never_its_value() {
         ("CONFIG_TYPE", "file"),
         ("BACKEND_TYPE", "memcache"),
         ("BACKEND_TYPE", "disk"),
+        ("USE_CALENDAR_MONTH_RATE_LIMIT", "true"),
         ("NEAR_LIMIT_RATIO", "2"),
         ("LOCAL_CACHE_SIZE_IN_BYTES", "-1"),
         ("EXPIRATION_JITTER_MAX_SECONDS", "1m"),
@@ -157,8 +157,6 @@ fn a_bad_variable_is_an_error_that_names_it_and_never_its_value() {
         ("REDIS_SOCKET_TYPE", "udp"),
         ("REDIS_URL", "http://u:hunter2@host"),
         ("REDIS_URL", ""),
-        ("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "true"),
-        ("REDIS_TLS_CLIENT_CERT", "/cert"),
     ] {
         let errors = errors(&[(name, value)]);
         assert_eq!(errors.len(), 1, "{name}={value}: {errors:?}");
@@ -169,6 +167,8 @@ fn a_bad_variable_is_an_error_that_names_it_and_never_its_value() {
         [("GRPC_SERVER_USE_TLS", "true"), ("GRPC_SERVER_TLS_CERT", "/cert")],
         [("USE_PROMETHEUS", "true"), ("USE_DOG_STATSD", "true")],
         [("REDIS_URL", "rediss://a:1/#insecure"), ("REDIS_TYPE", "SINGLE")],
+        [("REDIS_TLS", "true"), ("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "true")],
+        [("REDIS_TLS", "true"), ("REDIS_TLS_CLIENT_CERT", "/cert")],
     ] {
         assert_eq!(errors(&given).len(), 1, "{given:?}");
     }
@@ -190,6 +190,26 @@ fn what_does_nothing_is_told_when_it_is_set() {
     let settings = read(&[("REDIS_POOL_SIZE", "20"), ("TRACING_ENABLED", "true"), ("MEMCACHE_SRV", "")]);
     let names: Vec<_> = settings.without_effect.iter().map(|variable| variable.name).collect();
     assert_eq!(names, ["REDIS_POOL_SIZE", "TRACING_ENABLED"]);
+}
+
+#[test]
+fn what_no_store_asks_for_is_told_and_not_looked_at() {
+    let names = |given: &[(&str, &str)]| read(given).without_effect.iter().map(|variable| variable.name).collect::<Vec<_>>();
+    let files = [("REDIS_TLS_CLIENT_CERT", "/cert"), ("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "true"), ("REDIS_SENTINEL_AUTH", "pw")];
+    assert_eq!(names(&files), ["REDIS_TLS_CLIENT_CERT", "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "REDIS_SENTINEL_AUTH"]);
+    assert!(read(&files).redis.sentinel_password.is_none());
+    let asked =
+        [("REDIS_TYPE", "SENTINEL"), ("REDIS_URL", "main,a:1"), ("REDIS_SOCKET_TYPE", "tls"), ("REDIS_TLS_CACERT", "/ca"), files[2]];
+    assert_eq!(names(&asked), Vec::<&str>::new());
+    let second = [("REDIS_PERSECOND", "true"), ("REDIS_PERSECOND_TLS", "true"), ("REDIS_PERSECOND_URL", "a"), ("REDIS_TLS_CACERT", "/ca")];
+    assert_eq!(names(&second), Vec::<&str>::new(), "the files are both stores'");
+    assert_eq!(read(&second).per_second.unwrap().tls.unwrap().ca, Some("/ca".into()));
+}
+
+#[test]
+fn an_age_and_a_time_out_of_0_are_none() {
+    let settings = read(&[("GRPC_MAX_CONNECTION_AGE", "0"), ("REDIS_TIMEOUT", "0s")]);
+    assert_eq!((settings.doors.max_connection_age, settings.redis.timeout), (None, Duration::from_secs(10)));
 }
 
 #[test]

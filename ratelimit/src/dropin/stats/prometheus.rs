@@ -1,7 +1,8 @@
 //! The Prometheus text, under the names and labels of the original's default mapping (`src/stats/prom/default_mapper.yaml`).
 //!
 //! What that mapping leaves out has labels here too, where the original makes a name of its own for each limit:
-//! `over_limit_with_local_cache` and `domain_not_found`.
+//! `over_limit_with_local_cache` and `domain_not_found`. Keys of three levels and more, which that mapping does not know, have families of their own,
+//! with the whole path as a label: what is summed over the original's families counts no hit twice.
 
 use std::{
     collections::BTreeMap,
@@ -9,6 +10,9 @@ use std::{
 };
 
 use super::{LimitStats, Stats, name, timer::BOUNDS};
+
+/// Series by their labels.
+type Family = BTreeMap<[String; 3], u64>;
 
 impl Stats {
     /// The exposition (text format 0.0.4).
@@ -21,23 +25,32 @@ impl Stats {
     }
 
     fn write_limits(&self, out: &mut String) -> fmt::Result {
-        let mut families: [(&str, BTreeMap<[String; 3], u64>); 6] = LimitStats::default().each().map(|(name, _)| (name, BTreeMap::new()));
+        let mut families: [(&str, Family, Family); 6] = LimitStats::default().each().map(|(name, _)| (name, Family::new(), Family::new()));
         for (domain, key, stats) in self.limits() {
             let path = key.strip_prefix(&*domain).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&key);
             let path = name::sanitised(path);
-            let mut keys = path.split('.').map(str::to_owned);
-            let labels = [domain.as_ref().to_owned(), keys.next().unwrap_or_default(), keys.next().unwrap_or_default()];
-            for ((_, family), (_, counter)) in families.iter_mut().zip(stats.each()) {
-                // Deeper keys share the labels of their first two: one series, as Prometheus refuses the same labels twice.
+            let deep = path.split('.').count() > 2;
+            let (first, second) = if deep { (&*path, "") } else { path.split_once('.').unwrap_or((&*path, "")) };
+            let labels = [domain.as_ref().to_owned(), first.to_owned(), second.to_owned()];
+            for ((_, flat, paths), (_, counter)) in families.iter_mut().zip(stats.each()) {
+                // Two keys may be one once they are sanitised: one series, as Prometheus refuses the same labels twice.
+                let family = if deep { paths } else { flat };
                 *family.entry(labels.clone()).or_default() += counter.value();
             }
         }
-        for (counter, family) in families {
+        for (counter, flat, paths) in families {
             writeln!(out, "# TYPE ratelimit_service_rate_limit_{counter} counter")?;
-            for ([domain, key1, key2], value) in family {
+            for ([domain, key1, key2], value) in flat {
                 let labels = [("domain", domain.as_str()), ("key1", &key1), ("key2", &key2)];
                 let named = if key2.is_empty() { labels.get(..2) } else { labels.get(..) };
                 self.series(out, &format!("ratelimit_service_rate_limit_{counter}"), named.unwrap_or_default(), value)?;
+            }
+            if !paths.is_empty() {
+                writeln!(out, "# TYPE ratelimit_service_rate_limit_deep_{counter} counter")?;
+            }
+            for ([domain, path, _], value) in paths {
+                let labels = [("domain", domain.as_str()), ("path", &path)];
+                self.series(out, &format!("ratelimit_service_rate_limit_deep_{counter}"), &labels, value)?;
             }
         }
         let not_found = self.not_found();
@@ -117,7 +130,8 @@ mod tests {
         for line in [
             "# TYPE ratelimit_service_rate_limit_over_limit counter",
             "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key1_val1\"} 1",
-            "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key3_val3\",key2=\"key4_val4\"} 2",
+            "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key3_val3\",key2=\"key4_val4\"} 1",
+            "ratelimit_service_rate_limit_deep_over_limit{domain=\"domain1\",path=\"key3_val3.key4_val4.key5_val5\"} 1",
             "ratelimit_service_rate_limit_total_hits{domain=\"a.b\",key1=\"key_\\\"quoted\\\"\"} 3",
             "ratelimit_service_should_rate_limit_error{err_type=\"redis_error\"} 1",
             "ratelimit_service_total_requests{grpc_method=\"ShouldRateLimit\"} 1",

@@ -52,7 +52,7 @@ mod tests {
     fn every_counter_has_the_originals_name() {
         let stats = Stats::new([("zone".to_owned(), "a".to_owned())]);
         stats.limit("basic", "basic.key1_foo").over_limit.add(4);
-        stats.domain_not_found("nobody");
+        stats.domain_not_found("nobody", 1);
         let text = stats.text();
         for line in [
             "ratelimit.service.rate_limit.basic.key1_foo.over_limit.__zone=a: 4",

@@ -33,7 +33,7 @@ impl Waits {
 }
 
 /// A number from 0 to 1, of no use for secrets.
-fn random() -> f64 {
+pub(in crate::dropin) fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }
