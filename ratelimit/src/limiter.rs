@@ -82,10 +82,7 @@ impl Limiter {
                 failed(StoreError::Busy.as_str());
                 Ruling::Unavailable
             }
-            Err(error) => {
-                let untold = !matches!(error, StoreError::Late | StoreError::Garbled);
-                self.without_store(charge, fallback, error.as_str(), untold)
-            }
+            Err(error) => self.without_store(charge, fallback, error.as_str(), !error.is_unknown()),
         }
     }
 

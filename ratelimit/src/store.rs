@@ -146,6 +146,9 @@ pub enum StoreError {
     /// No answer came within the deadline. It may still be charged.
     #[error("the store did not answer within the deadline")]
     Late,
+    /// The connection broke before an answer came. It may still be charged.
+    #[error("the connection to the store broke before it answered")]
+    Broken,
     /// The queue before the store is full, or this tenant's share of it is.
     #[error("too many decisions are waiting for the store")]
     Busy,
@@ -158,12 +161,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it may have been done all the same: charged, and metered. It must never be done, or told, again (S12, S24).
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Late | Self::Broken | Self::Garbled)
+    }
+
     /// The error as a metric's label.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Away => "away",
             Self::Late => "late",
+            Self::Broken => "broken",
             Self::Busy => "busy",
             Self::Refused(_) => "refused",
             Self::Garbled => "garbled",

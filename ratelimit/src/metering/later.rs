@@ -110,10 +110,11 @@ impl Later {
                 let lines = self.take(meters, hour);
                 match self.tell(hour, &lines).await {
                     Ok(()) => {}
-                    Err(StoreError::Late | StoreError::Garbled) => lines.iter().for_each(|(_, sum)| unmetered("unknown", *sum)),
+                    Err(error) if error.is_unknown() => lines.iter().for_each(|(_, sum)| unmetered("unknown", *sum)),
                     Err(_) => {
                         lines.into_iter().for_each(|(meter, sum)| self.add(meter, hour, sum));
-                        return;
+                        // What is kept elsewhere may well be told: a silo that is away holds up its own tenant alone.
+                        break;
                     }
                 }
             }

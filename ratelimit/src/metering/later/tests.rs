@@ -98,6 +98,18 @@ async fn s24_what_may_have_been_counted_is_never_told_again() {
 }
 
 #[tokio::test]
+async fn s24_what_was_sent_over_a_connection_that_broke_is_never_told_again() {
+    let (store, _, later) = later();
+    *store.before.lock().unwrap() = None;
+    *store.after.lock().unwrap() = Some(StoreError::Broken);
+    later.count(&charge("a", 2), true, true);
+    later.settle().await;
+    *store.after.lock().unwrap() = None;
+    later.settle().await;
+    assert_eq!(bill(&store, 999).await, [("1:a:0:".to_owned(), 2, 0)]);
+}
+
+#[tokio::test]
 async fn so_much_waits_and_no_more() {
     let (store, _, later) = later();
     let later = Later { most: 2, ..later };

@@ -121,7 +121,11 @@ fn told(error: &RedisError) -> CallError {
             None => CallError::Store(StoreError::Garbled),
         },
         ErrorKind::Server(ServerErrorKind::TryAgain) => CallError::Again,
-        _ => CallError::Store(StoreError::Refused(error.code().unwrap_or(error.category()).to_owned())),
+        ErrorKind::Server(_) | ErrorKind::Extension => {
+            CallError::Store(StoreError::Refused(error.code().unwrap_or(error.category()).to_owned()))
+        }
+        // No answer of the store's: the connection broke, or what came over it cannot be read. What was sent may have been run (S24).
+        _ => CallError::Store(StoreError::Broken),
     }
 }
 
@@ -175,6 +179,15 @@ mod tests {
     fn what_a_store_says_is_known_by_its_code_alone() {
         let error = make_extension_error("NOSUCH".to_owned(), Some("bulkhead:2:{4:acme}".to_owned()));
         assert_eq!(told(&error), CallError::Store(StoreError::Refused("NOSUCH".to_owned())));
+    }
+
+    #[test]
+    fn what_became_of_a_call_whose_connection_broke_is_not_known() {
+        let broke = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        let unread = RedisError::from((ErrorKind::Parse, "no reply"));
+        for error in [broke, unread] {
+            assert_eq!(told(&error), CallError::Store(StoreError::Broken), "S24: it may have been charged and metered");
+        }
     }
 
     #[test]
