@@ -9,7 +9,9 @@
 //! **Bound.** Global is never exceeded by leases: each token is charged before it is used, and once. Guarantees may put it into debt by
 //! the sum of their capacities, as they may in one place, and besides by what they admit until the debt arrives: a moment, or as long as
 //! the platform's node is away; a debt whose charge was lost on the way stays uncharged, because it is never sent twice (S24). Admitted less: at most what
-//! replicas hold in advance, for at most a second. The tenant's own levels stay exact.
+//! replicas hold in advance, for at most a second. The tenant's own levels stay exact. What is taken in advance the bucket holds, so that it is not
+//! refilled meanwhile; not held are tokens that a denial gave back after their grant was used up, and one of each early fetch: for half a second at most
+//! they may be there besides a full bucket.
 //!
 //! A charge of several parts in several places is decided part by part, and what was charged is given back if any part denies: for that moment
 //! those levels admit less, never more.
@@ -30,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     pool::Pool,
+    prepaid::Taken,
     shapes::{Toll, Way},
 };
 use super::{Adjustment, Change, Hour, Metered, Micros, Store, StoreError, Tally};
@@ -96,14 +99,19 @@ impl Split {
         let toll = Toll::of(&ask.charge);
         let Some(toll) = toll else { return self.in_parts(ask, None, Way::Paid).await };
         let pool = self.pool(&toll.key, &toll.bucket);
-        let copies = if ask.charge.parts().len() == 1 { ask.count } else { 1 };
-        let reserved = match toll.cost {
-            _ if toll.bucket.capacity() == 0 => return Ok(shapes::denied(ask, 0, pool.clock_us())),
-            0 => copies,
+        if toll.bucket.capacity() == 0 {
+            return Ok(shapes::denied(ask, 0, pool.clock_us()));
+        }
+        let spread = shapes::places(&self.store, &ask.charge).len() > 1;
+        let copies = if ask.charge.parts().len() == 1 && !spread { ask.count } else { 1 };
+        let (reserved, taken) = match toll.cost {
+            // Its own level denies it, and is asked so that it is counted; nothing is fetched for it.
+            _ if shapes::never_passes(&ask.charge) => (copies, Taken::NONE),
+            0 => (copies, Taken::NONE),
             cost => pool.reserve(copies, cost, self.deadline / 3).await,
         };
-        let used = Reserved { pool: &pool, toll: &toll, open: reserved };
-        if shapes::places(&self.store, &ask.charge).len() > 1 {
+        let used = Reserved { pool: &pool, toll: &toll, open: reserved, taken };
+        if spread {
             let way = if reserved == copies { Way::Paid } else { Way::Lent };
             if way == Way::Lent && !toll.guaranteed {
                 return Ok(shapes::denied(ask, 0, pool.clock_us()));
@@ -185,7 +193,7 @@ impl Split {
         if let Some(used) = used {
             match way {
                 Way::Lent if admitted => used.pool.owe(used.toll.cost),
-                Way::Paid if !admitted => used.pool.give_back(used.toll.cost),
+                Way::Paid if !admitted => used.give_back(1),
                 _ => {}
             }
             for (index, (level, cost)) in ask.charge.levels().enumerate() {
@@ -229,6 +237,7 @@ struct Reserved<'p> {
     pool: &'p Arc<Pool>,
     toll: &'p Toll,
     open: u32,
+    taken: Taken,
 }
 
 impl Reserved<'_> {
@@ -239,8 +248,14 @@ impl Reserved<'_> {
             Err(StoreError::Away | StoreError::Busy) => self.open,
             Err(_) => 0,
         };
-        self.pool.give_back(u64::from(unused) * self.toll.cost);
+        self.give_back(unused);
         self.open = 0;
+    }
+
+    /// No more than was taken: what can never pass took nothing.
+    fn give_back(&self, copies: u32) {
+        let tokens = u64::from(copies).saturating_mul(self.toll.cost).min(self.taken.tokens);
+        self.pool.give_back(Taken { tokens, ..self.taken });
     }
 }
 

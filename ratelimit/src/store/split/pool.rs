@@ -11,12 +11,13 @@ use std::{
 use bulkhead_tenancy::clock::{Clock as _, SystemClock};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
     Places, Pools,
-    prepaid::{KEPT_US, Moment, Prepaid, Wish},
+    prepaid::{Back, KEPT_US, Moment, Prepaid, Taken, Wish},
 };
 use crate::{
     ask::{Ahead, Ask},
@@ -64,58 +65,69 @@ impl Pool {
         SystemClock.now_us()
     }
 
-    /// Takes tokens for as many copies of a cost as can be had in a time.
-    pub(super) async fn reserve(self: &Arc<Self>, copies: u32, cost: u64, patience: Duration) -> u32 {
+    /// Takes tokens for as many copies of a cost as can be had in a time: how many, and the tokens. A cost that the bucket can never hold takes none.
+    pub(super) async fn reserve(self: &Arc<Self>, copies: u32, cost: u64, patience: Duration) -> (u32, Taken) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let until = Instant::now() + patience;
-        let mut taken = 0;
+        let (mut open, mut taken) = (copies, Taken::NONE);
+        if cost > self.bucket.capacity() {
+            return (0, taken);
+        }
         loop {
-            let lacking = {
-                let (mut prepaid, now) = (self.prepaid(), self.now());
-                taken += prepaid.reserve(now, copies - taken, cost);
-                if taken == copies { prepaid.is_low(now) } else { true }
-            };
-            if !lacking {
-                return taken;
-            }
-            if taken == copies {
-                // Before anybody lacks any, and without waiting.
-                if let Ok(permit) = Arc::clone(&self.fetching).try_acquire_owned() {
-                    self.fetch(permit, 1);
-                }
-                return taken;
+            self.take_from_hand(&mut open, cost, &mut taken);
+            if open == 0 {
+                self.fetch_early();
+                break;
             }
             let Ok(Ok(permit)) = timeout(until - Instant::now().min(until), Arc::clone(&self.fetching).acquire_owned()).await else {
-                return taken;
+                break;
             };
             // Whoever had the permit before us may have brought enough.
-            taken += self.prepaid().reserve(self.now(), copies - taken, cost);
-            if taken == copies {
-                return taken;
+            self.take_from_hand(&mut open, cost, &mut taken);
+            if open == 0 {
+                break;
             }
-            let missing = u64::from(copies - taken).saturating_mul(cost);
-            let Some(fetched) = self.fetch(permit, missing) else { return taken };
-            let left = until - Instant::now().min(until);
-            if timeout(left, fetched).await.is_err() {
-                return taken;
-            }
+            let Some(fetching) = self.fetch(permit, open, cost) else { break };
+            let Ok(Ok(fetched)) = timeout(until - Instant::now().min(until), fetching).await else { break };
+            let (came, tokens) = fetched.take();
+            (open, taken) = (open.saturating_sub(came), taken.and(tokens));
         }
+        (copies - open, taken)
     }
 
-    /// Asks the bucket for tokens, in a task of its own: what a caller that stops waiting does not see comes into the pool all the same. None: there is
-    /// nothing to be had now.
-    fn fetch(self: &Arc<Self>, permit: OwnedSemaphorePermit, missing: u64) -> Option<tokio::task::JoinHandle<()>> {
+    fn take_from_hand(&self, open: &mut u32, cost: u64, taken: &mut Taken) {
+        let (copies, tokens) = self.prepaid().reserve(self.now(), *open, cost);
+        (*open, *taken) = (open.saturating_sub(copies), taken.and(tokens));
+    }
+
+    /// Before anybody lacks any, and without waiting. The one copy that no ask is without comes into hand with those that are held.
+    fn fetch_early(self: &Arc<Self>) {
+        let low = self.prepaid().is_low(self.now());
+        let Some(permit) = low.then(|| Arc::clone(&self.fetching).try_acquire_owned().ok()).flatten() else { return };
+        let Some(fetching) = self.fetch(permit, 1, 1) else { return };
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Ok(fetched) = fetching.await {
+                pool.give_back(fetched.take().1);
+            }
+        });
+    }
+
+    /// Asks the bucket for tokens, in a task of its own. What it holds for us comes into the pool; what it does not is for the caller
+    /// alone, and goes back if that has stopped waiting. None: there is nothing to be had now.
+    fn fetch(self: &Arc<Self>, permit: OwnedSemaphorePermit, missing: u32, cost: u64) -> Option<JoinHandle<Fetched>> {
         let asked = self.now();
-        let wish = self.prepaid().lacks(asked, missing)?;
+        let wish = self.prepaid().lacks(asked, missing, cost)?;
         let pool = Arc::clone(self);
         Some(tokio::spawn(async move {
-            pool.ask(asked, wish).await;
+            let (copies, taken) = pool.ask(asked, wish, cost).await;
             drop(permit);
+            Fetched { pool, copies, taken }
         }))
     }
 
-    async fn ask(&self, asked: Moment, wish: Wish) {
-        let charge = Charge::new().hold(Scope::Global, self.key.clone(), self.bucket.clone(), 1);
+    async fn ask(&self, asked: Moment, wish: Wish, cost: u64) -> (u32, Taken) {
+        let charge = Charge::new().hold(Scope::Global, self.key.clone(), self.bucket.clone(), cost);
         let ahead = Ahead { want: wish.ahead, share: SHARE, ttl_us: KEPT_US };
         let ask = Ask { charge, count: wish.now, ahead: (wish.ahead > 0).then_some(ahead) };
         let answer = self.store.decide_apart(std::slice::from_ref(&ask)).await.pop().unwrap_or(Err(StoreError::Garbled));
@@ -123,22 +135,25 @@ impl Pool {
         let most = u64::try_from(DRY.as_micros()).unwrap_or(0);
         match answer {
             Ok(answer) if !answer.faulty => {
-                prepaid.granted(asked, u64::from(answer.admitted) + u64::from(answer.ahead), answer.now_us);
+                prepaid.granted(asked, u64::from(answer.ahead).saturating_mul(cost), answer.now_us);
                 if answer.admitted < wish.now {
                     let wait = answer.outcome(&ask.charge, answer.admitted).denial().and_then(|denial| denial.retry_after_us);
                     prepaid.dry(asked + wait.unwrap_or(most).clamp(100, most));
                 }
+                let tokens = u64::from(answer.admitted).saturating_mul(cost);
+                (answer.admitted, Taken { tokens, taken_us: answer.now_us, until: asked + KEPT_US })
             }
             // Away, or a key that is no bucket: guarantees alone admit meanwhile.
-            Ok(_) | Err(_) => prepaid.dry(self.now() + most / 2),
+            Ok(_) | Err(_) => {
+                prepaid.dry(self.now() + most / 2);
+                (0, Taken::NONE)
+            }
         }
     }
 
     /// What was reserved for a charge that was denied.
-    pub(super) fn give_back(&self, tokens: u64) {
-        if tokens > 0 {
-            self.prepaid().give_back(tokens);
-        }
+    pub(super) fn give_back(&self, taken: Taken) {
+        self.prepaid().give_back(taken);
     }
 
     /// A guarantee admitted requests that no token stands for: they are charged to the bucket now, which may go into debt for them.
@@ -173,10 +188,10 @@ impl Pool {
     }
 
     async fn keep(&self) {
-        let idle = self.prepaid().idle(self.now());
-        let change = |grant: &super::prepaid::Grant| Change::Return { unused: grant.left, held: grant.total, taken_us: grant.taken_us };
-        let back = |grant| Adjustment { key: self.key.clone(), bucket: self.bucket.clone(), change: change(grant) };
-        let returned: Vec<Adjustment> = idle.iter().map(back).collect();
+        let backs = self.prepaid().backs(self.now());
+        let change = |Back { unused, held, taken_us }| Change::Return { unused, held, taken_us };
+        let back = |back| Adjustment { key: self.key.clone(), bucket: self.bucket.clone(), change: change(back) };
+        let returned: Vec<Adjustment> = backs.into_iter().map(back).collect();
         if !returned.is_empty() {
             // Lost on the way they stay charged: less is admitted, never more.
             drop(self.store.adjust(None, &returned).await);
@@ -184,8 +199,10 @@ impl Pool {
         self.settle().await;
     }
 
-    fn is_unused(&self) -> bool {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > UNUSED
+    /// Nobody has asked it for long, nobody is at it, and nothing is owed: a debt is forgotten by nobody.
+    fn is_done(self: &Arc<Self>) -> bool {
+        let unused = self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > UNUSED;
+        unused && Arc::strong_count(self) == 1 && !self.prepaid().owes()
     }
 
     fn prepaid(&self) -> MutexGuard<'_, Prepaid> {
@@ -198,6 +215,27 @@ impl Pool {
     }
 }
 
+/// Copies that came for one caller, whose tokens the bucket does not hold: not taken, they go back.
+struct Fetched {
+    pool: Arc<Pool>,
+    copies: u32,
+    taken: Taken,
+}
+
+impl Fetched {
+    fn take(mut self) -> (u32, Taken) {
+        let taken = std::mem::replace(&mut self.taken, Taken::NONE);
+        self.pool.prepaid().count(taken.tokens);
+        (self.copies, taken)
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        self.pool.prepaid().unneeded(self.taken);
+    }
+}
+
 /// Gives idle tokens back, tries debts again and tends the store, for as long as it lives.
 pub(super) async fn keep(pools: Arc<Pools>, store: Arc<dyn Places>) {
     loop {
@@ -205,11 +243,31 @@ pub(super) async fn keep(pools: Arc<Pools>, store: Arc<dyn Places>) {
         store.tend();
         let all: Vec<Arc<Pool>> = {
             let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
-            pools.retain(|_, pool| !pool.is_unused());
+            pools.retain(|_, pool| !pool.is_done());
             pools.values().cloned().collect()
         };
         for pool in all {
             pool.keep().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_tenancy::limit::RateLimit;
+
+    use super::*;
+    use crate::{key::Keyspace, store::split::tests::spread};
+
+    #[tokio::test]
+    async fn a_pool_that_owes_is_not_dropped() {
+        let (store, _split) = spread();
+        let pool = Arc::new(Pool::new(store, Keyspace::default().global(), Bucket::token(RateLimit::per_minute(60, 1.0))));
+        *pool.used.lock().unwrap() = Instant::now().checked_sub(UNUSED * 2).unwrap();
+        assert!(pool.is_done());
+        pool.prepaid().owe(3);
+        assert!(!pool.is_done());
+        pool.keep().await;
+        assert!(pool.is_done(), "paid");
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::ask::HOLD_US;
+
 /// How long a token is good for, in microseconds.
 pub(crate) const KEPT_US: u64 = 1_000_000;
 
@@ -20,21 +22,52 @@ pub(crate) type Moment = u64;
 
 /// Tokens that came together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grant {
+struct Grant {
     /// Not used yet.
-    pub(crate) left: u64,
-    /// As they came.
-    pub(crate) total: u64,
+    left: u64,
+    /// So many the bucket holds for us: it does not refill them until it is told that they are held no longer.
+    held: u64,
+    /// When they were taken, by the store's clock.
+    taken_us: u64,
+    /// Until when they are good.
+    until: Moment,
+}
+
+/// Tokens on their way into a decision: as old as the oldest of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) tokens: u64,
     /// When they were taken, by the store's clock.
     pub(crate) taken_us: u64,
     /// Until when they are good.
     pub(crate) until: Moment,
 }
 
+impl Taken {
+    /// No tokens.
+    pub(crate) const NONE: Self = Self { tokens: 0, taken_us: u64::MAX, until: Moment::MAX };
+
+    /// These and others.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let tokens = self.tokens.saturating_add(other.tokens);
+        Self { tokens, taken_us: self.taken_us.min(other.taken_us), until: self.until.min(other.until) }
+    }
+}
+
+/// What the bucket is to be told: tokens that come back, and holds that end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Back {
+    pub(crate) unused: u64,
+    pub(crate) held: u64,
+    pub(crate) taken_us: u64,
+}
+
 /// The tokens in hand, and what is owed.
 #[derive(Debug, Default)]
 pub(crate) struct Prepaid {
+    /// The oldest first.
     grants: VecDeque<Grant>,
+    backs: Vec<Back>,
     /// Nothing is to be had before then: the bucket said so, or is away.
     dry_until: Moment,
     /// Requests admitted by guarantees that global has yet to be charged with.
@@ -45,40 +78,64 @@ pub(crate) struct Prepaid {
 }
 
 impl Prepaid {
-    /// Takes tokens for as many copies of a cost as there are tokens for.
-    pub(crate) fn reserve(&mut self, now: Moment, copies: u32, cost: u64) -> u32 {
-        self.expire(now);
+    /// Takes tokens for as many copies of a cost as there are tokens for: how many, and the tokens.
+    pub(crate) fn reserve(&mut self, now: Moment, copies: u32, cost: u64) -> (u32, Taken) {
+        self.end(now);
         let cost = cost.max(1);
         let copies = u64::from(copies).min(self.left() / cost);
-        let mut open = copies * cost;
-        self.used = self.used.saturating_add(open);
+        let (mut open, mut taken) = (copies * cost, Taken::NONE);
+        self.count(open);
         while let Some(grant) = self.grants.front_mut() {
-            let take = grant.left.min(open);
-            grant.left -= take;
-            open -= take;
-            if open == 0 {
+            let tokens = grant.left.min(open);
+            if tokens > 0 {
+                taken = taken.and(Taken { tokens, taken_us: grant.taken_us, until: grant.until });
+            }
+            grant.left -= tokens;
+            open -= tokens;
+            if grant.left > 0 {
                 break;
             }
+            // Used up: the bucket may refill what was held.
+            let used_up = *grant;
             self.grants.pop_front();
+            self.let_go(used_up);
         }
-        u32::try_from(copies).unwrap_or(u32::MAX)
+        (u32::try_from(copies).unwrap_or(u32::MAX), taken)
     }
 
-    /// Tokens that were reserved and not used. They are good for as long as those in hand are; with none in hand they are let go.
-    pub(crate) fn give_back(&mut self, tokens: u64) {
-        self.used = self.used.saturating_sub(tokens);
-        if let Some(grant) = self.grants.front_mut() {
-            grant.left = grant.left.saturating_add(tokens).min(grant.total.max(grant.left));
-        }
+    /// Tokens are used that never were in hand.
+    pub(crate) fn count(&mut self, tokens: u64) {
+        self.used = self.used.saturating_add(tokens);
     }
 
-    /// How many tokens to ask for, when a reservation lacks so many; none while there is nothing to be had.
-    pub(crate) fn lacks(&mut self, now: Moment, missing: u64) -> Option<Wish> {
+    /// Tokens that were reserved and not used: they are in hand again, and good for no longer than they were.
+    pub(crate) fn give_back(&mut self, back: Taken) {
+        if back.tokens == 0 {
+            return;
+        }
+        self.used = self.used.saturating_sub(back.tokens);
+        let same = |grant: &&mut Grant| (grant.taken_us, grant.until) == (back.taken_us, back.until);
+        if let Some(grant) = self.grants.iter_mut().find(same) {
+            grant.left = grant.left.saturating_add(back.tokens);
+            return;
+        }
+        let younger = self.grants.partition_point(|grant| grant.until < back.until);
+        self.grants.insert(younger, Grant { left: back.tokens, held: 0, taken_us: back.taken_us, until: back.until });
+    }
+
+    /// Tokens that came for somebody who no longer waits: nothing holds them, so they are not kept.
+    pub(crate) fn unneeded(&mut self, taken: Taken) {
+        self.back(Back { unused: taken.tokens, held: 0, taken_us: taken.taken_us });
+    }
+
+    /// What to ask for, when a reservation lacks so many copies of a cost; none while there is nothing to be had.
+    pub(crate) fn lacks(&mut self, now: Moment, missing: u32, cost: u64) -> Option<Wish> {
         if now < self.dry_until {
             return None;
         }
         self.measure(now);
-        Some(Wish { now: u32::try_from(missing.clamp(1, MOST)).unwrap_or(1), ahead: u32::try_from(self.want).unwrap_or(0) })
+        let copies = |tokens| u32::try_from(tokens).unwrap_or(0);
+        Some(Wish { now: copies(u64::from(missing).clamp(1, MOST)), ahead: copies(self.want / cost.max(1)) })
     }
 
     /// Whether it is time to ask before anybody lacks anything.
@@ -86,10 +143,10 @@ impl Prepaid {
         now >= self.dry_until && self.want > 1 && self.left() < self.want / 2
     }
 
-    /// Tokens came: asked for at a moment of ours, taken at one of the store's.
+    /// Tokens came that the bucket holds for us: asked for at a moment of ours, taken at one of the store's.
     pub(crate) fn granted(&mut self, asked: Moment, tokens: u64, taken_us: u64) {
         if tokens > 0 {
-            self.grants.push_back(Grant { left: tokens, total: tokens, taken_us, until: asked + KEPT_US });
+            self.grants.push_back(Grant { left: tokens, held: tokens, taken_us, until: asked + KEPT_US });
         }
     }
 
@@ -108,20 +165,49 @@ impl Prepaid {
         std::mem::take(&mut self.owed)
     }
 
-    /// Tokens that were not used for half their time: the bucket may have them back.
-    pub(crate) fn idle(&mut self, now: Moment) -> Vec<Grant> {
-        self.expire(now);
-        let old = self.grants.iter().take_while(|grant| grant.until < now + KEPT_US / 2).count();
-        self.grants.drain(..old).filter(|grant| grant.left > 0).collect()
+    /// Whether anything is owed.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// What the bucket is to be told by now. Tokens that were not used for half their time it may have back.
+    pub(crate) fn backs(&mut self, now: Moment) -> Vec<Back> {
+        self.end(now.saturating_add(KEPT_US / 2 - 1));
+        std::mem::take(&mut self.backs)
     }
 
     fn left(&self) -> u64 {
         self.grants.iter().map(|grant| grant.left).sum()
     }
 
-    fn expire(&mut self, now: Moment) {
-        while self.grants.front().is_some_and(|grant| grant.until <= now) {
-            self.grants.pop_front();
+    /// Ends the grants that are good until a moment and no longer.
+    fn end(&mut self, last: Moment) {
+        let ended = self.grants.partition_point(|grant| grant.until <= last);
+        for grant in self.grants.drain(..ended).collect::<Vec<_>>() {
+            self.let_go(grant);
+        }
+    }
+
+    /// A grant ends. Tokens that nothing holds come back on their own: with a hold, no more comes back than it held.
+    fn let_go(&mut self, grant: Grant) {
+        let Grant { left, held, taken_us, .. } = grant;
+        self.back(Back { unused: left.min(held), held, taken_us });
+        self.back(Back { unused: left.saturating_sub(held), held: 0, taken_us });
+    }
+
+    /// The store remembers what is held by the epoch in which it was taken.
+    fn back(&mut self, back: Back) {
+        if back.unused == 0 && back.held == 0 {
+            return;
+        }
+        let same = |known: &&mut Back| known.taken_us / HOLD_US == back.taken_us / HOLD_US && (known.held > 0) == (back.held > 0);
+        match self.backs.iter_mut().find(same) {
+            Some(known) => {
+                known.unused = known.unused.saturating_add(back.unused);
+                known.held = known.held.saturating_add(back.held);
+                known.taken_us = known.taken_us.min(back.taken_us);
+            }
+            None => self.backs.push(back),
         }
     }
 
@@ -144,64 +230,4 @@ pub(crate) struct Wish {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn tokens_are_used_once_and_not_after_their_time() {
-        let mut prepaid = Prepaid::default();
-        prepaid.granted(0, 10, 7);
-        assert_eq!((prepaid.reserve(1, 3, 3), prepaid.reserve(1, 3, 3), prepaid.reserve(1, 5, 1)), (3, 0, 1));
-        prepaid.granted(0, 10, 7);
-        assert_eq!(prepaid.reserve(KEPT_US, 1, 1), 0);
-    }
-
-    #[test]
-    fn an_empty_bucket_is_not_asked_again_at_once() {
-        let mut prepaid = Prepaid::default();
-        assert_eq!(prepaid.lacks(5, 2), Some(Wish { now: 2, ahead: 0 }));
-        prepaid.dry(100);
-        assert_eq!((prepaid.lacks(99, 2), prepaid.lacks(100, 2).is_some()), (None, true));
-    }
-
-    #[test]
-    fn what_is_asked_for_follows_the_demand() {
-        let mut prepaid = Prepaid::default();
-        prepaid.granted(0, 1_000, 0);
-        prepaid.reserve(1, 1_000, 1);
-        assert_eq!(prepaid.lacks(50_000, 1).map(|wish| wish.ahead), Some(1_000));
-        assert_eq!(prepaid.lacks(100_000, 1).map(|wish| wish.ahead), Some(500), "an idle replica wants less and less");
-    }
-
-    #[test]
-    fn idle_tokens_go_back() {
-        let mut prepaid = Prepaid::default();
-        prepaid.granted(0, 10, 7);
-        prepaid.reserve(1, 4, 1);
-        assert_eq!(prepaid.idle(KEPT_US / 2), []);
-        assert_eq!(prepaid.idle(KEPT_US / 2 + 1), [Grant { left: 6, total: 10, taken_us: 7, until: KEPT_US }]);
-        assert_eq!(prepaid.reserve(KEPT_US / 2 + 1, 1, 1), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_is_used_than_came(steps in prop::collection::vec((0..4_u8, 0..50_u64, 1..5_u64), 1..100)) {
-            let (mut prepaid, mut came, mut used, mut now) = (Prepaid::default(), 0, 0, 0);
-            for (step, number, cost) in steps {
-                now += number * 10_000;
-                match step {
-                    0 => { prepaid.granted(now, number, 0); came += number; }
-                    1 => used += u64::from(prepaid.reserve(now, u32::try_from(number).unwrap_or(0), cost)) * cost,
-                    2 => {
-                        let copies = prepaid.reserve(now, 1, cost);
-                        prepaid.give_back(u64::from(copies) * cost);
-                    }
-                    _ => came -= prepaid.idle(now).iter().map(|grant| grant.left).sum::<u64>(),
-                }
-                prop_assert!(used <= came);
-            }
-        }
-    }
-}
+mod tests;

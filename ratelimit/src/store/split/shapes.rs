@@ -59,6 +59,12 @@ pub(super) fn apart(charge: &Charge, way: Way) -> Charge {
     Charge::from_parts(charge.parts().iter().map(part).collect())
 }
 
+/// Whether a level other than the global one and the guarantee is smaller than the cost.
+pub(super) fn never_passes(charge: &Charge) -> bool {
+    let own = |level: &Level| matches!(level.role(), Role::Hold | Role::Count);
+    charge.levels().any(|(level, cost)| own(level) && cost > level.bucket().capacity())
+}
+
 /// The places of all buckets but the global one.
 pub(super) fn places(store: &Arc<dyn Places>, charge: &Charge) -> Vec<Place> {
     let own = charge.levels().filter(|(level, _)| level.role() != Role::Shared);

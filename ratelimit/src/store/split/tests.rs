@@ -21,10 +21,12 @@ use crate::{
 };
 
 /// A memory store where every account is a place of its own, and one decision reaches one place.
-struct Spread {
+pub(super) struct Spread {
     store: MemoryStore,
     /// The platform's place is away.
     away: AtomicBool,
+    /// Tokens of the platform's place that were charged, held in advance, given back unused, and held no longer.
+    global: Mutex<[u64; 4]>,
 }
 
 impl Places for Spread {
@@ -45,10 +47,25 @@ impl Store for Spread {
                 return Err(StoreError::Away);
             }
         }
-        self.store.decide(now, asks).await
+        let answers = self.store.decide(now, asks).await?;
+        for (ask, answer) in asks.iter().zip(&answers) {
+            for (_, cost) in ask.charge.levels().filter(|(level, _)| *level.key().account() == platform) {
+                let mut global = self.global.lock().unwrap();
+                global[0] += u64::from(answer.admitted + answer.ahead) * cost;
+                global[1] += u64::from(answer.ahead) * cost;
+            }
+        }
+        Ok(answers)
     }
 
     async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        for one in adjustments.iter().filter(|one| *one.key.account() == Keyspace::default().platform()) {
+            if let Change::Return { unused, held, .. } = one.change {
+                let mut global = self.global.lock().unwrap();
+                global[2] += unused;
+                global[3] += held;
+            }
+        }
         self.store.adjust(now, adjustments).await
     }
 
@@ -61,9 +78,9 @@ impl Store for Spread {
     }
 }
 
-fn spread() -> (Arc<Spread>, Split) {
+pub(super) fn spread() -> (Arc<Spread>, Split) {
     let store = MemoryStore::new(Arc::new(ManualClock::at_us(1_700_000_000_000_000)));
-    let spread = Arc::new(Spread { store, away: AtomicBool::new(false) });
+    let spread = Arc::new(Spread { store, away: AtomicBool::new(false), global: Mutex::default() });
     let split = Split::before(Arc::clone(&spread) as Arc<dyn Places>, Duration::from_secs(20));
     (spread, split)
 }
@@ -148,6 +165,42 @@ async fn what_is_admitted_and_denied_is_metered_once() {
     let hour = Hour::of(Micros(1_700_000_000_000_000));
     let metered = split.metered(&Keyspace::default().account(&uid("acme")), hour).await.unwrap();
     assert_eq!((metered[0].admitted, metered[0].denied), (8, 4));
+}
+
+#[tokio::test]
+async fn a_cost_that_can_never_pass_takes_nothing_of_global() {
+    let (spread, split) = spread();
+    let narrow = shape("narrow", 10, 1, 5);
+    assert_eq!(ask(&split, Charge::of(Arc::clone(&narrow), 6), 1).await, 0);
+    let outcome = split.decide_each(None, &[Charge::of(narrow, 6)]).await.unwrap().remove(0);
+    assert_eq!(outcome.denial().unwrap().scope, Scope::Tenant);
+    assert_eq!(ask(&split, Charge::of(shape("wide", 10, 1, 100), 11), 1).await, 0, "more than global holds");
+    assert_eq!(*spread.global.lock().unwrap(), [0; 4]);
+}
+
+#[tokio::test]
+async fn every_token_is_used_or_goes_back_and_every_hold_ends() {
+    let (spread, split) = spread();
+    let acme = shape("acme", 10_000, 1, 1_000);
+    let (one, mut used) = (Charge::of(acme, 1), 0);
+    for _ in 0..20 {
+        // More than the tenant's limit lets pass: the rest is reserved, denied and given back.
+        let flood = join_all((0..60).map(|_| ask(&split, one.clone(), 1))).await;
+        used += u64::from(flood.into_iter().sum::<u32>());
+    }
+    assert_eq!(used, 1_000);
+    let settled = async {
+        loop {
+            let [charged, held, unused, released] = *spread.global.lock().unwrap();
+            assert!(charged - unused >= used && released <= held);
+            if charged - unused == used && released == held {
+                return held;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(30), settled).await.expect("all that is not used goes back");
+    assert!(held > 0, "tokens were taken in advance");
 }
 
 proptest! {
