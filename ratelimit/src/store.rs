@@ -50,6 +50,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the outcome is not known: it may have been counted.
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError>;
 
+    /// As [`Store::tally`], for a store of several parts or calls: how each line came out, so that those of a part that is away can be told again, and only
+    /// those (S24).
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        apart::each(self.tally(now, tallies).await.map(|()| vec![(); tallies.len()]), tallies.len())
+    }
+
     /// What an account's meter counted in one hour, line by line in no order.
     ///
     /// # Errors

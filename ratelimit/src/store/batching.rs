@@ -78,6 +78,10 @@ impl Store for Batching {
         self.store.tally(now, tallies).await
     }
 
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        self.store.tally_apart(now, tallies).await
+    }
+
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.store.metered(account, hour).await
     }

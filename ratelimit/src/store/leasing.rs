@@ -137,11 +137,17 @@ impl Desk {
         if tallies.is_empty() {
             return;
         }
-        match self.store.tally(None, &tallies).await {
-            Ok(()) => {}
-            Err(StoreError::Away) => self.owe(tallies),
-            Err(_) => metrics::counter!("bulkhead_ratelimit_tallies_lost_total").increment(tallies.len() as u64),
+        let told = self.store.tally_apart(None, &tallies).await;
+        let (mut away, mut lost) = (Vec::new(), 0);
+        for (tally, told) in tallies.into_iter().zip(told) {
+            match told {
+                Ok(()) => {}
+                Err(StoreError::Away) => away.push(tally),
+                Err(_) => lost += 1,
+            }
         }
+        metrics::counter!("bulkhead_ratelimit_tallies_lost_total").increment(lost);
+        self.owe(away);
     }
 
     fn owe(&self, tallies: Vec<Tally>) {
@@ -209,6 +215,10 @@ impl Store for Leasing {
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
         self.desk.store.tally(now, tallies).await
+    }
+
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        self.desk.store.tally_apart(now, tallies).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {

@@ -214,12 +214,18 @@ impl Store for RedisStore {
     }
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.tally_apart(now, tallies).await.into_iter().collect()
+    }
+
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        let mut told = Vec::with_capacity(tallies.len());
         for call in tallies.chunks(CALL_CHANGES) {
             let mut batch = Batch::at(self.now_us(now));
             call.iter().for_each(|tally| batch.tally(tally));
-            self.script(batch.command(now)).await?;
+            let done = self.script(batch.command(now)).await.map(|_| ());
+            told.extend(call.iter().map(|_| done.clone()));
         }
-        Ok(())
+        told
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {

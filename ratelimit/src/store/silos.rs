@@ -197,10 +197,12 @@ impl Store for Silos {
     }
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        let of = |store: Arc<dyn Store>, group: Vec<Tally>| async move {
-            each(store.tally(now, &group).await.map(|()| vec![(); group.len()]), group.len())
-        };
-        self.each(tallies, |one| self.own(one.meter.account()), of).await.into_iter().collect()
+        self.tally_apart(now, tallies).await.into_iter().collect()
+    }
+
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        let of = |store: Arc<dyn Store>, group: Vec<Tally>| async move { store.tally_apart(now, &group).await };
+        self.each(tallies, |one| self.own(one.meter.account()), of).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {

@@ -289,6 +289,10 @@ impl Store for Split {
         self.store.tally(now, tallies).await
     }
 
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        self.store.tally_apart(now, tallies).await
+    }
+
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.store.metered(account, hour).await
     }

@@ -24,7 +24,7 @@ use bulkhead_ratelimit::{
     },
 };
 use bulkhead_tenancy::{
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     limit::{Rate, RateLimit},
     name::TenantUid,
 };
@@ -143,6 +143,66 @@ async fn what_was_taken_in_advance_is_in_hand_though_whoever_asked_has_gone() {
     gone.abort();
     gate.open.add_permits(1);
     until(|| replica.in_hand() > 0).await;
+}
+
+/// A store one part of which is away for tallies.
+struct HalfAway {
+    store: MemoryStore,
+    away: Account,
+}
+
+#[async_trait]
+impl Store for HalfAway {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        self.store.decide(now, asks).await
+    }
+
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+        self.store.adjust(now, adjustments).await
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.tally_apart(now, tallies).await.into_iter().collect()
+    }
+
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        let mut told = Vec::new();
+        for tally in tallies {
+            let away = *tally.meter.account() == self.away;
+            told.push(if away { Err(StoreError::Away) } else { self.store.tally(now, std::slice::from_ref(tally)).await });
+        }
+        told
+    }
+
+    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
+        self.store.metered(account, hour).await
+    }
+}
+
+#[tokio::test]
+async fn s24_one_part_of_a_store_that_is_away_bills_nobody_else_twice() {
+    let keys = own_keys();
+    let (acme, globex): (TenantUid, TenantUid) = ("acme".parse().unwrap(), "globex".parse().unwrap());
+    let store = Arc::new(HalfAway { store: MemoryStore::new(Arc::new(SystemClock)), away: keys.account(&globex) });
+    let replica = Arc::new(Leasing::before(Arc::clone(&store) as Arc<dyn Store>));
+    let of = |uid: &TenantUid| {
+        let limit = Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY });
+        Arc::new(Shape::new().hold(Scope::Tenant, keys.tenant(uid), limit).metered(keys.meter(uid, None, None)).leased(4))
+    };
+    let (of_acme, of_globex) = (of(&acme), of(&globex));
+    let mut answered = 0;
+    // Several flushes, each with something to tell of both.
+    for _ in 0..4 {
+        answered += flood(&replica, &of_acme, 80).await as u64;
+        flood(&replica, &of_globex, 80).await;
+        replica.drain(Duration::from_secs(20)).await;
+    }
+    let first = Hour::of(Micros(SystemClock.now_us())).0;
+    let mut metered = 0;
+    for hour in first - 1..=first {
+        metered += store.metered(&keys.account(&acme), Hour(hour)).await.unwrap().iter().map(|line| line.admitted).sum::<u64>();
+    }
+    assert_eq!(metered, answered);
 }
 
 async fn until(condition: impl Fn() -> bool) {

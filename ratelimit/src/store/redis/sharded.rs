@@ -100,6 +100,10 @@ impl Store for Sharded {
         self.slots.tally(now, tallies).await
     }
 
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        self.slots.tally_apart(now, tallies).await
+    }
+
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.slots.metered(account, hour).await
     }
@@ -137,10 +141,12 @@ impl Store for Slots {
     }
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+        self.tally_apart(now, tallies).await.into_iter().collect()
+    }
+
+    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         let slot = |one: &Tally| slot(one.meter.account().as_str().as_bytes());
-        let done =
-            apart(tallies, slot, |group| async move { each(self.0.tally(now, &group).await.map(|()| vec![(); group.len()]), group.len()) });
-        done.await.into_iter().collect()
+        apart(tallies, slot, |group| async move { self.0.tally_apart(now, &group).await }).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
