@@ -26,7 +26,7 @@ use self::{
     link::{Link, Manner, Route},
     wire::{Batch, Replies, Reply},
 };
-use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally, apart::each};
 use crate::{
     ask::{Answer, Ask},
     key::Account,
@@ -102,35 +102,47 @@ impl RedisStore {
         }
     }
 
-    /// Decides asks of one call. Those whose calendar turned meanwhile are sent once more, for the store's own moment.
-    async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Result<Vec<Answer>, StoreError> {
-        let replies = self.send(now, self.now_us(now), asks).await?;
-        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
-        let mut again = Vec::new();
-        let mut moment = 0;
-        for (reply, ask) in replies.into_iter().zip(asks) {
-            match reply {
-                Reply::Answer(answer) => answers.push(Some(answer)),
-                Reply::Stale { now_us } => {
-                    moment = now_us;
-                    again.push(*ask);
-                    answers.push(None);
-                }
+    /// Decides asks of one call. Those whose calendar turned meanwhile are sent once more, for the store's own moment: if that fails it is their
+    /// error alone, because the others are decided and paid (S12).
+    async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Vec<Result<Answer, StoreError>> {
+        let mut answers = Vec::with_capacity(asks.len());
+        let (mut places, mut again, mut moment) = (Vec::new(), Vec::new(), 0);
+        for (reply, ask) in each(self.send(now, self.now_us(now), asks).await, asks.len()).into_iter().zip(asks) {
+            if let Ok(Reply::Stale { now_us }) = reply {
+                moment = now_us;
+                places.push(answers.len());
+                again.push(*ask);
             }
+            answers.push(reply.map(Reply::last));
         }
         if again.is_empty() {
-            return Ok(answers.into_iter().flatten().collect());
+            return answers;
         }
-        let mut second = self.send(now, moment, &again).await?.into_iter();
-        let answer = |answer: Option<Answer>| match answer {
-            Some(answer) => Some(answer),
-            None => match second.next()? {
-                Reply::Answer(answer) => Some(answer),
-                // Two periods, both for the store's own now of a moment ago: it stands still for nobody, but not that badly.
-                Reply::Stale { now_us } => Some(Answer::faulty(now_us)),
-            },
+        for (place, reply) in places.into_iter().zip(each(self.send(now, moment, &again).await, again.len())) {
+            if let Some(answer) = answers.get_mut(place) {
+                *answer = reply.map(Reply::last);
+            }
+        }
+        answers
+    }
+
+    /// Decides a batch: each ask has its own outcome, whatever became of the others.
+    async fn decide_at(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        // What no store decides is faulty, and the others are decided (S12).
+        let fine: Vec<&Ask> = asks.iter().filter(|ask| !ask.charge.is_oversized()).collect();
+        let mut decided = Vec::with_capacity(fine.len());
+        for call in calls(&fine) {
+            decided.extend(self.ask(now, fine.get(call).unwrap_or_default()).await);
+        }
+        if fine.len() == asks.len() {
+            return decided;
+        }
+        let mut decided = decided.into_iter();
+        let answer = |ask: &Ask| match ask.charge.is_oversized() {
+            true => Ok(Answer::faulty(self.now_us(now))),
+            false => decided.next().unwrap_or(Err(StoreError::Garbled)),
         };
-        answers.into_iter().map(answer).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
+        asks.iter().map(answer).collect()
     }
 
     async fn send(&self, now: Option<Micros>, periods_at: u64, asks: &[&Ask]) -> Result<Vec<Reply>, StoreError> {
@@ -182,18 +194,11 @@ fn calls(asks: &[&Ask]) -> Vec<Range<usize>> {
 #[async_trait]
 impl Store for RedisStore {
     async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
-        // What no store decides is faulty, and the others are decided (S12).
-        let fine: Vec<&Ask> = asks.iter().filter(|ask| !ask.charge.is_oversized()).collect();
-        let mut decided = Vec::with_capacity(fine.len());
-        for call in calls(&fine) {
-            decided.extend(self.ask(now, fine.get(call).unwrap_or_default()).await?);
-        }
-        if fine.len() == asks.len() {
-            return Ok(decided);
-        }
-        let mut decided = decided.into_iter();
-        let answer = |ask: &Ask| if ask.charge.is_oversized() { Some(Answer::faulty(self.now_us(now))) } else { decided.next() };
-        asks.iter().map(answer).collect::<Option<Vec<_>>>().ok_or(StoreError::Garbled)
+        self.decide_at(now, asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        self.decide_at(None, asks).await
     }
 
     async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {

@@ -118,7 +118,7 @@ impl Slots {
             if group.first().is_some_and(|ask| slot_of(ask).is_none() && ask.charge.levels().next().is_some()) {
                 return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
             }
-            each(self.0.decide(now, &group).await, group.len())
+            self.0.decide_at(now, &group).await
         })
         .await
     }

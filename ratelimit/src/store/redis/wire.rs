@@ -271,6 +271,17 @@ pub(crate) enum Reply {
     },
 }
 
+impl Reply {
+    /// What is answered if it is not asked again: two periods, both for the store's own now of a moment ago, and still neither. It stands still for
+    /// nobody, but not that badly.
+    pub(crate) fn last(self) -> Answer {
+        match self {
+            Self::Answer(answer) => answer,
+            Self::Stale { now_us } => Answer::faulty(now_us),
+        }
+    }
+}
+
 /// A reply to a batch, being read.
 #[derive(Debug)]
 pub(crate) struct Replies<'r> {
