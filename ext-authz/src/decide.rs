@@ -7,8 +7,8 @@ use bulkhead_tenancy::{clock::Clock, snapshot::Snapshot};
 use tokio::time::Instant;
 
 use crate::{
-    attributes::{Attributes, understood},
-    guardrails,
+    attributes::{Attributes, Context, understood},
+    guardrails::{Asked, Found, Guardrails, access},
     route::{
         self,
         address::{Address, Host},
@@ -16,7 +16,7 @@ use crate::{
         path::SafePath,
     },
     tenant::{Addressed, Identity, Presented, Refusal, Sender},
-    verdict::{Allowed, Caller, Denial, Facts, Obligations, Process, Reason, ShadowMark, Step, Verdict},
+    verdict::{Allowed, Caller, Denial, Facts, Obligations, Reason, Step, Verdict},
 };
 
 #[cfg(test)]
@@ -55,11 +55,36 @@ pub struct Declared {
     pub process: bool,
 }
 
+impl Declared {
+    /// What holds on one route: what is declared for all, and what its context declares.
+    fn at(self, context: &Context) -> Self {
+        Self { body: self.body || context.body, process: self.process || context.process }
+    }
+}
+
+/// When the parts of a decision are due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Who sent it is proven until then, or not at all.
+    pub proof: Instant,
+    /// The whole is judged until then, or denied.
+    pub verdict: Instant,
+}
+
+impl Due {
+    /// All of it at one moment.
+    #[must_use]
+    pub fn at(moment: Instant) -> Self {
+        Self { proof: moment, verdict: moment }
+    }
+}
+
 /// Whoever decides.
 pub struct Judge<I> {
     identity: I,
     clock: Arc<dyn Clock>,
     declared: Declared,
+    guardrails: Guardrails,
 }
 
 /// What is known so far, kept where a denial cannot lose it.
@@ -67,24 +92,24 @@ pub struct Judge<I> {
 struct Trail {
     step: Step,
     facts: Facts,
-    shadow: Vec<ShadowMark>,
+    found: Found,
 }
 
 impl<I: Identify> Judge<I> {
     /// A judge over an identity step.
     pub fn new(identity: I, clock: Arc<dyn Clock>, declared: Declared) -> Self {
-        Self { identity, clock, declared }
+        Self { identity, clock, declared, guardrails: Guardrails::default() }
     }
 
-    /// Decides about a request by one snapshot. Whoever sent it is proven until `until`, or not at all.
-    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, until: Instant) -> Verdict {
+    /// Decides about a request by one snapshot.
+    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due) -> Verdict {
         let mut trail = Trail::default();
-        let outcome = self.walk(snapshot, request, until, &mut trail).await;
-        let Trail { step, facts, shadow } = trail;
-        Verdict { outcome, step, facts, shadow }
+        let outcome = self.walk(snapshot, request, due, &mut trail).await;
+        let Trail { step, facts, found: Found { findings, shadow } } = trail;
+        Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow }
     }
 
-    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, until: Instant, trail: &mut Trail) -> Result<Allowed, Denial> {
+    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
         // Attributes: can this request be judged at all?
         if request.headers.names().any(|name| understood(name) == header::HOP) {
             return Err(Denial::new(Reason::Loop, "the request already carries our hop mark"));
@@ -94,30 +119,36 @@ impl<I: Identify> Judge<I> {
         let address = Address::of(snapshot, &host, path, &request.context);
 
         trail.step = Step::Tenant;
-        let caller = self.prove(snapshot, request, &address, until, trail).await?;
+        let caller = self.prove(snapshot, request, &address, due.proof, trail).await?;
         let tenant = caller.tenant.clone();
         route::owned(snapshot, &tenant, &request.context, &request.route)?;
 
         trail.step = Step::Route;
         let policy = route::policy(&tenant)?;
-        let subscription = guardrails::subscription(policy, &caller)?;
+        let subscription = access::subscription(policy, &caller)?;
         trail.facts.subscription.clone_from(&subscription);
         route::served(&tenant)?;
         let api = route::api(policy, address.api.as_deref())?;
         trail.facts.api = Some(api.clone());
-        guardrails::credentials(api, &caller)?;
+        access::credentials(api, &caller)?;
         route::method(api, &request.method)?;
 
         trail.step = Step::Guardrails;
-        guardrails::built(policy, api)?;
-        trail.shadow = guardrails::judge(policy, api, &caller, subscription.as_deref(), self.clock.now_s())?;
-        if guardrails::body::is_read(&policy.guardrails().content, api) {
-            guardrails::body::readable(request, self.declared.body || request.context.body)?;
-        }
+        let asked = Asked {
+            policy,
+            api,
+            caller: &caller,
+            subscription: subscription.as_ref(),
+            request,
+            declared: self.declared.at(&request.context),
+            now: self.clock.now_s(),
+            until: due.verdict,
+        };
+        let process = self.guardrails.judge(&asked, &mut trail.found).await?;
 
         trail.step = Step::Reply;
         let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
-        let obligations = Obligations { process: Process::None, upstream, forward_credentials: api.forward_credentials };
+        let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials };
         Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost: 1 })
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     args::ExplainArgs,
     attributes::{Attributes, Headers},
-    decide::{Declared, Identify, Judge},
+    decide::{Declared, Due, Identify, Judge},
     reply::Reply,
     route::{
         address::{Address, Host},
@@ -58,7 +58,7 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
 /// Five lines, a step each, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
     let (verdict, attributes) = match Attributes::of(request) {
-        Ok(attributes) => (judge.decide(snapshot, &attributes, Instant::now() + PATIENCE).await, Some(attributes)),
+        Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };
     let mut told = String::new();
@@ -90,7 +90,7 @@ fn decided(verdict: &Verdict) -> String {
 
 /// What a step found out, after a mark that parts it from what stands before; nothing if it found nothing.
 fn learnt(step: Step, snapshot: &Snapshot, attributes: Option<&Attributes>, verdict: &Verdict, mark: &str) -> String {
-    let Facts { tenant, api, subscription, subject } = &verdict.facts;
+    let Facts { tenant, api, subscription, subject, .. } = &verdict.facts;
     let found = match step {
         Step::Attributes => attributes.map(|attributes| asked(snapshot, attributes)),
         Step::Tenant => tenant.as_ref().map(|tenant| {

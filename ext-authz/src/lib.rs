@@ -8,6 +8,7 @@ pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod guardrails;
+pub mod offload;
 pub mod record;
 pub mod reply;
 pub mod route;

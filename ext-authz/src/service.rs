@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     attributes::{Attributes, Headers},
-    decide::{Identify, Judge},
+    decide::{Due, Identify, Judge},
     record::Record,
     reply::Reply,
     verdict::{Decision, Denial, Reason, Verdict},
@@ -56,7 +56,7 @@ impl<I: Identify> CheckService<I> {
         let id = Uuid::now_v7().to_string();
         let generation = snapshot.map(|snapshot| snapshot.generation());
         let whole = async {
-            let (verdict, headers) = self.verdict(snapshot, request, deadline::of_proof(patience)).await;
+            let (verdict, headers) = self.verdict(snapshot, request, patience).await;
             let decision = Decision { id: id.clone(), generation, verdict };
             let reply = Reply::to(&decision, &headers);
             (decision, reply)
@@ -72,14 +72,15 @@ impl<I: Identify> CheckService<I> {
         (decision, reply)
     }
 
-    async fn verdict(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest, proof: Duration) -> (Verdict, Headers) {
+    async fn verdict(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest, patience: Duration) -> (Verdict, Headers) {
         let Some(snapshot) = snapshot else {
             return (Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet")), Headers::default());
         };
         match Attributes::of(request) {
             Ok(attributes) => {
-                let until = tokio::time::Instant::now() + proof;
-                (self.judge.decide(snapshot, &attributes, until).await, attributes.headers)
+                let now = tokio::time::Instant::now();
+                let due = Due { proof: now + deadline::of_proof(patience), verdict: now + deadline::of_verdict(patience) };
+                (self.judge.decide(snapshot, &attributes, due).await, attributes.headers)
             }
             Err(denial) => (Verdict::denied(denial), Headers::default()),
         }

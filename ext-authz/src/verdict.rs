@@ -1,9 +1,9 @@
 //! What was decided about a request, before it is put into Envoy's words. The default of every path is a denial: an allow can only be
 //! built from a caller, an API and the obligations that go with them.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
 
-use bulkhead_tenancy::{api::Api, host::HostName, subscription::Subscription, tenant::Tenant};
+use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
 /// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,6 +147,20 @@ impl Process {
     }
 }
 
+impl BitOr for Process {
+    type Output = Self;
+
+    /// What two guardrails need read, together.
+    fn bitor(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, one) | (one, Self::None) => one,
+            (Self::Request, Self::Request) => Self::Request,
+            (Self::Response, Self::Response) => Self::Response,
+            _ => Self::Both,
+        }
+    }
+}
+
 /// Where contract routing sends a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -256,6 +270,21 @@ pub struct Facts {
     pub subscription: Option<Arc<Subscription>>,
     /// The caller inside the tenant.
     pub subject: Option<String>,
+    /// What guardrails found.
+    pub findings: Findings,
+}
+
+/// What guardrails found in a request: kinds and names that policies gave, never a value out of the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Kinds of personal data that are in it.
+    pub pii: BTreeSet<Detector>,
+    /// Labels of blocked topics that it touches.
+    pub topics: BTreeSet<String>,
+    /// The policy whose rule denied.
+    pub rule: Option<String>,
+    /// What is done over MCP: the method, and of `tools/call` the tool if the tenant has one of that name.
+    pub action: Option<String>,
 }
 
 /// A denial that a policy in shadow would have made.

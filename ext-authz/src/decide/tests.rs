@@ -9,7 +9,7 @@ use crate::{
 async fn decided(snapshot: &Arc<Snapshot>, asked: &Asked) -> Verdict {
     let judge = Judge::new(Stand, Arc::new(SystemClock), Declared::default());
     match Attributes::of(asked.request()) {
-        Ok(attributes) => judge.decide(snapshot, &attributes, tokio::time::Instant::now() + std::time::Duration::from_secs(5)).await,
+        Ok(attributes) => judge.decide(snapshot, &attributes, Due::at(Instant::now() + std::time::Duration::from_secs(5))).await,
         Err(denial) => Verdict::denied(denial),
     }
 }

@@ -28,7 +28,7 @@ async fn an_allow_is_told_step_by_step_with_its_response() {
 async fn a_denial_is_told_at_the_step_that_decided() {
     let told = told(get("/acme/roles-api").by("acme").request()).await;
     assert_eq!(told[2], "3 route       passes: roles-api in its contract");
-    assert_eq!(told[3], "4 guardrails  DENIES 403 role: the caller has none of the roles that the API asks for");
+    assert_eq!(told[3], "4 guardrails  DENIES 403 role: the caller has none of the roles that are asked for");
     assert_eq!(told[4], "5 reply       not reached");
 }
 

@@ -1,8 +1,10 @@
+use std::{collections::BTreeSet, time::Duration};
+
 use bulkhead_tenancy::{guardrail::ContentFilter, snapshot::Snapshot, tenant::Policy};
 
 use super::*;
 use crate::{
-    attributes::{Attributes, Body},
+    attributes::Body,
     fixture::{self, get},
 };
 
@@ -13,79 +15,94 @@ fn policy(snapshot: &Snapshot) -> &Arc<TenantPolicy> {
     }
 }
 
-/// What the guardrails say of a caller at an API of acme's: `allow`, or the reason.
-fn judged(api: &str, words: &str) -> &'static str {
+/// What the guardrails say of a caller at an API of acme's: `allow` or the reason, and what is in shadow.
+async fn asked(api: &str, words: &str) -> (&'static str, Vec<ShadowMark>) {
     let snapshot = fixture::own();
     let policy = policy(&snapshot);
     let api = policy.api(api).unwrap();
     let caller = fixture::caller(&snapshot, words).unwrap();
-    let judged = subscription(policy, &caller).and_then(|subscription| {
-        credentials(api, &caller)?;
-        judge(policy, api, &caller, subscription.as_deref(), 1_800_000_000)
-    });
-    judged.map_or_else(|denial| denial.reason.name(), |_| "allow")
+    let request = Attributes::of(get("/acme/any").request()).unwrap();
+    let mut found = Found::default();
+    let outcome = async {
+        let subscription = access::subscription(policy, &caller)?;
+        access::credentials(api, &caller)?;
+        let asked = Asked {
+            policy,
+            api,
+            caller: &caller,
+            subscription: subscription.as_ref(),
+            request: &request,
+            declared: Declared::default(),
+            now: 1_800_000_000,
+            until: Instant::now() + Duration::from_secs(30),
+        };
+        Guardrails::default().judge(&asked, &mut found).await
+    };
+    let outcome = outcome.await.map_or_else(|denial| denial.reason.name(), |_| "allow");
+    (outcome, found.shadow)
 }
 
-#[test]
-fn an_api_key_alone_is_not_enough_where_a_token_is_asked_for() {
-    assert_eq!(judged("billing-api", "acme"), "allow");
-    assert_eq!(judged("billing-api", "acme key"), "allow");
-    assert_eq!(judged("billing-api", "acme key-only"), "no_credentials");
+async fn judged(api: &str, words: &str) -> &'static str {
+    asked(api, words).await.0
 }
 
-#[test]
-fn an_api_that_asks_for_a_key_takes_no_token_in_its_place() {
-    assert_eq!(judged("key-api", "acme"), "no_credentials");
-    assert_eq!(judged("key-api", "acme key"), "allow");
-    assert_eq!(judged("key-api", "acme key-only"), "allow");
+#[tokio::test]
+async fn an_api_key_alone_is_not_enough_where_a_token_is_asked_for() {
+    assert_eq!(judged("billing-api", "acme").await, "allow");
+    assert_eq!(judged("billing-api", "acme key").await, "allow");
+    assert_eq!(judged("billing-api", "acme key-only").await, "no_credentials");
+}
+
+#[tokio::test]
+async fn an_api_that_asks_for_a_key_takes_no_token_in_its_place() {
+    assert_eq!(judged("key-api", "acme").await, "no_credentials");
+    assert_eq!(judged("key-api", "acme key").await, "allow");
+    assert_eq!(judged("key-api", "acme key-only").await, "allow");
     for words in ["acme", "acme key", "acme key-only"] {
-        assert_eq!(judged("any-api", words), "allow");
+        assert_eq!(judged("any-api", words).await, "allow");
     }
 }
 
-#[test]
-fn s19_key_and_token_of_different_subscriptions_are_refused() {
-    assert_eq!(judged("billing-api", "acme key client:app"), "invalid_token");
+#[tokio::test]
+async fn s19_key_and_token_of_different_subscriptions_are_refused() {
+    assert_eq!(judged("billing-api", "acme key client:app").await, "invalid_token");
     // A client without a subscription names none that could differ.
-    assert_eq!(judged("billing-api", "acme key client:stranger"), "allow");
+    assert_eq!(judged("billing-api", "acme key client:stranger").await, "allow");
 }
 
-#[test]
-fn a_required_subscription_is_required_and_any_other_one_must_be_good() {
-    assert_eq!(judged("paid-api", "acme"), "subscription");
-    assert_eq!(judged("paid-api", "acme client:stranger"), "subscription");
-    assert_eq!(judged("paid-api", "acme client:app"), "allow");
-    assert_eq!(judged("paid-api", "acme client:narrow-app"), "allow");
+#[tokio::test]
+async fn a_required_subscription_is_required_and_any_other_one_must_be_good() {
+    assert_eq!(judged("paid-api", "acme").await, "subscription");
+    assert_eq!(judged("paid-api", "acme client:stranger").await, "subscription");
+    assert_eq!(judged("paid-api", "acme client:app").await, "allow");
+    assert_eq!(judged("paid-api", "acme client:narrow-app").await, "allow");
     // Expired, or for another API: also where none is required.
-    assert_eq!(judged("paid-api", "acme client:old-app"), "subscription");
-    assert_eq!(judged("billing-api", "acme client:old-app"), "subscription");
-    assert_eq!(judged("billing-api", "acme client:narrow-app"), "subscription");
+    assert_eq!(judged("paid-api", "acme client:old-app").await, "subscription");
+    assert_eq!(judged("billing-api", "acme client:old-app").await, "subscription");
+    assert_eq!(judged("billing-api", "acme client:narrow-app").await, "subscription");
 }
 
-#[test]
-fn roles_are_any_of_and_scopes_all_of() {
-    assert_eq!(judged("roles-api", "acme"), "role");
-    assert_eq!(judged("roles-api", "acme role:tenant-globex role:READER"), "role");
-    assert_eq!(judged("roles-api", "acme role:other role:admin"), "allow");
-    assert_eq!(judged("hosted-api", "acme scope:read"), "role");
-    assert_eq!(judged("hosted-api", "acme scope:write scope:read"), "allow");
+#[tokio::test]
+async fn roles_are_any_of_and_scopes_all_of() {
+    assert_eq!(judged("roles-api", "acme").await, "role");
+    assert_eq!(judged("roles-api", "acme role:tenant-globex role:READER").await, "role");
+    assert_eq!(judged("roles-api", "acme role:other role:admin").await, "allow");
+    assert_eq!(judged("hosted-api", "acme scope:read").await, "role");
+    assert_eq!(judged("hosted-api", "acme scope:write scope:read").await, "allow");
     // A key has no roles.
-    assert_eq!(judged("roles-api", "acme key-only"), "no_credentials");
+    assert_eq!(judged("roles-api", "acme key-only").await, "no_credentials");
 }
 
-#[test]
-fn an_api_outside_the_allowlist_is_denied() {
-    assert_eq!(judged("unlisted-api", "acme"), "tool");
+#[tokio::test]
+async fn an_api_outside_the_allowlist_is_denied() {
+    assert_eq!(judged("unlisted-api", "acme").await, "tool");
 }
 
-#[test]
-fn a_policy_in_shadow_is_recorded_and_denies_nothing() {
-    let snapshot = fixture::own();
-    let policy = policy(&snapshot);
-    let caller = fixture::caller(&snapshot, "acme").unwrap();
-    let marks = |api: &str| judge(policy, policy.api(api).unwrap(), &caller, None, 0).unwrap();
-    assert_eq!(marks("shadowed-api"), [ShadowMark { policy: "trial".to_owned(), reason: Reason::Tool }]);
-    assert_eq!(marks("billing-api"), []);
+#[tokio::test]
+async fn a_policy_in_shadow_is_recorded_and_denies_nothing() {
+    let mark = ShadowMark { policy: "trial".to_owned(), reason: Reason::Tool };
+    assert_eq!(asked("shadowed-api", "acme").await, ("allow", vec![mark]));
+    assert_eq!(asked("billing-api", "acme").await, ("allow", vec![]));
 }
 
 #[test]
@@ -93,8 +110,8 @@ fn an_absent_allowlist_holds_all_and_an_empty_one_nothing() {
     let snapshot = fixture::own();
     let policy = policy(&snapshot);
     let api = policy.api("billing-api").unwrap();
-    assert!(listed(policy, api, None));
-    assert!(!listed(policy, api, Some(&BTreeSet::new())));
+    assert!(tools::listed(policy, api, None));
+    assert!(!tools::listed(policy, api, Some(&BTreeSet::new())));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::verdict::{Decision, Facts, Process};
 #[must_use]
 pub fn metadata(decision: &Decision) -> Struct {
     let verdict = &decision.verdict;
-    let Facts { tenant, api, subscription, subject } = &verdict.facts;
+    let Facts { tenant, api, subscription, subject, .. } = &verdict.facts;
     let (process, cost) = match &verdict.outcome {
         Ok(allowed) => (allowed.obligations.process, allowed.cost),
         Err(_) => (Process::None, 1),

@@ -19,7 +19,7 @@ const ID: &str = "01a2010c-0000-7000-8000-000000000000";
 async fn answered(snapshot: &Arc<Snapshot>, asked: Asked) -> CheckResponse {
     let attributes = Attributes::of(asked.request()).unwrap();
     let verdict = Judge::new(Stand, Arc::new(SystemClock), Declared::default())
-        .decide(snapshot, &attributes, tokio::time::Instant::now() + std::time::Duration::from_secs(5))
+        .decide(snapshot, &attributes, crate::decide::Due::at(tokio::time::Instant::now() + std::time::Duration::from_secs(5)))
         .await;
     Reply::to(&Decision { id: ID.to_owned(), generation: Some(7), verdict }, &attributes.headers).into_response()
 }

@@ -21,6 +21,12 @@ pub(super) fn of_proof(patience: Duration) -> Duration {
     patience.saturating_sub((patience / 5).min(WAY_BACK))
 }
 
+/// The part of a decision's time that may go by until it is judged: a guardrail that is late then denies by name, and not the time-out
+/// further out, which knows nothing of the tenant.
+pub(super) fn of_verdict(patience: Duration) -> Duration {
+    patience.saturating_sub((patience / 10).min(WAY_BACK / 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

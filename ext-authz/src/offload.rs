@@ -1,0 +1,118 @@
+//! Work that takes processor time because of what a tenant wrote or sent (rules, scans of bodies, schemas): done off the I/O threads, in
+//! a bounded number of places of which no tenant has more than a quarter, so that one tenant's slow rule costs another a wait of one
+//! place's turn at the most (S5).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+};
+
+use bulkhead_tenancy::name::TenantUid;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use crate::verdict::{Denial, Reason};
+
+#[cfg(test)]
+mod tests;
+
+/// The places of the process where the machine has fewer processors: four are the least of which a quarter is one.
+const LEAST_PLACES: usize = 4;
+/// How many pieces of a tenant's work wait or run at a time.
+const WAITING: usize = 64;
+
+/// The places, and who has them.
+pub struct Offload {
+    places: Arc<Semaphore>,
+    /// Of these, the most that one tenant has.
+    each: usize,
+    /// By uid. A lane lives as long as somebody is in it.
+    lanes: Mutex<HashMap<TenantUid, Weak<Lane>>>,
+}
+
+/// One tenant's way to the places.
+struct Lane {
+    waiting: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+/// Why work was not done. Nothing may be concluded from work that was not done: whoever asked for it denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undone {
+    /// Too much of the tenant's own work waits already.
+    #[error("too much of the tenant's work is in progress")]
+    Crowded,
+    /// Its turn, or its end, did not come in time. Work that began goes on in its place until it ends.
+    #[error("the work was not done in time")]
+    Late,
+    /// It panicked: a fault of ours.
+    #[error("the work broke: this is a fault of ours")]
+    Broke,
+}
+
+impl From<Undone> for Denial {
+    fn from(undone: Undone) -> Self {
+        Self { retry_after: Some(1), ..Self::new(Reason::Unavailable, undone.to_string()) }
+    }
+}
+
+impl Default for Offload {
+    /// A place for each processor.
+    fn default() -> Self {
+        Self::with_places(thread::available_parallelism().map_or(LEAST_PLACES, usize::from))
+    }
+}
+
+impl Offload {
+    /// That many places, at least four.
+    #[must_use]
+    pub fn with_places(places: usize) -> Self {
+        let places = places.max(LEAST_PLACES);
+        Self { places: Arc::new(Semaphore::new(places)), each: places / LEAST_PLACES, lanes: Mutex::default() }
+    }
+
+    /// Does a tenant's work in one of its places, and gives what came of it.
+    ///
+    /// # Errors
+    /// The tenant has too much in progress, or the work was not done until `until`.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        tenant: &TenantUid,
+        until: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        let lane = self.lane(tenant);
+        let waiting = Arc::clone(&lane.waiting).try_acquire_owned().map_err(|_| Undone::Crowded)?;
+        let own = place(&lane.running, until).await?;
+        let any = place(&self.places, until).await?;
+        // The places go with the work, not with the request that waits for it.
+        let doing = tokio::task::spawn_blocking(move || {
+            let _places = (lane, waiting, own, any);
+            work()
+        });
+        timeout_at(until, doing).await.map_err(|_| Undone::Late)?.map_err(|_| Undone::Broke)
+    }
+
+    fn lane(&self, tenant: &TenantUid) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(tenant).and_then(Weak::upgrade) {
+            return lane;
+        }
+        // Empty lanes are dropped before the map would grow for a new one.
+        if lanes.len() == lanes.capacity() {
+            lanes.retain(|_, lane| lane.strong_count() > 0);
+        }
+        let lane = Arc::new(Lane { waiting: Arc::new(Semaphore::new(WAITING)), running: Arc::new(Semaphore::new(self.each)) });
+        lanes.insert(tenant.clone(), Arc::downgrade(&lane));
+        lane
+    }
+}
+
+async fn place(places: &Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, Undone> {
+    let taken = timeout_at(until, Arc::clone(places).acquire_owned()).await.map_err(|_| Undone::Late)?;
+    // Nobody closes it.
+    taken.map_err(|_| Undone::Broke)
+}

@@ -1,0 +1,58 @@
+use std::{sync::mpsc, time::Duration};
+
+use super::*;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+fn uid(text: &str) -> TenantUid {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn s5_a_tenant_whose_work_never_ends_keeps_nobody_else_waiting() {
+    let offload = Arc::new(Offload::with_places(4));
+    let (stop, stopped) = mpsc::channel::<()>();
+    let stopped = Arc::new(Mutex::new(stopped));
+    let stuck: Vec<_> = (0..WAITING)
+        .map(|_| {
+            let (offload, stopped) = (Arc::clone(&offload), Arc::clone(&stopped));
+            tokio::spawn(async move { offload.run(&uid("hostile"), soon(), move || stopped.lock().unwrap().recv().unwrap_err()).await })
+        })
+        .collect();
+    // Its lane is full, and says so at once.
+    while offload.lane(&uid("hostile")).waiting.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(offload.run(&uid("hostile"), soon(), || ()).await, Err(Undone::Crowded));
+    for other in ["one", "two", "three"] {
+        assert_eq!(offload.run(&uid(other), soon(), || 7).await, Ok(7));
+    }
+    drop(stop);
+    for work in stuck {
+        assert!(work.await.unwrap().is_ok());
+    }
+    assert_eq!(offload.run(&uid("hostile"), soon(), || 7).await, Ok(7));
+}
+
+#[tokio::test]
+async fn work_that_is_late_or_breaks_has_no_result() {
+    let offload = Offload::with_places(4);
+    let (stop, stopped) = mpsc::channel::<()>();
+    let late = offload.run(&uid("acme"), Instant::now() + Duration::from_millis(5), move || stopped.recv().unwrap_err()).await;
+    assert_eq!(late.map(drop), Err(Undone::Late));
+    drop(stop);
+    let broken = offload.run(&uid("acme"), soon(), || std::panic::resume_unwind(Box::new("broken"))).await;
+    assert_eq!(broken.map(|(): ()| ()), Err(Undone::Broke));
+    assert_eq!(offload.run(&uid("acme"), soon(), || 7).await, Ok(7));
+}
+
+#[tokio::test]
+async fn lanes_that_are_empty_are_forgotten() {
+    let offload = Offload::with_places(4);
+    for nth in 0..10_000 {
+        offload.run(&uid(&format!("tenant-{nth}")), soon(), || ()).await.unwrap();
+    }
+    assert!(offload.lanes.lock().unwrap().len() < 100);
+}
