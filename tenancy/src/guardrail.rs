@@ -1,6 +1,8 @@
 //! The guardrails of a tenant: all its GuardrailPolicies joined, the stricter winning (SEMANTICS, Precedence).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+pub use bulkhead_content::{Detector, Filter, TopicMatcher, Topics};
 
 /// What every request of a tenant must pass.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,10 +31,8 @@ pub struct ShadowPolicy {
 pub struct ContentFilter {
     /// What is done about personal data.
     pub pii: PiiDetection,
-    /// The detectors that run; empty: all.
-    pub detectors: BTreeSet<Detector>,
-    /// Topics that deny, by label, with what each label means.
-    pub blocked: BTreeMap<String, TopicMatcher>,
+    /// What is looked for, compiled: no detector unless `pii` asks for them, and the topics that deny.
+    pub filter: Filter,
     /// Whether responses are read too.
     pub responses: bool,
     /// Whether requests are read.
@@ -53,28 +53,6 @@ pub enum PiiDetection {
     Redact,
     /// It denies.
     Block,
-}
-
-/// What a detector looks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Detector {
-    Email,
-    Phone,
-    Card,
-    Iban,
-    NationalId,
-    Ip,
-    Secret,
-}
-
-/// What a topic's label means.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TopicMatcher {
-    /// Phrases, matched as words.
-    pub phrases: Vec<String>,
-    /// Regular expressions.
-    pub patterns: Vec<String>,
 }
 
 /// One policy's Rego rules.

@@ -2,7 +2,7 @@
 
 use bulkhead_tenancy::{
     api::{Api, Protocol},
-    guardrail::{ContentFilter, PiiDetection},
+    guardrail::ContentFilter,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// Whether a policy reads the bodies of requests to an API.
 #[must_use]
 pub fn is_read(content: &ContentFilter, api: &Api) -> bool {
-    api.protocol == Protocol::Mcp || (content.requests && (content.pii != PiiDetection::Off || !content.blocked.is_empty()))
+    api.protocol == Protocol::Mcp || (content.requests && !content.filter.is_empty())
 }
 
 /// Refuses a request whose body must be read and cannot be. `declared`: the operator says that Envoy buffers bodies on this route.

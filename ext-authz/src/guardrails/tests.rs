@@ -1,6 +1,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use bulkhead_tenancy::{guardrail::ContentFilter, snapshot::Snapshot, tenant::Policy};
+use bulkhead_tenancy::{
+    guardrail::{ContentFilter, Detector, Filter, Topics},
+    snapshot::Snapshot,
+    tenant::Policy,
+};
 
 use super::*;
 use crate::{
@@ -139,6 +143,7 @@ fn s14_a_policy_that_reads_nothing_asks_for_no_body() {
     let snapshot = fixture::own();
     let api = policy(&snapshot).api("billing-api").unwrap();
     assert!(!body::is_read(&ContentFilter { requests: true, ..ContentFilter::default() }, api));
-    let pii = ContentFilter { requests: true, pii: bulkhead_tenancy::guardrail::PiiDetection::Detect, ..ContentFilter::default() };
+    let filter = Filter::new([Detector::Card].into(), Topics::default());
+    let pii = ContentFilter { requests: true, filter, ..ContentFilter::default() };
     assert!(body::is_read(&pii, api));
 }

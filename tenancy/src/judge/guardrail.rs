@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     fault::Fault,
-    guardrail::{ContentFilter, Guardrails, Rule, ShadowPolicy, TopicMatcher},
+    guardrail::{ContentFilter, Detector, Filter, Guardrails, PiiDetection, Rule, ShadowPolicy, TopicMatcher, Topics},
     limit::RateLimit,
     name::ApiName,
     policy::Tools,
@@ -52,7 +52,8 @@ pub(super) fn judge(
 /// Joins policies: lists intersect, rules AND, PII the strictest, topics the union. What is in shadow restricts nothing.
 pub(super) fn join(policies: &[GuardrailManifest], platform: &BTreeMap<String, TopicMatcher>, faults: &mut Vec<Fault>) -> Guardrails {
     let mut joined = Guardrails::default();
-    let mut filtered = false;
+    let mut content: Option<Asked> = None;
+    let mut blocked = BTreeMap::new();
     for policy in policies {
         let name = policy.metadata.name.as_str().to_owned();
         if let Some(rules) = &policy.rules {
@@ -72,10 +73,20 @@ pub(super) fn join(policies: &[GuardrailManifest], platform: &BTreeMap<String, T
             });
         }
         if let Some(filter) = &policy.content_filter {
-            joined.content = if filtered { stricter(&joined.content, filter) } else { alone(filter) };
-            filtered = true;
+            let filter = Asked::of(filter);
+            content = Some(content.map_or(filter.clone(), |content| content.stricter(filter)));
         }
-        joined.content.blocked.extend(topics);
+        blocked.extend(topics);
+    }
+    if let Some(content) = content {
+        let topics = Topics::compile(blocked).unwrap_or_else(|error| {
+            // Each phrase and pattern was judged where it stands; what is left to be wrong is all of them together.
+            if let Some(filter) = policies.iter().rev().find_map(|policy| policy.content_filter.as_ref()) {
+                faults.push(filter.fault(format!("the blocked topics together: {error}")));
+            }
+            Topics::default()
+        });
+        joined.content = content.compiled(topics);
     }
     joined
 }
@@ -110,27 +121,52 @@ fn topics(
     topics
 }
 
-fn alone(filter: &ContentFilterManifest) -> ContentFilter {
-    ContentFilter {
-        pii: filter.pii_detection.as_ref().map(|pii| pii.value).unwrap_or_default(),
-        detectors: filter.detectors.clone(),
-        blocked: BTreeMap::new(),
-        responses: filter.apply.response,
-        requests: filter.apply.request,
-        allow_unscannable: filter.allow_unscannable,
-    }
+/// What `contentFilter` of one policy, or of several, asks for.
+#[derive(Clone)]
+struct Asked {
+    pii: PiiDetection,
+    /// Empty: all.
+    detectors: BTreeSet<Detector>,
+    requests: bool,
+    responses: bool,
+    allow_unscannable: bool,
 }
 
-fn stricter(joined: &ContentFilter, filter: &ContentFilterManifest) -> ContentFilter {
-    let filter = alone(filter);
-    // No detector named means all of them.
-    let every = joined.detectors.is_empty() || filter.detectors.is_empty();
-    ContentFilter {
-        pii: joined.pii.max(filter.pii),
-        detectors: if every { BTreeSet::new() } else { joined.detectors.union(&filter.detectors).copied().collect() },
-        blocked: joined.blocked.clone(),
-        responses: joined.responses || filter.responses,
-        requests: joined.requests || filter.requests,
-        allow_unscannable: joined.allow_unscannable && filter.allow_unscannable,
+impl Asked {
+    fn of(filter: &ContentFilterManifest) -> Self {
+        Self {
+            pii: filter.pii_detection.as_ref().map(|pii| pii.value).unwrap_or_default(),
+            detectors: filter.detectors.clone(),
+            requests: filter.apply.request,
+            responses: filter.apply.response,
+            allow_unscannable: filter.allow_unscannable,
+        }
+    }
+
+    fn stricter(self, other: Self) -> Self {
+        // No detector named means all of them.
+        let every = self.detectors.is_empty() || other.detectors.is_empty();
+        Self {
+            pii: self.pii.max(other.pii),
+            detectors: if every { BTreeSet::new() } else { self.detectors.union(&other.detectors).copied().collect() },
+            requests: self.requests || other.requests,
+            responses: self.responses || other.responses,
+            allow_unscannable: self.allow_unscannable && other.allow_unscannable,
+        }
+    }
+
+    fn compiled(self, topics: Topics) -> ContentFilter {
+        let detectors = match self.pii {
+            PiiDetection::Off => BTreeSet::new(),
+            _ if self.detectors.is_empty() => Detector::ALL.into(),
+            _ => self.detectors,
+        };
+        ContentFilter {
+            pii: self.pii,
+            filter: Filter::new(detectors, topics),
+            requests: self.requests,
+            responses: self.responses,
+            allow_unscannable: self.allow_unscannable,
+        }
     }
 }

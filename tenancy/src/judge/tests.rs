@@ -233,9 +233,13 @@ fn of_several_guardrails_the_stricter_wins() {
     assert_eq!(rate, Rate::per_minute(100));
     assert_eq!(guardrails.allowlist, Some(["billing".to_owned()].into()));
     assert_eq!(guardrails.content.pii, PiiDetection::Block);
-    assert_eq!(guardrails.content.detectors, [Detector::Email, Detector::Card].into());
+    assert_eq!(*guardrails.content.filter.detectors(), [Detector::Email, Detector::Card].into());
     assert!(guardrails.content.requests && guardrails.content.responses && !guardrails.content.allow_unscannable);
-    assert_eq!(guardrails.content.blocked["rivals"].phrases, ["Initech", "Hooli"], "a label means all that anybody says it means");
+    assert_eq!(
+        guardrails.content.filter.topics().matcher("rivals").unwrap().phrases,
+        ["Initech", "Hooli"],
+        "a label means all that anybody says it means"
+    );
     assert_eq!(guardrails.rules.len(), 1);
     assert_eq!(guardrails.shadow.len(), 1);
     assert_eq!((guardrails.shadow[0].name.as_str(), guardrails.shadow[0].allowlist.as_ref().map(|list| list.len())), ("five", Some(0)));
@@ -247,7 +251,7 @@ fn all_detectors_and_some_are_all() {
         + &own("GuardrailPolicy", "two", "contentFilter: { piiDetection: detect }")
         + &own("GuardrailPolicy", "zzz", "contentFilter: { piiDetection: detect, detectors: [card] }");
     let (policy, ..) = good(&(base() + &policies));
-    assert!(policy.guardrails().content.detectors.is_empty(), "empty means all");
+    assert_eq!(*policy.guardrails().content.filter.detectors(), Detector::ALL.into(), "no list means all");
 }
 
 #[test]

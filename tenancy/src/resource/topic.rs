@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bulkhead_content::TopicError;
+
 use crate::{decode::Reader, guardrail::TopicMatcher, place::At};
 
-/// Labels with what they mean. Patterns are not compiled yet.
+/// Labels with what they mean. Each phrase and pattern can be compiled; whether all of them together can is judged later.
 pub type Topics = BTreeMap<String, At<TopicMatcher>>;
 
 /// The longest label, in bytes.
@@ -26,12 +28,22 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Topics> {
 
 fn matcher(reader: &mut Reader<'_>) -> Option<TopicMatcher> {
     reader.object(|fields| {
-        let phrases = fields.optional("phrases", |reader| reader.some(|phrase| phrase.text(MAX_PHRASE)));
-        let patterns = fields.optional("patterns", |reader| reader.some(|pattern| pattern.text(MAX_PATTERN)));
+        let phrases = fields.optional("phrases", |reader| reader.some(|phrase| checked(phrase, MAX_PHRASE, TopicMatcher::check_phrase)));
+        let patterns =
+            fields.optional("patterns", |reader| reader.some(|pattern| checked(pattern, MAX_PATTERN, TopicMatcher::check_pattern)));
         if !fields.has("phrases") && !fields.has("patterns") {
             return fields.refuse("must have `phrases` or `patterns`");
         }
         let values = |list: Option<Vec<At<String>>>| list.unwrap_or_default().into_iter().map(|one| one.value).collect();
         Some(TopicMatcher { phrases: values(phrases), patterns: values(patterns) })
     })
+}
+
+/// A phrase or pattern that can be looked for.
+fn checked(reader: &mut Reader<'_>, most: usize, check: impl FnOnce(&str) -> Result<(), TopicError>) -> Option<String> {
+    let text = reader.text(most)?;
+    match check(&text) {
+        Ok(()) => Some(text),
+        Err(error) => reader.refuse(error.to_string()),
+    }
 }
