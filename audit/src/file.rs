@@ -1,0 +1,273 @@
+//! The files of one stream as its writer holds them: opened and recovered, appended to, rotated.
+
+use std::{fs::File, io, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{
+    chain::{End, Seal},
+    folder::{Folder, How},
+    head::{self, Head},
+    names::Names,
+    record::{fields, moment},
+    settings::Rotation,
+    tail,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What a writer asks of the disk once a file is open: a parameter, so that tests can fill it up or make it hang.
+pub trait Disk: Send + Sync + 'static {
+    /// Writes at the end of a file.
+    ///
+    /// # Errors
+    /// What the disk says. Some of the bytes may have been written.
+    fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was written last.
+    ///
+    /// # Errors
+    /// What the disk says. It is not known then what lasts.
+    fn sync(&self, file: &File) -> io::Result<()>;
+}
+
+/// The machine's disks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn append(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut file, bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+}
+
+/// What all streams of a writer have in common.
+#[derive(Clone)]
+pub(crate) struct Writing {
+    pub(crate) seal: Seal,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) rotation: Rotation,
+    /// `ext-authz`, as records name it.
+    pub(crate) service: Arc<str>,
+}
+
+/// The open files of one stream.
+pub(crate) struct Files {
+    folder: Folder,
+    data: File,
+    head: File,
+    names: Names,
+    end: End,
+    /// The record that the current file begins with; none while it is empty.
+    first: Option<u64>,
+    since_us: u64,
+    /// Bytes of the current file.
+    bytes: u64,
+    /// Bytes of all files of the stream.
+    stored: u64,
+}
+
+/// What a writer found when it opened a stream that did not end as it should: the first record that it writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Recovered {
+    /// Bytes of a line that was never finished, now in a file of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn_file: Option<String>,
+    /// Records that were written and are not there any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_to: Option<u64>,
+    /// What else was wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    wrong: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct RecoveredRecord<'r> {
+    time: String,
+    service: &'r str,
+    event: &'static str,
+    recovered: &'r Recovered,
+}
+
+impl Files {
+    /// Opens a stream, and mends what a writer that was killed left. `known` is where its chain ended when this process wrote it last.
+    pub(crate) fn open(folder: Folder, names: Names, writing: &Writing, known: Option<End>, now_us: u64) -> io::Result<Self> {
+        let mut found = Recovered::default();
+        let mut data = folder.made(&names.current(), How::Append)?;
+        let mut tail = tail::read(&data, &writing.seal)?;
+        let head_file = folder.made(&names.head(), How::Write)?;
+        let head = head::read(Some(&head_file), &writing.seal, &names.stream)?;
+
+        if tail.torn > 0 {
+            let after = tail.last.and_then(Result::ok).map_or(0, |link| link.end.seq);
+            found.torn_file = Some(keep_torn(&folder, &names, &data, tail.whole, after)?);
+            found.torn_bytes = Some(tail.torn);
+            data.set_len(tail.whole)?;
+        }
+        let began = tail::first(&data, &writing.seal)?;
+        let since_us = began.as_ref().and_then(|began| began.at_us).unwrap_or(now_us);
+        let mut first = began.map(|began| began.seq);
+        let complete = || -> io::Result<Option<u64>> { Ok(folder.files()?.iter().filter_map(|(name, _)| names.first_of(name)).max()) };
+        let genesis = writing.seal.genesis(&names.stream);
+        let on_disk = match tail.last {
+            Some(Ok(link)) => Some(link.end),
+            Some(Err(_)) => {
+                // What cannot be continued is kept as it is, and the chain goes on in a new file.
+                found.wrong.push("the last record was changed");
+                let number = first.unwrap_or_else(|| complete().ok().flatten().map_or(0, |last| last + 1));
+                folder.rename(&names.current(), &names.complete(number))?;
+                data = folder.made(&names.current(), How::New)?;
+                tail = tail::read(&data, &writing.seal)?;
+                first = None;
+                None
+            }
+            None => match complete()? {
+                Some(last) => match folder.file(&names.complete(last), How::Read)? {
+                    Some(file) => tail::read(&file, &writing.seal)?.last.and_then(Result::ok).map(|link| link.end),
+                    None => None,
+                },
+                None => Some(genesis),
+            },
+        };
+        let end = found.end(on_disk, head, known, genesis);
+        let stored = folder.files()?.iter().filter(|(name, _)| names.has(name)).map(|(_, bytes)| bytes).sum();
+        let mut files = Self { folder, data, head: head_file, names, end, first, since_us, bytes: tail.whole, stored };
+        if found != Recovered::default() {
+            tracing::error!(stream = files.names.stream, found = ?found, "an audit stream did not end as it was left");
+            let record = RecoveredRecord { time: moment(now_us), service: &writing.service, event: "recovered", recovered: &found };
+            files.append(writing, &[fields(&record)], now_us)?;
+        } else {
+            head::write(&files.head, &writing.seal, &files.names.stream, files.end)?;
+        }
+        Ok(files)
+    }
+
+    /// Writes records, all of them or none.
+    pub(crate) fn append(&mut self, writing: &Writing, records: &[impl AsRef<[u8]>], now_us: u64) -> io::Result<()> {
+        self.rotate_if_due(writing, now_us)?;
+        let mut lines = Vec::with_capacity(records.iter().map(|record| record.as_ref().len() + 192).sum());
+        let mut end = self.end;
+        for record in records {
+            end = end.append(&writing.seal, record.as_ref(), &mut lines);
+        }
+        let written =
+            writing.disk.append(&self.data, &lines).and_then(|()| head::write(&self.head, &writing.seal, &self.names.stream, end));
+        if let Err(error) = written {
+            // Half a line, or lines that nobody was told are there, are taken back. If that fails too, a restart finds them torn.
+            self.data.set_len(self.bytes)?;
+            let _ = head::write(&self.head, &writing.seal, &self.names.stream, self.end);
+            return Err(error);
+        }
+        if self.first.is_none() {
+            self.first = Some(self.end.seq + 1);
+            self.since_us = now_us;
+        }
+        self.bytes += lines.len() as u64;
+        self.stored += lines.len() as u64;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Makes what was written last, whatever happens to the machine.
+    pub(crate) fn sync(&self, writing: &Writing) -> io::Result<()> {
+        writing.disk.sync(&self.data)?;
+        writing.disk.sync(&self.head)
+    }
+
+    fn rotate_if_due(&mut self, writing: &Writing, now_us: u64) -> io::Result<()> {
+        let Some(first) = self.first else { return Ok(()) };
+        let old = now_us.saturating_sub(self.since_us) >= u64::try_from(writing.rotation.age.as_micros()).unwrap_or(u64::MAX);
+        if self.bytes < writing.rotation.bytes && !old {
+            return Ok(());
+        }
+        writing.disk.sync(&self.data)?;
+        self.folder.rename(&self.names.current(), &self.names.complete(first))?;
+        self.data = self.folder.made(&self.names.current(), How::Append)?;
+        self.first = None;
+        self.bytes = 0;
+        self.folder.sync()
+    }
+
+    /// Where the chain ends.
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// Bytes of all files of the stream, as far as is known.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Counts the bytes again: somebody may have taken complete files away.
+    pub(crate) fn count_again(&mut self) -> io::Result<()> {
+        self.stored = self.folder.files()?.iter().filter(|(name, _)| self.names.has(name)).map(|(_, bytes)| bytes).sum();
+        Ok(())
+    }
+
+    /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
+    pub(crate) fn in_place(&self) -> bool {
+        self.folder.holds(&self.names.current(), &self.data) && self.folder.holds(&self.names.head(), &self.head)
+    }
+}
+
+impl Recovered {
+    /// Where the chain goes on, of what the files, the head beside them and our memory say. The latest of them: what is missing then shows as
+    /// a gap for ever.
+    fn end(&mut self, on_disk: Option<End>, head: Head, known: Option<End>, genesis: End) -> End {
+        let mut end = on_disk.unwrap_or(genesis);
+        let told = match head {
+            Head::At(told) => Some(told),
+            Head::Missing => {
+                if end.seq > 0 {
+                    self.wrong.push("the head is missing");
+                }
+                None
+            }
+            Head::Broken => {
+                self.wrong.push("the head was changed");
+                None
+            }
+        };
+        for later in [told, known].into_iter().flatten() {
+            if later.seq > end.seq {
+                self.lost_from = Some(self.lost_from.unwrap_or(end.seq + 1));
+                self.lost_to = Some(later.seq);
+                end = later;
+            } else if later.seq == end.seq && later.hash != end.hash {
+                self.wrong.push("the last record is not the one that was written");
+                end = later;
+            }
+        }
+        end
+    }
+}
+
+/// Copies what was torn into a file of its own, and gives its name.
+fn keep_torn(folder: &Folder, names: &Names, data: &File, from: u64, after: u64) -> io::Result<String> {
+    use std::os::unix::fs::FileExt as _;
+
+    let length = data.metadata()?.len().saturating_sub(from);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    data.read_exact_at(&mut bytes, from)?;
+    for nth in 0..1000 {
+        let name = names.torn(after, nth);
+        match folder.made(&name, How::New) {
+            Ok(mut file) => {
+                io::Write::write_all(&mut file, &bytes)?;
+                return Ok(name);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are too many torn files"))
+}

@@ -1,0 +1,159 @@
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::verify::verify;
+
+/// A disk that takes so many bytes more, and then says that it is full: half a write may be on it.
+struct Small(AtomicU64);
+
+impl Disk for Small {
+    fn append(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        let left = self.0.load(Ordering::SeqCst);
+        let taken = bytes.len().min(usize::try_from(left).unwrap());
+        file.write_all(&bytes[..taken])?;
+        self.0.fetch_sub(taken as u64, Ordering::SeqCst);
+        if taken < bytes.len() { Err(io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error())) } else { Ok(()) }
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn writing(disk: impl Disk, bytes: u64, age: Duration) -> Writing {
+    Writing { seal: Seal::Plain, disk: Arc::new(disk), rotation: Rotation { bytes, age }, service: Arc::from("ext-authz") }
+}
+
+fn real() -> Writing {
+    writing(RealDisk, u64::MAX, Duration::MAX)
+}
+
+fn open(directory: &TempDir, writing: &Writing, known: Option<End>) -> Files {
+    let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
+    Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), writing, known, 1_000_000).unwrap()
+}
+
+fn path(directory: &TempDir, name: &str) -> PathBuf {
+    directory.path().join("tenant-acme").join(name)
+}
+
+fn text(directory: &TempDir) -> String {
+    std::fs::read_to_string(path(directory, "ext-authz-a.jsonl")).unwrap()
+}
+
+/// What `verify` finds wrong.
+fn faults(directory: &TempDir) -> Vec<String> {
+    let report = verify(&[directory.path().to_path_buf()], &Seal::Plain, &[]).unwrap();
+    report.faults.into_iter().map(|fault| fault.what).collect()
+}
+
+fn appended(files: &mut Files, writing: &Writing, records: u64) {
+    for nth in 0..records {
+        files.append(writing, &[format!("\"nth\":{nth}")], 1_000_000).unwrap();
+    }
+}
+
+#[test]
+fn a_chain_goes_on_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    for _ in 0..3 {
+        appended(&mut open(&directory, &real(), None), &real(), 2);
+    }
+    assert_eq!(text(&directory).lines().count(), 6);
+    assert_eq!(faults(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_large_or_old_is_complete_and_the_chain_goes_on_in_the_next() {
+    let directory = TempDir::new().unwrap();
+    let small = writing(RealDisk, 500, Duration::MAX);
+    let mut files = open(&directory, &small, None);
+    appended(&mut files, &small, 10);
+    let before = files.folder.files().unwrap().len();
+    assert!(before > 3, "{before}");
+
+    let daily = writing(RealDisk, u64::MAX, Duration::from_secs(60));
+    files.append(&daily, &["\"a\":1"], 62_000_000).unwrap();
+    assert_eq!(files.folder.files().unwrap().len(), before + 1);
+    assert_eq!(text(&directory).lines().count(), 1);
+    assert_eq!(faults(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn a_torn_line_is_kept_apart_and_the_cut_is_recorded() {
+    let directory = TempDir::new().unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 2);
+    OpenOptions::new().append(true).open(path(&directory, "ext-authz-a.jsonl")).unwrap().write_all(b"{\"seq\":3,\"half").unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 1);
+    let text = text(&directory);
+    let recovered: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+    assert_eq!((&recovered["event"], &recovered["recovered"]["torn_bytes"]), (&"recovered".into(), &14.into()));
+    let torn = recovered["recovered"]["torn_file"].as_str().unwrap();
+    assert_eq!(std::fs::read(path(&directory, torn)).unwrap(), b"{\"seq\":3,\"half");
+    assert_eq!(faults(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn records_that_are_gone_stay_missed_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 5);
+    let kept: String = text(&directory).lines().take(3).map(|line| format!("{line}\n")).collect();
+    std::fs::write(path(&directory, "ext-authz-a.jsonl"), kept).unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 1);
+    assert_eq!(faults(&directory), ["records 4 to 5 are missing before it"]);
+    assert!(text(&directory).contains(r#""lost_from":4,"lost_to":5"#));
+}
+
+#[test]
+fn a_changed_last_record_is_not_continued_as_if_it_were_right() {
+    let directory = TempDir::new().unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 3);
+    std::fs::write(path(&directory, "ext-authz-a.jsonl"), text(&directory).replace("\"nth\":2", "\"nth\":7")).unwrap();
+    appended(&mut open(&directory, &real(), None), &real(), 1);
+    assert_eq!(faults(&directory), ["was changed: its hash is not that of its content"]);
+    assert!(text(&directory).contains("the last record was changed"));
+}
+
+#[test]
+fn a_stream_that_is_deleted_under_its_writer_is_missed() {
+    let directory = TempDir::new().unwrap();
+    let mut files = open(&directory, &real(), None);
+    appended(&mut files, &real(), 3);
+    assert!(files.in_place());
+    std::fs::remove_dir_all(directory.path().join("tenant-acme")).unwrap();
+    assert!(!files.in_place());
+    appended(&mut open(&directory, &real(), Some(files.end())), &real(), 1);
+    assert_eq!(faults(&directory), ["records 1 to 3 are missing before it"]);
+}
+
+#[test]
+fn a_full_disk_takes_all_of_a_write_or_nothing() {
+    let directory = TempDir::new().unwrap();
+    let full = writing(Small(AtomicU64::new(450)), u64::MAX, Duration::MAX);
+    let mut files = open(&directory, &full, None);
+    appended(&mut files, &full, 2);
+    for _ in 0..2 {
+        let error = files.append(&full, &["\"a\":1", "\"a\":2"], 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(text(&directory).lines().count(), 2);
+        assert_eq!(faults(&directory), Vec::<String>::new());
+    }
+    appended(&mut files, &real(), 1);
+    drop(files);
+    appended(&mut open(&directory, &real(), None), &real(), 1);
+    assert_eq!((text(&directory).lines().count(), faults(&directory)), (4, vec![]));
+}
+
+#[test]
+fn the_real_full_device_says_so() {
+    let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(RealDisk.append(&file, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+}

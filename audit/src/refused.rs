@@ -1,0 +1,32 @@
+//! Why a record is not written.
+
+use std::sync::Arc;
+
+/// Why a record is not written. The text is the operator's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nothing says where the tenant's region is.
+    #[error("no audit folder is known for its region (--audit-dir, or `regions` of the Platform)")]
+    Nowhere,
+    /// Too much of the stream waits for its disk.
+    #[error("the queue of its audit stream is full")]
+    QueueFull,
+    /// The stream has as many bytes as it may.
+    #[error("its audit stream is full (--audit-stream-bytes)")]
+    StreamFull,
+    /// The disk cannot take it.
+    #[error("its audit stream cannot be written: {0}")]
+    Disk(Arc<str>),
+    /// The disk did not take it in time.
+    #[error("its audit stream was not written in time")]
+    Late,
+    /// The service ends.
+    #[error("the audit streams are closed: the service ends")]
+    Ended,
+}
+
+impl From<std::io::Error> for Refused {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(Arc::from(error.to_string()))
+    }
+}

@@ -1,0 +1,330 @@
+//! The writer of one region's folder: a thread of its own, so that a disk that is slow or full holds up nobody of another region.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use bulkhead_tenancy::{clock::Clock, tenant::Tenant};
+
+use crate::{
+    chain::End,
+    file::{Disk, Files, Writing},
+    home::Home,
+    names::Names,
+    queue::{Item, Queues, StreamName},
+    refused::Refused,
+    settings::{Settings, Sync},
+};
+
+/// What became of records, for counting: `written`, `merged`, `lost`, `refused`.
+pub type Count = Arc<dyn Fn(Option<&Tenant>, &'static str, u64) + Send + std::marker::Sync>;
+
+/// Streams whose files are open at a time: three descriptors each.
+const OPEN: usize = 96;
+/// How often the disk is synced under [`Sync::Batch`], and a folder that failed is tried again.
+const SECOND: Duration = Duration::from_secs(1);
+/// How often a stream that fails says so, and one that is full looks whether files were taken away.
+const OFTEN_US: u64 = 5_000_000;
+/// The part of a stream's bytes that only records of `audit: full` may take: one in so many.
+const STREAM_RESERVE: u64 = 16;
+
+/// What the writers of a process have in common.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) count: Count,
+}
+
+/// A running writer.
+pub(crate) struct RegionWriter {
+    pub(crate) queues: Arc<Queues>,
+}
+
+impl Drop for RegionWriter {
+    fn drop(&mut self) {
+        self.queues.end(Duration::ZERO);
+    }
+}
+
+impl RegionWriter {
+    /// Starts the writer of a folder. Nothing is opened before there is something to write.
+    pub(crate) fn start(path: PathBuf, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let queues = Arc::new(Queues::new(shared.settings.queue));
+        let home: SharedHome = Arc::default();
+        let dirty = Arc::new(AtomicBool::new(false));
+        if shared.settings.sync == Sync::Batch {
+            let (home, dirty) = (Arc::clone(&home), Arc::downgrade(&dirty));
+            // It ends with the writer, who holds the other end.
+            thread::Builder::new().name("audit-sync".to_owned()).spawn(move || {
+                while let Some(dirty) = dirty.upgrade() {
+                    sync_if(&home, &dirty);
+                    drop(dirty);
+                    thread::sleep(SECOND);
+                }
+            })?;
+        }
+        let mut writer = Writer {
+            path,
+            writing: writing(&shared),
+            shared: Arc::clone(&shared),
+            home,
+            dirty,
+            tried_us: None,
+            streams: HashMap::new(),
+            turn: 0,
+        };
+        let waiting = Arc::clone(&queues);
+        thread::Builder::new().name("audit-writer".to_owned()).spawn(move || {
+            while let Some(turns) = waiting.take() {
+                writer.write(turns);
+            }
+            writer.finish();
+        })?;
+        Ok(Self { queues })
+    }
+}
+
+fn writing(shared: &Shared) -> Writing {
+    let Settings { seal, rotation, service, .. } = &shared.settings;
+    Writing { seal: seal.clone(), disk: Arc::clone(&shared.disk), rotation: *rotation, service: Arc::from(*service) }
+}
+
+type SharedHome = Arc<Mutex<Option<Arc<Home>>>>;
+
+fn sync_if(home: &SharedHome, dirty: &AtomicBool) {
+    let home = home.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(home) = home.filter(|_| dirty.swap(false, Ordering::AcqRel)) else { return };
+    if let Err(error) = home.folder().sync_all() {
+        dirty.store(true, Ordering::Release);
+        tracing::error!(%error, "audit streams could not be synced to their disk");
+    }
+}
+
+/// What the thread holds.
+struct Writer {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    writing: Writing,
+    home: SharedHome,
+    dirty: Arc<AtomicBool>,
+    /// When the folder was tried last and could not be opened, and why.
+    tried_us: Option<(u64, Refused)>,
+    streams: HashMap<StreamName, Stream>,
+    turn: u64,
+}
+
+/// What the thread knows of one stream.
+#[derive(Default)]
+struct Stream {
+    files: Option<Files>,
+    /// Where its chain ended when it was written last.
+    known: Option<End>,
+    /// The last turn that it had.
+    turn: u64,
+    complained_us: Option<u64>,
+    counted_us: Option<u64>,
+}
+
+impl Writer {
+    fn write(&mut self, turns: Vec<(StreamName, Vec<Item>)>) {
+        let now_us = self.shared.clock.now_us();
+        let home = self.home(now_us);
+        let room = home.as_ref().is_ok_and(|home| home.has_room());
+        let mut written = Vec::with_capacity(turns.len());
+        for (name, mut items) in turns {
+            items.retain(|item| !item.is_given_up());
+            self.turn += 1;
+            let outcome = match &home {
+                Ok(home) => self.write_stream(home, &name, items, room, now_us),
+                Err(refused) => {
+                    self.refuse(items, refused);
+                    continue;
+                }
+            };
+            written.push((name, outcome));
+        }
+        self.dirty.store(true, Ordering::Release);
+        for (name, items) in written {
+            self.accept(&name, items);
+        }
+        self.close_idle();
+    }
+
+    /// Writes what it can of a stream's records, and gives those that are written.
+    fn write_stream(&mut self, home: &Home, name: &StreamName, items: Vec<Item>, room: bool, now_us: u64) -> Vec<Item> {
+        let turn = self.turn;
+        let most = self.shared.settings.stream_bytes;
+        let stream = self.streams.entry(Arc::clone(name)).or_default();
+        stream.turn = turn;
+        if let Err(error) = stream.open(home, name, &self.writing, now_us) {
+            let refused = Refused::from(error);
+            stream.complain(name, &refused, now_us);
+            self.refuse(items, &refused);
+            return Vec::new();
+        }
+        let weight: u64 = items.iter().map(|item| item.fields.len() as u64 + 192).sum();
+        stream.count_again_if_full(weight, most, now_us);
+        let stored = stream.files.as_ref().map_or(0, Files::stored);
+        let mut left = most.saturating_sub(stored);
+        let reserve = most / STREAM_RESERVE;
+        let (items, none): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
+            let weight = item.fields.len() as u64 + 192;
+            let must = item.waiting.is_some();
+            let fits = weight <= left && (must || (room && left - weight >= reserve));
+            if fits {
+                left -= weight;
+            }
+            fits
+        });
+        if !none.is_empty() {
+            stream.complain(name, &Refused::StreamFull, now_us);
+        }
+        let appended = match &mut stream.files {
+            _ if items.is_empty() => Ok(()),
+            Some(files) => files.append(&self.writing, &items, now_us),
+            None => Ok(()),
+        };
+        if let Some(files) = &stream.files {
+            stream.known = Some(files.end());
+        }
+        let refused = appended.map_err(|error| {
+            // Opened anew next time, so that whatever was left is looked at.
+            stream.files = None;
+            let refused = Refused::from(error);
+            stream.complain(name, &refused, now_us);
+            refused
+        });
+        self.refuse(none, &Refused::StreamFull);
+        match refused {
+            Ok(()) => items,
+            Err(refused) => {
+                self.refuse(items, &refused);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tells those who wait that their records are accepted.
+    fn accept(&mut self, name: &StreamName, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        if self.shared.settings.sync == Sync::Each {
+            let synced = match self.streams.get(name).and_then(|stream| stream.files.as_ref()) {
+                Some(files) => files.sync(&self.writing),
+                None => Ok(()),
+            };
+            if let Err(error) = synced {
+                if let Some(stream) = self.streams.get_mut(name) {
+                    stream.files = None;
+                }
+                return self.refuse(items, &Refused::from(error));
+            }
+        }
+        for item in items {
+            (self.shared.count)(item.tenant.as_deref(), "written", 1);
+            if let Some(waiting) = item.waiting {
+                let _ = waiting.send(Ok(()));
+            }
+        }
+    }
+
+    fn refuse(&self, items: Vec<Item>, refused: &Refused) {
+        for item in items {
+            let what = if item.waiting.is_some() { "refused" } else { "lost" };
+            (self.shared.count)(item.tenant.as_deref(), what, 1);
+            if let Some(waiting) = item.waiting {
+                let _ = waiting.send(Err(refused.clone()));
+            }
+        }
+    }
+
+    /// The folder, opened if it is not, and tried again once a second if it cannot be.
+    fn home(&mut self, now_us: u64) -> Result<Arc<Home>, Refused> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = home.as_ref().filter(|open| open.in_place()) {
+            return Ok(Arc::clone(open));
+        }
+        *home = None;
+        for stream in self.streams.values_mut() {
+            stream.files = None;
+        }
+        let second = u64::try_from(SECOND.as_micros()).unwrap_or_default();
+        if let Some((tried_us, refused)) = self.tried_us.as_ref().filter(|(tried_us, _)| now_us.wrapping_sub(*tried_us) < second) {
+            let _ = tried_us;
+            return Err(refused.clone());
+        }
+        match Home::open(&self.path, &self.shared.settings) {
+            Ok(open) => {
+                tracing::info!(folder = %self.path.display(), writer = open.writer(), "audit streams are written here");
+                self.tried_us = None;
+                Ok(Arc::clone(home.insert(Arc::new(open))))
+            }
+            Err(error) => {
+                tracing::error!(folder = %self.path.display(), %error, "audit streams cannot be written: `audit: full` denies in this region");
+                let refused = Refused::from(error);
+                self.tried_us = Some((now_us, refused.clone()));
+                Err(refused)
+            }
+        }
+    }
+
+    /// Closes the files that were not written for longest, so that ten thousand tenants do not take as many descriptors.
+    fn close_idle(&mut self) {
+        let mut open: Vec<(u64, &mut Stream)> =
+            self.streams.values_mut().filter(|stream| stream.files.is_some()).map(|stream| (stream.turn, stream)).collect();
+        if open.len() <= OPEN {
+            return;
+        }
+        open.sort_unstable_by_key(|(turn, _)| *turn);
+        let over = open.len() - OPEN;
+        for (_, stream) in open.into_iter().take(over) {
+            stream.files = None;
+        }
+    }
+
+    /// The last of it: the service ends.
+    fn finish(&self) {
+        if self.shared.settings.sync != Sync::Os {
+            sync_if(&self.home, &self.dirty);
+        }
+    }
+}
+
+impl Stream {
+    /// Opens its files, if they are not open and in their place.
+    fn open(&mut self, home: &Home, name: &str, writing: &Writing, now_us: u64) -> std::io::Result<()> {
+        if self.files.as_ref().is_some_and(Files::in_place) {
+            return Ok(());
+        }
+        self.files = None;
+        let folder = home.folder().below(name)?;
+        self.files = Some(Files::open(folder, Names::new(name, home.writer()), writing, self.known, now_us)?);
+        Ok(())
+    }
+
+    fn count_again_if_full(&mut self, weight: u64, most: u64, now_us: u64) {
+        let Some(files) = &mut self.files else { return };
+        let nearly = files.stored() + weight > most - most / STREAM_RESERVE;
+        if nearly && self.counted_us.is_none_or(|at| now_us.wrapping_sub(at) >= OFTEN_US) {
+            self.counted_us = Some(now_us);
+            let _ = files.count_again();
+        }
+    }
+
+    /// Says that it fails, but not at every record.
+    fn complain(&mut self, name: &str, why: &Refused, now_us: u64) {
+        if self.complained_us.is_none_or(|at| now_us.wrapping_sub(at) >= OFTEN_US) {
+            self.complained_us = Some(now_us);
+            tracing::error!(stream = name, error = %why, "records of an audit stream are not written");
+        }
+    }
+}
