@@ -8,6 +8,7 @@ mod budget;
 mod claims;
 mod compartment;
 mod failures;
+pub mod foreign;
 mod keys;
 mod presented;
 mod proof;

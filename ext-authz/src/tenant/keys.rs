@@ -1,5 +1,6 @@
 //! The keys of an issuer: where they come from, how long they are believed, and which of them may verify a token.
 
+pub(super) mod document;
 mod http;
 mod jwk;
 mod keyring;
@@ -99,6 +100,11 @@ impl KeySet {
         let bytes = keys.iter().map(Key::bytes).sum();
         let charge = charge(bytes).ok_or(FetchError::Unexpected("more keys than the tenant's share of memory holds"))?;
         Ok(Self { keys, _charge: charge })
+    }
+
+    /// How many keys it has.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Keys that may verify a token of this algorithm and `kid`. A key without `kid` may be any token's, and a token without one may be any

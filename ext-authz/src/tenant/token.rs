@@ -67,6 +67,11 @@ impl UnverifiedToken {
         &self.issuer
     }
 
+    /// What it claims: good for showing that it can be read, and for nothing else before its signature verified.
+    pub(super) fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// The key that the token asks for.
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
-use super::{FetchError, KeyProvider};
+use super::{FetchError, KeyProvider, document};
 
 /// What one fetch may take.
 #[derive(Debug, Clone, Copy)]
@@ -88,21 +88,14 @@ impl HttpKeys {
             KeySource::Inline(jwks) => return Ok(jwks.clone()),
             KeySource::JwksUri(uri) => uri.clone(),
             KeySource::Discovery(issuer_url) => {
-                let document = self.document(configuration_url(issuer_url)?, &written).await?;
-                jwks_uri_of(&document, issuer)?
+                document::jwks_uri(&self.read(document::configuration_url(issuer_url)?, &written).await?, &issuer.id)?
             }
         };
-        match self.document(uri, &written).await? {
-            Value::Object(mut set) => match set.remove("keys") {
-                Some(Value::Array(keys)) => Ok(keys),
-                _ => Err(FetchError::Unexpected("no list `keys`")),
-            },
-            _ => Err(FetchError::Unexpected("a key set is an object")),
-        }
+        document::jwks(&self.read(uri, &written).await?)
     }
 
-    /// One JSON document, each redirect judged like the first request.
-    async fn document(&self, mut url: Url, written: &Written) -> Result<Value, FetchError> {
+    /// One document, each redirect judged like the first request.
+    async fn read(&self, mut url: Url, written: &Written) -> Result<Vec<u8>, FetchError> {
         for _ in 0..=self.bounds.redirects {
             let client = if written.allows(&url)? { &self.written } else { &self.checked };
             let request = client.get(url.clone()).header(ACCEPT, "application/json");
@@ -122,7 +115,7 @@ impl HttpKeys {
                 }
                 body.extend_from_slice(&chunk);
             }
-            return serde_json::from_slice(&body).map_err(|_| FetchError::Unexpected("not JSON"));
+            return Ok(body);
         }
         Err(FetchError::Refused("too many redirects"))
     }
@@ -139,21 +132,6 @@ impl KeyProvider for HttpKeys {
 /// No answer. The URL is left out: an issuer may have written it, at any length.
 fn unreachable(error: reqwest::Error) -> FetchError {
     FetchError::Unreachable(error.without_url())
-}
-
-/// Where the discovery document stands: OpenID Connect Discovery 1.0 section 4, the issuer without a trailing slash and the well-known path.
-fn configuration_url(issuer: &Url) -> Result<Url, FetchError> {
-    let text = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
-    Url::parse(&text).map_err(|_| FetchError::Refused("the issuer is no URL"))
-}
-
-/// The `jwks_uri` of a document that is this issuer's own (section 4.3: its `issuer` must be identical).
-fn jwks_uri_of(document: &Value, issuer: &Issuer) -> Result<Url, FetchError> {
-    if document.get("issuer").and_then(Value::as_str) != Some(issuer.id.as_str()) {
-        return Err(FetchError::Unexpected("the discovery document is another issuer's"));
-    }
-    let uri = document.get("jwks_uri").and_then(Value::as_str).ok_or(FetchError::Unexpected("no `jwks_uri`"))?;
-    Url::parse(uri).map_err(|_| FetchError::Unexpected("`jwks_uri` is no URL"))
 }
 
 /// The origins (scheme, host and port) of this issuer that the operator wrote.
