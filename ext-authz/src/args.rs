@@ -56,6 +56,10 @@ pub struct ServeArgs {
     /// What Envoy is declared to do.
     #[command(flatten)]
     pub declared: DeclaredArgs,
+    /// The keys that sign context tokens (Platform contextToken), as PEM: the first signs, all are published. Replicas share one file.
+    /// Without it each replica makes keys of its own
+    #[arg(long, value_name = "FILE")]
+    pub context_token_keys: Option<PathBuf>,
 }
 
 /// What the operator declares of the Envoy in front of us (S14).

@@ -148,7 +148,7 @@ impl<I: Identify> Judge<I> {
 
         trail.step = Step::Reply;
         let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
-        let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials };
+        let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials, context_token: None };
         Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost: 1 })
     }
 

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod attributes;
+pub mod context_token;
 pub mod decide;
 pub mod explain;
 #[cfg(test)]

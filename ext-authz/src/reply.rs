@@ -18,7 +18,7 @@ use crate::{
     verdict::{Allowed, Decision, Denial},
 };
 
-mod claim;
+pub(crate) mod claim;
 mod headers;
 mod metadata;
 mod problem;

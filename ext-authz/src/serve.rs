@@ -1,6 +1,6 @@
 //! Puts the service together: configuration, identity, judge, ledger, doors.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
     admin::AdminRoutes,
@@ -17,6 +17,7 @@ use tonic::service::Routes;
 
 use crate::{
     args::{SERVICE, ServeArgs},
+    context_token::{self, ContextTokens, KeySource, Keys, KeysError},
     decide::Judge,
     record::{Ledger, Record, log::DenialLog},
     service::{CheckService, MAX_MESSAGE_BYTES},
@@ -25,6 +26,8 @@ use crate::{
 
 /// How often merged denials are looked after.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often the keys of context tokens are looked after.
+const TURN: Duration = Duration::from_secs(60);
 
 /// Serves until it is asked to end.
 ///
@@ -39,24 +42,28 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = identity(&clock)?;
+    let context_tokens = Arc::new(context_tokens(args.context_token_keys, &clock)?);
     let loader = Arc::new(configuration::follow(&args.config.config)?);
     let doors = Doors::bind(&SERVICE, &args.doors).await?;
 
     let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock))));
     let sweeping = tokio::spawn(sweep(Arc::clone(&ledger)));
+    let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
-    let service = AuthorizationServer::new(CheckService::new(loader.live(), judge, records)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let check = CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens));
+    let service = AuthorizationServer::new(check).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (following, reporting) = (Arc::clone(&loader), loader);
     let rooms = Rooms {
         grpc: Routes::default().add_service(service),
-        health: axum::Router::new(),
+        health: context_token::router(context_tokens),
         admin: AdminRoutes::default(),
         ready: Arc::new(move || following.is_following() && following.live().load().is_some()),
         report: Arc::new(move || reporting.report().into()),
     };
     let ended = doors.run(rooms, metrics, shutdown).await;
     sweeping.abort();
+    turning.abort();
     ledger.flush();
     ended
 }
@@ -65,6 +72,26 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
 pub(crate) fn identity(clock: &Arc<dyn Clock>) -> Result<Identity, Fatal> {
     let keys = HttpKeys::new(HttpBounds::default()).map_err(|error| Fatal::failed(format!("cannot fetch keys: {error}")))?;
     Ok(Identity::new(Settings::default(), Arc::clone(clock), Arc::new(keys)))
+}
+
+/// Context tokens, by the keys of a file or by keys of our own.
+fn context_tokens(keys: Option<PathBuf>, clock: &Arc<dyn Clock>) -> Result<ContextTokens, Fatal> {
+    let source = keys.map_or(KeySource::Own, KeySource::File);
+    let keys = Keys::new(source, clock.now_s()).map_err(|error| match error {
+        KeysError::File { .. } => Fatal::usage(format!("--context-token-keys: {error}")),
+        KeysError::Randomness => Fatal::failed(error.to_string()),
+    })?;
+    Ok(ContextTokens::new(keys, Arc::clone(clock)))
+}
+
+async fn turn(context_tokens: Arc<ContextTokens>) {
+    let mut tick = tokio::time::interval(TURN);
+    loop {
+        tick.tick().await;
+        let context_tokens = Arc::clone(&context_tokens);
+        // A file is read, perhaps.
+        let _ = tokio::task::spawn_blocking(move || context_tokens.turn()).await;
+    }
 }
 
 async fn sweep(ledger: Arc<Ledger>) {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     attributes::{Attributes, Headers},
+    context_token::ContextTokens,
     decide::{Due, Identify, Judge},
     record::Record,
     reply::Reply,
@@ -35,12 +36,20 @@ pub struct CheckService<I> {
     live: Live,
     judge: Judge<I>,
     records: Arc<dyn Record>,
+    /// Without it, a platform that asks for context tokens is denied.
+    context_tokens: Option<Arc<ContextTokens>>,
 }
 
 impl<I: Identify> CheckService<I> {
     /// A service that decides by the snapshot of the moment and hands every decision to `records`.
     pub fn new(live: Live, judge: Judge<I>, records: Arc<dyn Record>) -> Self {
-        Self { live, judge, records }
+        Self { live, judge, records, context_tokens: None }
+    }
+
+    /// The same service, that signs context tokens where the platform asks for them.
+    #[must_use]
+    pub fn signing(self, context_tokens: Arc<ContextTokens>) -> Self {
+        Self { context_tokens: Some(context_tokens), ..self }
     }
 
     /// Decides within `patience`, records the decision and answers.
@@ -56,7 +65,8 @@ impl<I: Identify> CheckService<I> {
         let id = Uuid::now_v7().to_string();
         let generation = snapshot.map(|snapshot| snapshot.generation());
         let whole = async {
-            let (verdict, headers) = self.verdict(snapshot, request, patience).await;
+            let (mut verdict, headers) = self.verdict(snapshot, request, patience).await;
+            self.sign(snapshot, &id, &mut verdict);
             let decision = Decision { id: id.clone(), generation, verdict };
             let reply = Reply::to(&decision, &headers);
             (decision, reply)
@@ -83,6 +93,20 @@ impl<I: Identify> CheckService<I> {
                 (self.judge.decide(snapshot, &attributes, due).await, attributes.headers)
             }
             Err(denial) => (Verdict::denied(denial), Headers::default()),
+        }
+    }
+}
+
+impl<I> CheckService<I> {
+    /// Signs an allow where the platform asks for it: an upstream that relies on the token is not reached without one.
+    fn sign(&self, snapshot: Option<&Arc<Snapshot>>, id: &str, verdict: &mut Verdict) {
+        let (Some(asked), Ok(allowed)) = (snapshot.map(|snapshot| snapshot.platform().context_token), &mut verdict.outcome) else { return };
+        if !asked.enabled {
+            return;
+        }
+        match self.context_tokens.as_ref().and_then(|tokens| tokens.sign(allowed, id, asked.ttl_seconds)) {
+            Some(token) => allowed.obligations.context_token = Some(token),
+            None => verdict.outcome = Err(Denial::new(Reason::Unavailable, "the context token could not be signed")),
         }
     }
 }

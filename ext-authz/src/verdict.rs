@@ -5,6 +5,8 @@ use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
 
 use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
+use crate::context_token::ContextToken;
+
 /// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "`name` and `status` say it, and SEMANTICS lists them")]
@@ -121,6 +123,8 @@ pub struct Obligations {
     pub upstream: Option<Upstream>,
     /// Whether `Authorization` and `X-API-Key` are kept (S13).
     pub forward_credentials: bool,
+    /// What the upstream can verify of the decision, where the platform asks for it; signed last, when the decision stands.
+    pub context_token: Option<ContextToken>,
 }
 
 /// Which bodies ext_proc must read.

@@ -66,6 +66,8 @@ pub mod header {
     pub const SUBJECT: &str = "x-bulkhead-subject";
     /// The decision's id, for the upstream.
     pub const DECISION: &str = "x-bulkhead-decision";
+    /// The context token (Platform `contextToken`), for the upstream.
+    pub const CONTEXT: &str = "x-bulkhead-context";
     /// Which of Envoy's two contract clusters takes the request; removed before the upstream.
     pub const CLUSTER: &str = "x-bulkhead-cluster";
     /// `host:port` of the contract's upstream; removed before the upstream.
@@ -75,7 +77,7 @@ pub mod header {
     /// Old names of a tenant, which a client's own never survives in.
     pub const FOREIGN: [&str; 2] = ["x-tenant-id", "x-subscription-id"];
     /// What ext-authz sets on an allow for the upstream.
-    pub const IDENTITY: [&str; 5] = [TENANT, SUBSCRIPTION, API, SUBJECT, DECISION];
+    pub const IDENTITY: [&str; 6] = [TENANT, SUBSCRIPTION, API, SUBJECT, DECISION, CONTEXT];
     /// An API key.
     pub const API_KEY: &str = "x-api-key";
 }

@@ -10,6 +10,9 @@ use bulkhead_tests::{
 };
 use serde_json::json;
 
+#[path = "../../examples/verify-context/verify.rs"]
+mod verify;
+
 const INVOICES: &str = "/acme/billing-api/invoices";
 const PRODUCTS: &str = "/globex/inventory-api/products";
 /// `examples/config` prints it for everybody.
@@ -363,4 +366,45 @@ async fn a_dead_issuer_slows_its_own_tenant_only() {
     assert_eq!(tokio::time::timeout(Duration::from_secs(10), hanging).await.expect("an answer").expect("a task").status, 503);
     world.acme.issuer.mood(bulkhead_tests::issuer::Mood::Well);
     until_status(&world, &acme, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_can_verify_what_was_decided_and_nobody_else_can_say_it() {
+    let world = World::builder()
+        .config(|config| {
+            config.edit("platform.yaml", |platform| platform["spec"]["contextToken"] = json!({ "enabled": true, "ttlSeconds": 30 }));
+        })
+        .start()
+        .await;
+    let jwks = reqwest::get(format!("http://{}/.well-known/jwks.json", world.ext_authz.health())).await.unwrap();
+    assert_eq!(jwks.headers()["content-type"], "application/jwk-set+json");
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&jwks.bytes().await.unwrap()).unwrap();
+    let billing = "https://billing.acme.internal";
+    let token = world.acme.issuer.token().claim("azp", "acme-billing-app").sign();
+    let seen = world.send(&Request::get(INVOICES).bearer(&token).header(header::CONTEXT, "forged.by.client")).await.seen();
+    let [first] = seen.header(header::CONTEXT)[..] else { panic!("one context token: {seen:?}") };
+    let context = verify::verify(first, &keys, billing).unwrap();
+    let decision_id = seen.header(header::DECISION)[0].to_owned();
+    let expected = verify::Context {
+        tenant: "acme".to_owned(),
+        sub: Some("user-123".to_owned()),
+        subscription: Some("acme-sub-001".to_owned()),
+        api: "billing-api".to_owned(),
+        decision_id,
+    };
+    assert_eq!(context, expected);
+    // One decision, one token; at another upstream it is worth nothing, and at the gateway no credential.
+    let again = world.send(&Request::get(INVOICES).bearer(&token)).await.seen();
+    assert_ne!(again.header(header::CONTEXT), [first]);
+    assert!(matches!(verify::verify(first, &keys, "https://inventory.globex.internal"), Err(verify::Refused::Invalid(_))));
+    assert!(matches!(verify::verify(&token, &keys, billing), Err(verify::Refused::Kind)));
+    assert_eq!(world.send(&Request::get(INVOICES).bearer(first)).await.status, 401);
+
+    // Switched off while it runs: none of ours, and no client's own either.
+    world.config.edit("platform.yaml", |platform| platform["spec"]["contextToken"] = json!({ "enabled": false }));
+    deadline::until("no context token", PATIENCE, || async {
+        let seen = world.send(&Request::get(INVOICES).bearer(&token).header(header::CONTEXT, first)).await.seen();
+        seen.header(header::CONTEXT).is_empty().then_some(())
+    })
+    .await;
 }

@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 256;
 
 /// A claim, so encoded that different claims stay different: a longer one ends in `~` and its SHA-256. Nothing of an empty claim: the
 /// header is removed.
-pub(super) fn visible(claim: &str) -> Option<String> {
+pub(crate) fn visible(claim: &str) -> Option<String> {
     if claim.is_empty() {
         return None;
     }

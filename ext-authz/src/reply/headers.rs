@@ -27,6 +27,7 @@ pub(super) fn set(decision: &Decision, allowed: &Allowed) -> Vec<(&'static str, 
     ];
     set.extend(subscription.as_ref().map(|subscription| (header::SUBSCRIPTION, subscription.name.to_string())));
     set.extend(caller.subject.as_deref().and_then(claim::visible).map(|subject| (header::SUBJECT, subject)));
+    set.extend(obligations.context_token.as_ref().map(|token| (header::CONTEXT, token.as_str().to_owned())));
     if let Some(upstream) = &obligations.upstream {
         set.push((header::CLUSTER, upstream.cluster.to_owned()));
         set.push((header::UPSTREAM, format!("{}:{}", upstream.host, upstream.port)));

@@ -229,3 +229,32 @@ proptest! {
         prop_assert_eq!(notes.0.lock().unwrap().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_context_token_goes_with_an_allow_where_the_platform_asks_for_it_and_nothing_is_allowed_without() {
+    let clock: Arc<dyn bulkhead_tenancy::clock::Clock> = Arc::new(SystemClock);
+    let keys = crate::context_token::Keys::new(crate::context_token::KeySource::Own, clock.now_s()).unwrap();
+    let tokens = Arc::new(ContextTokens::new(keys, clock));
+    let ask = async |platform: &str, signing: bool| {
+        let live = Live::default();
+        live.publish(fixture::snapshot(platform));
+        let (service, notes) = service(live, Stand);
+        let service = if signing { service.signing(Arc::clone(&tokens)) } else { service };
+        let asked = get("/acme/billing-api").by("acme").with(header::CONTEXT, "forged").request();
+        let response = service.answer(asked, Duration::from_secs(5)).await.into_response();
+        let recorded = notes.0.lock().unwrap()[0].1;
+        let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { return (status_of(&response), recorded, None, false) };
+        let value = |option: &bulkhead_proto::pb::envoy::config::core::v3::HeaderValueOption| {
+            option.header.as_ref().filter(|header| header.key == header::CONTEXT).map(|header| header.value.clone())
+        };
+        let removed = ok.headers_to_remove.iter().any(|name| name == header::CONTEXT);
+        (200, recorded, ok.headers.iter().find_map(value), removed)
+    };
+    let (status, verdict, token, removed) = ask("  contextToken: { enabled: true }", true).await;
+    assert_eq!((status, verdict, removed), (200, "allow", false));
+    assert_eq!(token.unwrap().split('.').count(), 3);
+    // A client's own never gets through, whether or not there is one of ours.
+    assert_eq!(ask("  contextToken: { enabled: false }", true).await, (200, "allow", None, true));
+    // What is recorded is what is answered.
+    assert_eq!(ask("  contextToken: { enabled: true }", false).await, (503, "unavailable", None, false));
+}

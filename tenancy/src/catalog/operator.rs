@@ -187,9 +187,6 @@ impl Governing {
     fn judge(manifest: &PlatformManifest, faults: &mut Vec<Fault>) -> Option<Self> {
         let platform = platform::judge(manifest, faults)?;
         let name = &manifest.metadata.name;
-        if platform.context_token.enabled {
-            faults.push(name.warning("contextToken is not served by this release: every request of every tenant is denied (503)"));
-        }
         Some(Self { name: name.value.clone(), platform: Arc::new(platform), total: manifest.rate_limit.clone() })
     }
 }

@@ -68,7 +68,7 @@ impl Draft {
             hash: PolicyHash::default(),
             unbuilt: Vec::new(),
         };
-        policy.unbuilt = unbuilt::list(self, grounds, &policy, faults);
+        policy.unbuilt = unbuilt::list(self, &policy, faults);
         policy.hash = hash(&policy);
         Some(Fitted { policy, rate_limit })
     }

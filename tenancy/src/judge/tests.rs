@@ -348,18 +348,6 @@ fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
 }
 
 #[test]
-fn what_the_operator_asks_for_in_vain_denies_the_tenants_that_depend_on_it() {
-    let operator = OPERATOR.replace("routing: contract", "contextToken: { enabled: true }\n  routing: contract");
-    let (snapshot, faults) = load(&operator, &base(), &[]);
-    let tenant = snapshot.tenant("acme").unwrap();
-    let Policy::Ready(policy) = &tenant.policy else { panic!("closed: {faults:#?}") };
-    let unbuilt: Vec<_> = policy.unbuilt_for(&"billing".parse().unwrap()).map(|one| one.feature.clone()).collect();
-    assert_eq!(unbuilt, ["the platform's contextToken"]);
-    let said = |fault: &Fault| &*fault.file == "operator.yaml" && fault.message.contains("503");
-    assert!(faults.iter().any(said), "{faults:#?}");
-}
-
-#[test]
 fn a_silo_with_a_store_of_its_own_is_served() {
     let operator = OPERATOR
         .replace("burstMultiplier: 2.0 } }", "burstMultiplier: 2.0 }, isolation: silo }")

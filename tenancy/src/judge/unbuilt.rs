@@ -1,7 +1,7 @@
 //! What resources may ask for and this release does not serve. Whoever asks is denied (503) and told so by `validate`: nothing is silently
 //! unguarded.
 
-use super::{draft::Draft, fit::Grounds};
+use super::draft::Draft;
 use crate::{
     api::{Audit, Protocol},
     fault::Fault,
@@ -14,7 +14,7 @@ use crate::{
 
 /// Lists what a policy asks for in vain, with a warning for each in the tenant's own files. What only a policy in shadow asks for denies
 /// nothing, but its author should know that nothing is recorded either.
-pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, faults: &mut Vec<Fault>) -> Vec<Unbuilt> {
+pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>) -> Vec<Unbuilt> {
     let mut list = Vec::new();
     let mut ask = |api: Option<&ApiName>, feature: String, place: &Place| {
         let unbuilt = Unbuilt { api: api.cloned(), feature };
@@ -37,9 +37,6 @@ pub(super) fn list(draft: &Draft, grounds: &Grounds<'_>, policy: &TenantPolicy, 
         for (feature, place) in asks(policy) {
             ask(None, feature, &place);
         }
-    }
-    if grounds.platform.context_token.enabled {
-        list.push(Unbuilt { api: None, feature: "the platform's contextToken".to_owned() });
     }
     for policy in draft.guardrails.iter().filter(|policy| policy.shadow) {
         for (feature, place) in asks(policy) {
