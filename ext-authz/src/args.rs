@@ -14,7 +14,7 @@ use crate::decide::Declared;
 pub static SERVICE: Service = Service {
     name: "bulkhead-ext-authz",
     variables: "BULKHEAD_AUTHZ",
-    grpc_services: &["envoy.service.auth.v3.Authorization"],
+    grpc_services: &["envoy.service.auth.v3.Authorization", "envoy.service.ext_proc.v3.ExternalProcessor"],
     grpc: "127.0.0.1:9191",
     health: "0.0.0.0:9192",
     admin: "127.0.0.1:9193",

@@ -101,6 +101,12 @@ impl<I: Identify> Judge<I> {
         Self { identity, clock, declared, guardrails: Guardrails::default() }
     }
 
+    /// The guardrails that it judges by.
+    #[must_use]
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.guardrails
+    }
+
     /// Decides about a request by one snapshot.
     pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due) -> Verdict {
         let mut trail = Trail::default();

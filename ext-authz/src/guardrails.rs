@@ -15,6 +15,7 @@ use crate::{
 
 pub mod access;
 pub mod body;
+pub mod process;
 pub mod tools;
 
 #[cfg(test)]
@@ -52,13 +53,13 @@ pub struct Found {
 /// The guardrails, with what they need beside the policy.
 #[derive(Default)]
 pub struct Guardrails {
-    offload: Offload,
+    offload: Arc<Offload>,
 }
 
 impl Guardrails {
     /// Where work is done that takes processor time because of what a tenant wrote or sent.
     #[must_use]
-    pub fn offload(&self) -> &Offload {
+    pub fn offload(&self) -> &Arc<Offload> {
         &self.offload
     }
 

@@ -10,6 +10,7 @@ pub mod explain;
 mod fixture;
 pub mod guardrails;
 pub mod offload;
+pub mod process;
 pub mod record;
 pub mod reply;
 pub mod route;

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) mod claim;
 mod headers;
 mod metadata;
-mod problem;
+pub(crate) mod problem;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,9 @@ use bulkhead_doors::{
     run::{Doors, Rooms},
     shutdown::Shutdown,
 };
-use bulkhead_proto::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use bulkhead_proto::pb::envoy::service::{
+    auth::v3::authorization_server::AuthorizationServer, ext_proc::v3::external_processor_server::ExternalProcessorServer,
+};
 use bulkhead_tenancy::clock::{Clock, SystemClock};
 use tonic::service::Routes;
 
@@ -19,6 +21,7 @@ use crate::{
     args::{SERVICE, ServeArgs},
     context_token::{self, ContextTokens, KeySource, Keys, KeysError},
     decide::Judge,
+    process::service::ProcessService,
     record::{Ledger, Record, log::DenialLog},
     service::{CheckService, MAX_MESSAGE_BYTES},
     tenant::{HttpBounds, HttpKeys, Identity, Settings},
@@ -51,11 +54,15 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
+    let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), Arc::clone(&records));
+    // What is read can be as large as what Check sees, and is sent back.
+    let process =
+        ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
     let check = CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens));
-    let service = AuthorizationServer::new(check).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let check = AuthorizationServer::new(check).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (following, reporting) = (Arc::clone(&loader), loader);
     let rooms = Rooms {
-        grpc: Routes::default().add_service(service),
+        grpc: Routes::default().add_service(check).add_service(process),
         health: context_token::router(context_tokens),
         admin: AdminRoutes::default(),
         ready: Arc::new(move || following.is_following() && following.live().load().is_some()),

@@ -149,6 +149,24 @@ impl Process {
             Self::Both => "both",
         }
     }
+
+    /// What that name stands for.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::None, Self::Request, Self::Response, Self::Both].into_iter().find(|one| one.name() == name)
+    }
+
+    /// Whether the request's body is among them.
+    #[must_use]
+    pub const fn requests(self) -> bool {
+        matches!(self, Self::Request | Self::Both)
+    }
+
+    /// Whether the answer's body is among them.
+    #[must_use]
+    pub const fn responses(self) -> bool {
+        matches!(self, Self::Response | Self::Both)
+    }
 }
 
 impl BitOr for Process {

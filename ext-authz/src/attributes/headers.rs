@@ -1,6 +1,6 @@
 //! The headers of a request, from whichever of Envoy's two forms carries them.
 
-use bulkhead_proto::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use bulkhead_proto::pb::envoy::{config::core::v3::HeaderMap, service::auth::v3::attribute_context::HttpRequest};
 
 /// Every header as Envoy shows it: names in lower case, values as bytes, duplicates kept, pseudo headers among them.
 #[derive(Debug, Clone, Default)]
@@ -10,12 +10,14 @@ impl Headers {
     /// With `encode_raw_headers` Envoy fills `header_map` with raw values; without it (Istio, Envoy Gateway) the map `headers`, equal
     /// names joined by commas. Both are read, so a header can hide in neither.
     pub(super) fn of(http: &HttpRequest) -> Self {
-        let listed = http.header_map.iter().flat_map(|map| &map.headers).map(|header| {
-            let value = if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value };
-            (header.key.to_ascii_lowercase(), value.to_vec())
-        });
+        let listed = http.header_map.iter().flat_map(listed);
         let mapped = http.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()));
         Self(listed.chain(mapped).collect())
+    }
+
+    /// The headers of a message of ext_proc.
+    pub(crate) fn listed(map: &HeaderMap) -> Self {
+        Self(listed(map).collect())
     }
 
     /// Every value of a header, in the order of arrival. The name is given in lower case.
@@ -39,6 +41,13 @@ impl Headers {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn listed(map: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> {
+    map.headers.iter().map(|header| {
+        let value = if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value };
+        (header.key.to_ascii_lowercase(), value.to_vec())
+    })
 }
 
 /// A header's name as some server behind us may understand it: CGI and its descendants take `_` for `-` (S8).

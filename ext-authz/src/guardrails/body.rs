@@ -39,7 +39,7 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
 
 /// What goes on after the part that is buffered: upgrades (also HTTP/2's extended CONNECT), tunnels, and gRPC, of which nobody sees from
 /// outside whether it streams.
-fn is_stream(request: &Attributes) -> bool {
+pub(super) fn is_stream(request: &Attributes) -> bool {
     let grpc = request.headers.all("content-type").any(|value| value.to_ascii_lowercase().starts_with(b"application/grpc"));
     let upgrade = request.headers.all("upgrade").chain(request.headers.all(":protocol")).next().is_some();
     request.method == "CONNECT" || upgrade || grpc

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::verdict::{Denial, Reason};
+use crate::{
+    process::Side,
+    verdict::{Denial, Reason},
+};
 
 /// The problem body. Its members are SEMANTICS' ("Names that tests will assert").
 #[derive(Serialize)]
@@ -14,13 +17,22 @@ struct Problem<'a> {
 }
 
 pub(super) fn body(reason: Reason, decision_id: &str) -> String {
-    let problem = Problem { r#type: format!("urn:bulkhead:{}", reason.name()), title: title(reason), status: reason.status(), decision_id };
+    at(Side::Request, reason, reason.status(), decision_id)
+}
+
+/// The body of a denial because of a request, or of what the upstream answered.
+pub(crate) fn at(side: Side, reason: Reason, status: u16, decision_id: &str) -> String {
+    let title = match side {
+        Side::Request => title(reason),
+        Side::Response => title_of_response(reason),
+    };
+    let problem = Problem { r#type: format!("urn:bulkhead:{}", reason.name()), title, status, decision_id };
     // A struct of texts and a number always serialises.
     serde_json::to_string(&problem).unwrap_or_default()
 }
 
 /// Content type, and what the status asks for.
-pub(super) fn headers(denial: &Denial) -> Vec<(&'static str, String)> {
+pub(crate) fn headers(denial: &Denial) -> Vec<(&'static str, String)> {
     let mut headers = vec![("content-type", "application/problem+json".to_owned()), ("cache-control", "no-store".to_owned())];
     if denial.reason.status() == 401 {
         headers.push(("www-authenticate", challenge(denial.reason).to_owned()));
@@ -61,5 +73,16 @@ const fn title(reason: Reason) -> &'static str {
         Reason::Unreadable => "The request cannot be read",
         Reason::Unavailable => "The request cannot be judged at this time",
         Reason::Loop => "The request has already passed through this gateway",
+    }
+}
+
+/// The same, where the answer of the upstream is why.
+const fn title_of_response(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Topic => "The answer touches a blocked topic",
+        Reason::Pii => "The answer holds personal data",
+        Reason::TooLarge => "The answer is too large to be judged",
+        Reason::Unreadable => "The answer cannot be read",
+        other => title(other),
     }
 }

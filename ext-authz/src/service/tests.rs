@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     decide::Declared,
     fixture::{self, Stand, get},
+    record::Processed,
     tenant::{Addressed, Presented, Refusal, Sender},
     verdict::Caller,
 };
@@ -26,6 +27,8 @@ impl Record for Notes {
     fn record(&self, decision: &Decision, _took: Duration) {
         self.0.lock().unwrap().push((decision.id.clone(), decision.verdict.name()));
     }
+
+    fn processed(&self, _processed: &Processed) {}
 }
 
 fn service<I: Identify>(live: Live, identity: I) -> (CheckService<I>, Arc<Notes>) {

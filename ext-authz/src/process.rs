@@ -1,0 +1,37 @@
+//! `envoy.service.ext_proc.v3.ExternalProcessor`: what is done with bodies that a policy has rewritten or read on their way. Envoy opens one
+//! stream a request, after ext_authz and ratelimit, and sends one message at a time; each has exactly one answer.
+//!
+//! - [`message`] is what Envoy sends, [`told`] what its metadata says that Check decided.
+//! - [`plan`] is who reads which body of this request: a list of [`Reader`](reader::Reader)s for each side, from the tenant's policy.
+//! - [`exchange`] is the order of the messages, without any I/O: for each an answer, or a body to be read first.
+//! - [`reader`] is whoever reads a body: keeps it, writes it anew, or denies. [`content`] reads for personal data and topics; MCP's filter of
+//!   `tools/list` is another one.
+//! - [`answer`] puts it into Envoy's words; [`service`] moves messages, off the I/O threads where bodies are read, and in time.
+//!
+//! A stream that ends with gRPC OK before its messages are answered lets bodies through unread, whatever `failure_mode_allow` says (fact 3). So
+//! every fault is answered with a denial, and a stream that cannot be read any more ends with an error status, never as if all were well.
+
+pub mod answer;
+pub mod content;
+pub mod exchange;
+pub mod held;
+pub mod message;
+pub mod plan;
+pub mod reader;
+pub mod service;
+pub mod told;
+
+use std::time::Duration;
+
+/// How long one message may take: less than the `message_timeout` of the Envoy files that we ship, so that a late answer is our denial and not
+/// Envoy's 504.
+pub const PATIENCE: Duration = Duration::from_millis(800);
+
+/// Which body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The request's, on its way to the upstream.
+    Request,
+    /// The answer's, on its way to the caller.
+    Response,
+}

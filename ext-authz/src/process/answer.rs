@@ -1,0 +1,110 @@
+//! What goes back to Envoy: for each kind of message its own kind of answer, or an immediate response, which ends the request.
+
+use bulkhead_proto::pb::envoy::{
+    config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+    extensions::filters::http::ext_proc::v3::{
+        ProcessingMode,
+        processing_mode::{BodySendMode, HeaderSendMode},
+    },
+    service::ext_proc::v3::{
+        BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
+        TrailersResponse, body_mutation::Mutation, processing_response::Response,
+    },
+    r#type::v3::HttpStatus,
+};
+
+use super::{Side, reader::Refusal};
+use crate::{reply::problem, verdict::Process};
+
+/// What an answer in parts or in another coding than ours would take from whoever reads it: parts can split what is looked for, and we decode few
+/// codings. A server may ignore the first two, and then sends it whole (RFC 9110 section 14.2).
+const UNWANTED: [&str; 3] = ["range", "if-range", "accept-encoding"];
+
+/// What was computed of the body as it was, or speaks of how it was coded. `content-length` is set anew: Envoy answers 500 to one that does not fit.
+const STALE: [&str; 7] = ["content-encoding", "etag", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"];
+
+/// Lets the head of a request pass, and says which messages are to follow. Overrides can only be made here, and Envoy's own configuration reads
+/// everything: an override that got lost costs time, not a body.
+#[must_use]
+pub fn request_headers(process: Process) -> ProcessingResponse {
+    let whole = |asked| if asked { BodySendMode::Buffered } else { BodySendMode::None };
+    let sent = if process.responses() { HeaderSendMode::Send } else { HeaderSendMode::Skip };
+    let mode = ProcessingMode {
+        request_header_mode: HeaderSendMode::Default.into(),
+        request_body_mode: whole(process.requests()).into(),
+        request_trailer_mode: HeaderSendMode::Skip.into(),
+        response_header_mode: sent.into(),
+        response_body_mode: whole(process.responses()).into(),
+        response_trailer_mode: HeaderSendMode::Skip.into(),
+    };
+    let unwanted: &[&str] = if process.responses() { &UNWANTED } else { &[] };
+    let head = CommonResponse { header_mutation: removal(unwanted), ..CommonResponse::default() };
+    ProcessingResponse { mode_override: Some(mode), ..answer(Response::RequestHeaders(HeadersResponse { response: Some(head) })) }
+}
+
+/// Lets the head of an answer pass.
+#[must_use]
+pub fn response_headers() -> ProcessingResponse {
+    answer(Response::ResponseHeaders(HeadersResponse { response: Some(CommonResponse::default()) }))
+}
+
+/// Lets a body pass, as it is or as it was written anew.
+#[must_use]
+pub fn body(side: Side, new: Option<Vec<u8>>) -> ProcessingResponse {
+    let response = match new {
+        None => CommonResponse::default(),
+        Some(new) => CommonResponse {
+            header_mutation: Some(HeaderMutation {
+                set_headers: vec![overwrite("content-length", new.len().to_string())],
+                remove_headers: STALE.map(str::to_owned).to_vec(),
+            }),
+            body_mutation: Some(BodyMutation { mutation: Some(Mutation::Body(new)) }),
+            ..CommonResponse::default()
+        },
+    };
+    let body = BodyResponse { response: Some(response) };
+    answer(match side {
+        Side::Request => Response::RequestBody(body),
+        Side::Response => Response::ResponseBody(body),
+    })
+}
+
+/// Lets trailers pass.
+#[must_use]
+pub fn trailers(side: Side) -> ProcessingResponse {
+    answer(match side {
+        Side::Request => Response::RequestTrailers(TrailersResponse::default()),
+        Side::Response => Response::ResponseTrailers(TrailersResponse::default()),
+    })
+}
+
+/// Ends the request with a problem body: nothing of it goes further.
+#[must_use]
+pub fn denial(side: Side, refusal: &Refusal, decision_id: &str) -> ProcessingResponse {
+    let headers = problem::headers(&refusal.denial).into_iter().map(|(name, value)| overwrite(name, value)).collect();
+    answer(Response::ImmediateResponse(ImmediateResponse {
+        status: Some(HttpStatus { code: i32::from(refusal.status) }),
+        headers: Some(HeaderMutation { set_headers: headers, ..HeaderMutation::default() }),
+        body: problem::at(side, refusal.denial.reason, refusal.status, decision_id).into_bytes(),
+        details: format!("bulkhead_{}", refusal.denial.reason.name()),
+        ..ImmediateResponse::default()
+    }))
+}
+
+fn answer(response: Response) -> ProcessingResponse {
+    ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }
+}
+
+fn removal(names: &[&str]) -> Option<HeaderMutation> {
+    let remove_headers: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    (!remove_headers.is_empty()).then(|| HeaderMutation { remove_headers, ..HeaderMutation::default() })
+}
+
+/// A header in place of every one of that name. ext_proc reads raw values.
+fn overwrite(name: &str, value: String) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.to_owned(), raw_value: value.into_bytes(), ..HeaderValue::default() }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}

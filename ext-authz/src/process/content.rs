@@ -1,0 +1,95 @@
+//! Personal data and blocked topics in a body on its way.
+
+use std::sync::{Arc, LazyLock};
+
+use bulkhead_content::{Detector, Filter, Redacted, Topics, Unscannable};
+use bulkhead_tenancy::{
+    guardrail::{ContentFilter, PiiDetection},
+    policy::TenantPolicy,
+};
+
+use super::{
+    Side,
+    reader::{Reader, Reading, Refusal, Representation},
+};
+use crate::verdict::{Denial, Reason};
+
+/// Reads as the tenant's policy says.
+pub struct OfPolicy {
+    policy: Arc<TenantPolicy>,
+    side: Side,
+}
+
+impl OfPolicy {
+    /// The reader of one side, if the policy looks for something there.
+    #[must_use]
+    pub fn at(side: Side, policy: &Arc<TenantPolicy>) -> Option<Self> {
+        let content = &policy.guardrails().content;
+        let applies = match side {
+            Side::Request => content.requests,
+            Side::Response => content.responses,
+        };
+        (applies && !content.filter.is_empty()).then(|| Self { policy: Arc::clone(policy), side })
+    }
+
+    fn content(&self) -> &ContentFilter {
+        &self.policy.guardrails().content
+    }
+}
+
+impl Reader for OfPolicy {
+    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+        let content = self.content();
+        let media = representation.media();
+        let outcome = if content.pii == PiiDetection::Redact {
+            content.filter.redact(&media, body)
+        } else {
+            content.filter.scan(&media, body).map(|found| Redacted { body: None, found })
+        };
+        let Redacted { body, found } = match outcome {
+            Ok(redacted) => redacted,
+            // What was read and cannot be rewritten holds personal data for certain.
+            Err(why) if content.allow_unscannable && why != Unscannable::Unrewritable => {
+                return Ok(Reading { unread: Some(why), ..Reading::default() });
+            }
+            Err(why) => return Err(unread(self.side, why)),
+        };
+        if !found.topics.is_empty() {
+            return Err(Refusal::new(self.side, Denial::new(Reason::Topic, "the body touches a blocked topic")).because_of(found));
+        }
+        if content.pii == PiiDetection::Block && !found.pii.is_empty() {
+            return Err(Refusal::new(self.side, Denial::new(Reason::Pii, "the body holds personal data")).because_of(found));
+        }
+        Ok(Reading { body, found, unread: None })
+    }
+}
+
+/// Takes out every kind of personal data: what is done besides where the policy that Check decided by is not at hand any more, so that nothing of
+/// it is milder here (S14).
+pub struct Everything {
+    side: Side,
+}
+
+impl Everything {
+    /// The reader of one side.
+    #[must_use]
+    pub fn at(side: Side) -> Self {
+        Self { side }
+    }
+}
+
+static EVERYTHING: LazyLock<Filter> = LazyLock::new(|| Filter::new(Detector::ALL.into(), Topics::default()));
+
+impl Reader for Everything {
+    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+        match EVERYTHING.redact(&representation.media(), body) {
+            Ok(Redacted { body, found }) => Ok(Reading { body, found, unread: None }),
+            Err(why) => Err(unread(self.side, why)),
+        }
+    }
+}
+
+fn unread(side: Side, why: Unscannable) -> Refusal {
+    let reason = if why == Unscannable::TooLarge { Reason::TooLarge } else { Reason::Unreadable };
+    Refusal::new(side, Denial::new(reason, why.to_string()))
+}

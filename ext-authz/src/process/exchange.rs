@@ -1,0 +1,229 @@
+//! The order of one stream's messages, without any I/O: every message is answered at once, or gives a body to be read and is answered then.
+//! Whatever is out of order, unknown or asked twice is denied, and after a denial everything is.
+
+use bulkhead_content::Filter;
+use bulkhead_proto::pb::envoy::service::ext_proc::v3::ProcessingResponse;
+
+use super::{
+    Side, answer,
+    message::{Head, Message},
+    plan::Plan,
+    reader::{Reading, Refusal, Representation},
+};
+use crate::verdict::{Denial, Process, Reason};
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// One stream: one request and its answer.
+pub struct Exchange {
+    plan: Result<Plan, Denial>,
+    decision_id: String,
+    method: String,
+    phase: Phase,
+}
+
+/// What has been seen, and so what may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Nothing yet.
+    Fresh,
+    /// The request's head has passed, and its body must be read before anything goes further.
+    RequestBody(Representation),
+    /// The request goes to the upstream: read, or not to be read.
+    Forwarded,
+    /// The answer's head has passed, and its body must be read.
+    ResponseBody(Representation),
+    /// The answer goes to the caller: read, or not to be read.
+    Answered,
+    /// A body is being read.
+    Reading(Side),
+    /// Nothing goes anywhere any more.
+    Denied,
+}
+
+/// What is to be done about a message.
+pub enum Next {
+    /// Send this.
+    Answer(Answer),
+    /// Read this body with the plan's readers of that side, then ask [`Exchange::read`] for the answer.
+    Read(Side, Representation, Vec<u8>),
+}
+
+/// An answer, and why if it denies.
+pub struct Answer {
+    /// What goes to Envoy.
+    pub response: Box<ProcessingResponse>,
+    /// What is to be told of a denial.
+    pub denied: Option<(Side, Box<Refusal>)>,
+}
+
+impl Exchange {
+    /// A stream, from what its first message tells. `decision_id` is for denials where there is no plan.
+    #[must_use]
+    pub fn new(plan: Result<Plan, Denial>, decision_id: Option<String>) -> Self {
+        let decision_id = plan.as_ref().map(|plan| plan.decision_id.clone()).ok().or(decision_id).unwrap_or_default();
+        Self { plan, decision_id, method: String::new(), phase: Phase::Fresh }
+    }
+
+    /// What is done with the bodies, if that is known.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref().ok()
+    }
+
+    /// The decision that the stream belongs to; empty where none is known.
+    #[must_use]
+    pub fn decision_id(&self) -> &str {
+        &self.decision_id
+    }
+
+    /// Takes a message.
+    pub fn take(&mut self, message: Message) -> Next {
+        let phase = std::mem::replace(&mut self.phase, Phase::Denied);
+        match (phase, message) {
+            (Phase::Fresh, Message::RequestHeaders(head)) => self.request_headers(&head),
+            (Phase::Fresh, Message::ResponseHeaders(head)) => self.own_reply(&head),
+            (Phase::RequestBody(representation), Message::RequestBody(body)) => self.reading(Side::Request, representation, body),
+            // The body was never shown. What Envoy answers by itself (413) passes; anything else went past us (fact 2).
+            (Phase::RequestBody(_), Message::ResponseHeaders(head)) if head.status() >= 400 => self.response_headers(&head),
+            (Phase::RequestBody(_), Message::ResponseHeaders(_)) => Next::Answer(self.deny(Side::Response, unshown())),
+            (Phase::Forwarded, Message::ResponseHeaders(head)) => self.response_headers(&head),
+            (Phase::ResponseBody(representation), Message::ResponseBody(body)) => self.reading(Side::Response, representation, body),
+            // An override that was not taken: bodies that nobody reads are shown all the same.
+            (phase @ Phase::Forwarded, Message::RequestBody(_)) if !self.process().requests() => {
+                self.pass(phase, answer::body(Side::Request, None))
+            }
+            (phase @ Phase::Answered, Message::ResponseBody(_)) if !self.process().responses() => {
+                self.pass(phase, answer::body(Side::Response, None))
+            }
+            (phase @ (Phase::Forwarded | Phase::Answered), Message::RequestTrailers) => self.pass(phase, answer::trailers(Side::Request)),
+            (phase @ Phase::Answered, Message::ResponseTrailers) => self.pass(phase, answer::trailers(Side::Response)),
+            (phase, message) => {
+                let denial = Denial::new(Reason::Unavailable, format!("ext_proc: {} came out of order", message.name()));
+                Next::Answer(self.deny(phase.side(), denial))
+            }
+        }
+    }
+
+    /// The answer for a body that [`Next::Read`] gave.
+    pub fn read(&mut self, outcome: Result<Reading, Refusal>) -> Answer {
+        let Phase::Reading(side) = std::mem::replace(&mut self.phase, Phase::Denied) else {
+            return self.fail("a body was read that nobody asked for: this is a fault of ours");
+        };
+        match outcome {
+            Ok(reading) => {
+                self.phase = if side == Side::Request { Phase::Forwarded } else { Phase::Answered };
+                Answer { response: Box::new(answer::body(side, reading.body)), denied: None }
+            }
+            Err(refusal) => self.refuse(side, refusal),
+        }
+    }
+
+    /// Denies whatever comes next: a fault of ours, or no time left.
+    pub fn fail(&mut self, detail: &'static str) -> Answer {
+        self.deny(self.phase.side(), Denial { retry_after: Some(1), ..Denial::new(Reason::Unavailable, detail) })
+    }
+
+    fn process(&self) -> Process {
+        self.plan.as_ref().map(Plan::process).unwrap_or_default()
+    }
+
+    fn request_headers(&mut self, head: &Head) -> Next {
+        let process = match &self.plan {
+            Ok(plan) => plan.process(),
+            Err(denial) => return Next::Answer(self.deny(Side::Request, denial.clone())),
+        };
+        if process != Process::None && is_stream(head) {
+            let denial = Denial::new(Reason::Unavailable, "upgrades, CONNECT and gRPC do not show their bodies");
+            return Next::Answer(self.deny(Side::Request, denial));
+        }
+        head.text(":method").unwrap_or_default().clone_into(&mut self.method);
+        let owed = process.requests() && !head.ends;
+        let phase = if owed { Phase::RequestBody(Representation::of(&head.headers)) } else { Phase::Forwarded };
+        self.pass(phase, answer::request_headers(process))
+    }
+
+    /// An answer before any request: Envoy's own, of a filter before this one (a 401 of ours, a 429), which Envoy sends through every filter.
+    fn own_reply(&mut self, head: &Head) -> Next {
+        match &self.plan {
+            // It is read all the same: were the filter set up to skip the heads of requests, this would be the upstream's answer.
+            Ok(plan) if head.status() >= 400 || !plan.process().requests() => self.response_headers(head),
+            Ok(_) => Next::Answer(self.deny(Side::Response, unshown())),
+            Err(_) if head.status() >= 400 => self.pass(Phase::Answered, answer::response_headers()),
+            Err(denial) => Next::Answer(self.deny(Side::Response, denial.clone())),
+        }
+    }
+
+    fn response_headers(&mut self, head: &Head) -> Next {
+        let read = self.process().responses();
+        if let Some(denial) = read.then(|| self.unreadable(head)).flatten() {
+            return Next::Answer(self.deny(Side::Response, denial));
+        }
+        let phase = if read && !head.ends { Phase::ResponseBody(Representation::of(&head.headers)) } else { Phase::Answered };
+        self.pass(phase, answer::response_headers())
+    }
+
+    /// Why the body of an answer cannot be read, as far as its head says it.
+    fn unreadable(&self, head: &Head) -> Option<Denial> {
+        let fault = |reason, detail| Some(Denial::new(reason, detail));
+        let length = head.text("content-length").and_then(|length| length.parse::<usize>().ok());
+        if head.status() == 101 || (self.method == "CONNECT" && head.status() < 300) {
+            fault(Reason::Unavailable, "the policy reads answers, and a tunnel shows none")
+        } else if head.ends {
+            None
+        } else if head.status() == 206 || head.media_type() == "multipart/byteranges" {
+            fault(Reason::Unreadable, "the upstream answers with a part, and what is looked for may be cut in two")
+        } else if self.method == "GET" && head.media_type() == "text/event-stream" {
+            fault(Reason::Unreadable, "the policy reads answers, and this one is a stream of events that has no end")
+        } else if length.is_some_and(|length| length > Filter::MAX_BYTES) {
+            fault(Reason::TooLarge, "the answer is larger than what is read")
+        } else {
+            None
+        }
+    }
+
+    fn reading(&mut self, side: Side, representation: Representation, body: Vec<u8>) -> Next {
+        self.phase = Phase::Reading(side);
+        Next::Read(side, representation, body)
+    }
+
+    /// Goes on in a phase.
+    fn pass(&mut self, phase: Phase, response: ProcessingResponse) -> Next {
+        self.phase = phase;
+        Next::Answer(Answer { response: Box::new(response), denied: None })
+    }
+
+    fn deny(&mut self, side: Side, denial: Denial) -> Answer {
+        self.refuse(side, Refusal::new(side, denial))
+    }
+
+    fn refuse(&mut self, side: Side, refusal: Refusal) -> Answer {
+        self.phase = Phase::Denied;
+        let response = Box::new(answer::denial(side, &refusal, &self.decision_id));
+        Answer { response, denied: Some((side, Box::new(refusal))) }
+    }
+}
+
+impl Phase {
+    /// Whose fault it is what goes wrong now, or at whose cost.
+    const fn side(&self) -> Side {
+        match self {
+            Self::Fresh | Self::RequestBody(_) | Self::Denied | Self::Reading(Side::Request) => Side::Request,
+            Self::Forwarded | Self::ResponseBody(_) | Self::Answered | Self::Reading(Side::Response) => Side::Response,
+        }
+    }
+}
+
+fn unshown() -> Denial {
+    Denial::new(
+        Reason::Unavailable,
+        "the request's body had to be read and was not shown: ext_proc is bypassed (request_header_mode SEND?)",
+    )
+}
+
+/// What goes on after the part that is buffered. Check refuses it too; here it is seen again because Check may stand elsewhere.
+fn is_stream(head: &Head) -> bool {
+    let upgrade = head.headers.all("upgrade").chain(head.headers.all(":protocol")).next().is_some();
+    head.text(":method") == Some("CONNECT") || upgrade || head.media_type().starts_with("application/grpc")
+}

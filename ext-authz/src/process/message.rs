@@ -1,0 +1,120 @@
+//! What Envoy sends in a stream, taken out of a `ProcessingRequest`.
+
+use bulkhead_proto::pb::envoy::{
+    extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode,
+    service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProtocolConfiguration, processing_request::Request},
+};
+
+use crate::attributes::Headers;
+
+/// One message.
+#[derive(Clone)]
+pub enum Message {
+    /// The head of the request: the first message of a stream.
+    RequestHeaders(Head),
+    /// The whole body of the request.
+    RequestBody(Vec<u8>),
+    /// What follows the request's body.
+    RequestTrailers,
+    /// The head of the answer; of a reply that Envoy makes itself before a request comes here it is the first message of a stream.
+    ResponseHeaders(Head),
+    /// The whole body of the answer.
+    ResponseBody(Vec<u8>),
+    /// What follows the answer's body.
+    ResponseTrailers,
+    /// Nothing that we know: an Envoy newer than we are.
+    Unknown,
+}
+
+/// The head of a request or an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// Every header, pseudo headers among them.
+    pub headers: Headers,
+    /// Whether no body follows.
+    pub ends: bool,
+}
+
+impl Message {
+    /// Takes the message out of what Envoy sends.
+    #[must_use]
+    pub fn of(request: Option<Request>) -> Self {
+        match request {
+            Some(Request::RequestHeaders(head)) => Self::RequestHeaders(Head::of(&head)),
+            Some(Request::RequestBody(body)) => Self::RequestBody(body.body),
+            Some(Request::RequestTrailers(_)) => Self::RequestTrailers,
+            Some(Request::ResponseHeaders(head)) => Self::ResponseHeaders(Head::of(&head)),
+            Some(Request::ResponseBody(body)) => Self::ResponseBody(body.body),
+            Some(Request::ResponseTrailers(_)) => Self::ResponseTrailers,
+            None => Self::Unknown,
+        }
+    }
+
+    /// The name, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RequestHeaders(_) => "request_headers",
+            Self::RequestBody(_) => "request_body",
+            Self::RequestTrailers => "request_trailers",
+            Self::ResponseHeaders(_) => "response_headers",
+            Self::ResponseBody(_) => "response_body",
+            Self::ResponseTrailers => "response_trailers",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Debug for Message {
+    /// Bodies never appear in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Head {
+    fn of(head: &HttpHeaders) -> Self {
+        Self { headers: head.headers.as_ref().map(Headers::listed).unwrap_or_default(), ends: head.end_of_stream }
+    }
+
+    /// The first value of a (pseudo) header, if it is text.
+    #[must_use]
+    pub fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.headers.all(name).next().and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The status of an answer; of what has none 200, which is read.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.text(":status").and_then(|status| status.parse().ok()).unwrap_or(200)
+    }
+
+    /// The media type without its parameters, in lower case.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        let whole = self.text("content-type").unwrap_or_default();
+        whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+/// Whether the filter that sends is set up so that bodies arrive whole. Envoy says so in the first message of a stream, before any override of ours:
+/// if ours were refused (`allow_mode_override`), this is what holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Buffering {
+    /// Bodies of requests.
+    pub request: bool,
+    /// Bodies of answers.
+    pub response: bool,
+}
+
+impl Buffering {
+    /// What the first message of a stream says; nothing said is no buffering, and so is a filter that does not wait for answers.
+    #[must_use]
+    pub fn of(first: &ProcessingRequest) -> Self {
+        let Some(ProtocolConfiguration { request_body_mode, response_body_mode, .. }) = first.protocol_config else {
+            return Self::default();
+        };
+        let whole = |mode| mode == i32::from(BodySendMode::Buffered) && !first.observability_mode;
+        Self { request: whole(request_body_mode), response: whole(response_body_mode) }
+    }
+}

@@ -1,0 +1,108 @@
+//! Who reads which body of one request: from what Check told and from the tenant's policy as it stands now. Where the two differ, the stricter
+//! holds (S14).
+
+use std::sync::Arc;
+
+use bulkhead_proto::pb::envoy::config::core::v3::Metadata;
+use bulkhead_tenancy::{api::Api, policy::TenantPolicy, snapshot::Snapshot, tenant::Tenant};
+
+use super::{
+    Side,
+    content::{Everything, OfPolicy},
+    message::Buffering,
+    reader::Reader,
+    told::Told,
+};
+use crate::{
+    guardrails::process::needed,
+    route,
+    verdict::{Denial, Process, Reason},
+};
+
+/// What is done with the bodies of one request.
+#[derive(Clone)]
+pub struct Plan {
+    /// The tenant whose request it is.
+    pub tenant: Arc<Tenant>,
+    /// The API that it reaches.
+    pub api: Arc<Api>,
+    /// The decision that let it in.
+    pub decision_id: String,
+    /// Who reads the request's body, one after the other; nobody: it goes on unread.
+    pub request: Vec<Arc<dyn Reader>>,
+    /// Who reads the answer's body.
+    pub response: Vec<Arc<dyn Reader>>,
+}
+
+impl Plan {
+    /// The plan for a stream, from its first message.
+    ///
+    /// # Errors
+    /// There is no metadata of ours, the tenant is not served any more, or what is asked for cannot be done.
+    pub fn of(metadata: Option<&Metadata>, buffering: Buffering, snapshot: Option<&Arc<Snapshot>>) -> Result<Self, Denial> {
+        let told = Told::of(metadata).ok_or_else(|| unavailable("the request carries no allow of ours: ext_authz did not see it (S14)"))?;
+        let snapshot = snapshot.ok_or_else(|| unavailable("there is no snapshot yet"))?;
+        let tenant = snapshot.tenant(&told.tenant).ok_or_else(|| unavailable("the tenant that was let in is not there any more"))?;
+        route::served(tenant)?;
+        let policy = route::policy(tenant)?;
+        let api = route::api(policy, Some(&told.api))?;
+        let plan = Self {
+            request: readers(Side::Request, &told, policy)?,
+            response: readers(Side::Response, &told, policy)?,
+            tenant: Arc::clone(tenant),
+            api: Arc::clone(api),
+            decision_id: told.decision_id,
+        };
+        let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
+        if unseen {
+            // An override of ours may be refused (`allow_mode_override`) without a word: only what the filter is set up with is certain.
+            return Err(unavailable(
+                "bodies must be read, and ext_proc is not set up with request_body_mode and response_body_mode BUFFERED",
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// Which bodies are read.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        let one = |readers: &Vec<_>, process| if readers.is_empty() { Process::None } else { process };
+        one(&self.request, Process::Request) | one(&self.response, Process::Response)
+    }
+
+    /// Who reads one side.
+    #[must_use]
+    pub fn readers(&self, side: Side) -> &Vec<Arc<dyn Reader>> {
+        match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        }
+    }
+}
+
+/// The readers of one side: the policy's, where Check or the policy as it stands now asks for it.
+fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>) -> Result<Vec<Arc<dyn Reader>>, Denial> {
+    let asks = |process: Process| match side {
+        Side::Request => process.requests(),
+        Side::Response => process.responses(),
+    };
+    let same = told.policy == policy.hash().as_str();
+    if !asks(told.process) && (same || !asks(needed(&policy.guardrails().content))) {
+        return Ok(Vec::new());
+    }
+    let mut readers: Vec<Arc<dyn Reader>> = Vec::new();
+    if let Some(reader) = OfPolicy::at(side, policy) {
+        readers.push(Arc::new(reader));
+    }
+    if readers.is_empty() {
+        return Err(unavailable("the policy has changed since the request was let in, and what it asked for is not known any more"));
+    }
+    if !same {
+        readers.push(Arc::new(Everything::at(side)));
+    }
+    Ok(readers)
+}
+
+fn unavailable(detail: &'static str) -> Denial {
+    Denial { retry_after: Some(1), ..Denial::new(Reason::Unavailable, detail) }
+}

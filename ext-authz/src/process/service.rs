@@ -1,0 +1,175 @@
+//! Moves the messages of a stream: each is answered, in time, whatever happens.
+
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+
+use bulkhead_content::Found;
+use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
+    ProcessingRequest, ProcessingResponse, external_processor_server::ExternalProcessor,
+};
+use bulkhead_tenancy::snapshot::Live;
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    PATIENCE, Side,
+    exchange::{Answer, Exchange, Next},
+    held::Held,
+    message::{Buffering, Message},
+    plan::Plan,
+    reader::{self, Reading, Refusal, Representation},
+    told::Told,
+};
+use crate::{
+    offload::Offload,
+    record::{Handled, Processed, Record},
+    verdict::{Denial, Facts, Findings, Reason},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The service.
+#[derive(Clone)]
+pub struct ProcessService(Arc<Processor>);
+
+struct Processor {
+    live: Live,
+    offload: Arc<Offload>,
+    held: Held,
+    records: Arc<dyn Record>,
+}
+
+/// One stream in progress.
+struct Conversation<M> {
+    messages: M,
+    exchange: Option<Exchange>,
+    processor: Arc<Processor>,
+    broken: bool,
+}
+
+impl ProcessService {
+    /// A service that reads the snapshot of the moment at the start of each stream, reads bodies in `offload`'s places, and tells `records` what it
+    /// did with them.
+    #[must_use]
+    pub fn new(live: Live, offload: Arc<Offload>, records: Arc<dyn Record>) -> Self {
+        Self(Arc::new(Processor { live, offload, held: Held::default(), records }))
+    }
+
+    /// The answers to messages, one each. The stream ends as if all were well only after Envoy has said that nothing more comes.
+    fn converse<M>(&self, messages: M, exchange: Option<Exchange>) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send + use<M>
+    where
+        M: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
+    {
+        let start = Conversation { messages, exchange, processor: Arc::clone(&self.0), broken: false };
+        stream::unfold(start, |mut conversation| async move {
+            if conversation.broken {
+                return None;
+            }
+            match conversation.messages.next().await? {
+                Ok(message) => Some((Ok(conversation.answer(message).await), conversation)),
+                // Envoy's reset, which is how each stream ends, or a message that cannot be read: then Envoy waits for an answer, and an end without
+                // an error would let the body through (fact 3).
+                Err(_) => {
+                    conversation.broken = true;
+                    Some((Err(Status::internal("the stream cannot be read")), conversation))
+                }
+            }
+        })
+    }
+}
+
+impl<M> Conversation<M> {
+    /// The one answer to a message. What breaks or takes too long is denied.
+    async fn answer(&mut self, request: ProcessingRequest) -> ProcessingResponse {
+        let until = Instant::now() + PATIENCE;
+        let handling = AssertUnwindSafe(timeout_at(until, self.handle(request, until))).catch_unwind();
+        let Answer { response, denied } = match handling.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => self.fail("the body was not read in time"),
+            Err(_) => self.fail("reading the body broke: this is a fault of ours"),
+        };
+        if let Some((side, refusal)) = denied {
+            let Refusal { denial, found, .. } = *refusal;
+            self.processor.tell(self.exchange.as_ref(), side, *found, Handled::Denied(denial));
+        }
+        *response
+    }
+
+    async fn handle(&mut self, request: ProcessingRequest, until: Instant) -> Answer {
+        let exchange = self.exchange.get_or_insert_with(|| {
+            let metadata = request.metadata_context.as_ref();
+            let plan = Plan::of(metadata, Buffering::of(&request), self.processor.live.load().as_ref());
+            Exchange::new(plan, Told::decision_id(metadata))
+        });
+        let (side, representation, body) = match exchange.take(Message::of(request.request)) {
+            Next::Answer(answer) => return answer,
+            Next::Read(side, representation, body) => (side, representation, body),
+        };
+        let Some(plan) = exchange.plan() else { return exchange.fail("a body without a plan: this is a fault of ours") };
+        let outcome = self.processor.read(plan, side, representation, body, until).await;
+        if let Ok(reading) = &outcome {
+            self.processor.tell(Some(exchange), side, reading.found.clone(), handled(reading));
+        }
+        exchange.read(outcome)
+    }
+
+    fn fail(&mut self, detail: &'static str) -> Answer {
+        let denial = || Denial::new(Reason::Unavailable, detail);
+        self.exchange.get_or_insert_with(|| Exchange::new(Err(denial()), None)).fail(detail)
+    }
+}
+
+/// "Rewritten" is said of a body that was rewritten, and of no other.
+fn handled(reading: &Reading) -> Handled {
+    match (&reading.body, reading.unread) {
+        (Some(_), _) => Handled::Rewritten,
+        (None, Some(why)) => Handled::Unread(why.name()),
+        (None, None) => Handled::Kept,
+    }
+}
+
+impl Processor {
+    /// Reads a body off the I/O threads, within the tenant's share of them and of memory.
+    async fn read(
+        &self,
+        plan: &Plan,
+        side: Side,
+        representation: Representation,
+        body: Vec<u8>,
+        until: Instant,
+    ) -> Result<Reading, Refusal> {
+        if body.is_empty() {
+            return Ok(Reading::default());
+        }
+        let refuse = |denial| Refusal::new(side, denial);
+        let hold = self.held.take(&plan.tenant.uid, body.len()).map_err(refuse)?;
+        let readers = plan.readers(side).clone();
+        let work = move || {
+            let _hold = hold;
+            reader::read(&readers, representation, &body)
+        };
+        self.offload.run(&plan.tenant.uid, until, work).await.map_err(|undone| refuse(undone.into()))?
+    }
+
+    fn tell(&self, exchange: Option<&Exchange>, side: Side, found: Found, handled: Handled) {
+        let plan = exchange.and_then(Exchange::plan);
+        let facts = Facts {
+            tenant: plan.map(|plan| Arc::clone(&plan.tenant)),
+            api: plan.map(|plan| Arc::clone(&plan.api)),
+            findings: Findings { pii: found.pii, topics: found.topics, ..Findings::default() },
+            ..Facts::default()
+        };
+        let id = exchange.map(|exchange| exchange.decision_id().to_owned()).unwrap_or_default();
+        self.records.processed(&Processed { id, facts, side, handled });
+    }
+}
+
+#[tonic::async_trait]
+impl ExternalProcessor for ProcessService {
+    type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
+
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Self::ProcessStream>, Status> {
+        Ok(Response::new(Box::pin(self.converse(request.into_inner(), None))))
+    }
+}

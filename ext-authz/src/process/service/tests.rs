@@ -1,0 +1,181 @@
+use std::{collections::HashMap, sync::Mutex};
+
+use bulkhead_proto::{
+    contract::{METADATA_NAMESPACE, metadata as key},
+    pb::{
+        envoy::{
+            config::core::v3::{HeaderMap, HeaderValue, Metadata},
+            extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode,
+            service::ext_proc::v3::{
+                HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration, processing_request::Request as Asked,
+                processing_response::Response as Told,
+            },
+        },
+        google::protobuf::{Struct, Value, value::Kind},
+    },
+};
+use bulkhead_tenancy::snapshot::Live;
+
+use super::*;
+use crate::{
+    fixture,
+    process::{exchange::tests::plan_with, reader::Reader},
+    verdict::{Decision, Process},
+};
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<(String, &'static str)>>);
+
+impl Record for Notes {
+    fn record(&self, _: &Decision, _: std::time::Duration) {}
+
+    fn processed(&self, processed: &Processed) {
+        self.0.lock().unwrap().push((processed.id.clone(), processed.name()));
+    }
+}
+
+fn service() -> (ProcessService, Arc<Notes>) {
+    let (live, notes) = (Live::default(), Arc::new(Notes::default()));
+    live.publish(fixture::own());
+    (ProcessService::new(live, Arc::new(Offload::default()), Arc::<Notes>::clone(&notes)), notes)
+}
+
+fn metadata(fields: &[(&str, &str)]) -> Metadata {
+    let text = |value: &str| Value { kind: Some(Kind::StringValue(value.to_owned())) };
+    let fields = fields.iter().map(|(key, value)| ((*key).to_owned(), text(value))).collect();
+    Metadata { filter_metadata: HashMap::from([(METADATA_NAMESPACE.to_owned(), Struct { fields })]), ..Metadata::default() }
+}
+
+fn ours(process: &str) -> Metadata {
+    let policy = match &fixture::own().tenant("acme").unwrap().policy {
+        bulkhead_tenancy::tenant::Policy::Ready(policy) => policy.hash().as_str().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    metadata(&[
+        (key::VERDICT, "allow"),
+        (key::TENANT, "acme"),
+        (key::API, "billing-api"),
+        (key::DECISION_ID, "0190-d"),
+        (key::PROCESS, process),
+        (key::POLICY, &policy),
+    ])
+}
+
+fn post(metadata_context: Option<Metadata>) -> ProcessingRequest {
+    let method = HeaderValue { key: ":method".to_owned(), raw_value: b"POST".to_vec(), ..HeaderValue::default() };
+    let head = HttpHeaders { headers: Some(HeaderMap { headers: vec![method] }), ..HttpHeaders::default() };
+    let whole = BodySendMode::Buffered.into();
+    let buffered = ProtocolConfiguration { request_body_mode: whole, response_body_mode: whole, ..ProtocolConfiguration::default() };
+    ProcessingRequest {
+        request: Some(Asked::RequestHeaders(head)),
+        metadata_context,
+        protocol_config: Some(buffered),
+        ..ProcessingRequest::default()
+    }
+}
+
+fn body() -> ProcessingRequest {
+    let body = HttpBody { body: b"body".to_vec(), end_of_stream: true, ..HttpBody::default() };
+    ProcessingRequest { request: Some(Asked::RequestBody(body)), ..ProcessingRequest::default() }
+}
+
+async fn all(
+    service: &ProcessService,
+    messages: Vec<Result<ProcessingRequest, Status>>,
+    exchange: Option<Exchange>,
+) -> Vec<Result<ProcessingResponse, Status>> {
+    Box::pin(service.converse(stream::iter(messages), exchange)).collect().await
+}
+
+fn status(answer: &Result<ProcessingResponse, Status>) -> i32 {
+    match answer.as_ref().unwrap().response.as_ref().unwrap() {
+        Told::ImmediateResponse(immediate) => immediate.status.as_ref().unwrap().code,
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn every_message_has_one_answer_and_the_end_is_clean_only_after_envoys_own() {
+    let (service, _) = service();
+    let trailers = ProcessingRequest { request: Some(Asked::RequestTrailers(HttpTrailers::default())), ..ProcessingRequest::default() };
+    let answers = all(&service, vec![Ok(post(Some(ours("none")))), Ok(body()), Ok(trailers)], None).await;
+    assert_eq!(answers.iter().map(status).collect::<Vec<_>>(), [0, 0, 0]);
+
+    let answers = all(&service, vec![Ok(post(Some(ours("none")))), Err(Status::out_of_range("too large"))], None).await;
+    assert_eq!(answers.len(), 2);
+    assert!(answers[1].is_err(), "fact 3: an end as if all were well would let the body through");
+}
+
+#[tokio::test]
+async fn what_cannot_be_believed_is_denied() {
+    let (service, notes) = service();
+    let with = |change: &[(&'static str, &'static str)]| {
+        let mut ours = ours("none");
+        let fields = &mut ours.filter_metadata.get_mut(METADATA_NAMESPACE).unwrap().fields;
+        for (key, value) in change {
+            fields.insert((*key).to_owned(), Value { kind: Some(Kind::StringValue((*value).to_owned())) });
+        }
+        post(Some(ours))
+    };
+    let cases = [
+        ("no metadata", post(None)),
+        ("metadata of another filter", post(Some(Metadata::default()))),
+        ("a denial's", with(&[(key::VERDICT, "tool")])),
+        ("no tenant", with(&[(key::TENANT, "")])),
+        ("an unknown obligation", with(&[(key::PROCESS, "everything")])),
+        ("a tenant that is not there", with(&[(key::TENANT, "initech")])),
+        ("a tenant that is suspended", with(&[(key::TENANT, "sleepy"), (key::API, "sleepy-api")])),
+        ("a tenant without a policy", with(&[(key::TENANT, "broken")])),
+        ("an API of another tenant", with(&[(key::API, "inventory-api")])),
+        ("what the policy does not know", with(&[(key::PROCESS, "request")])),
+        ("what another policy asked for", with(&[(key::PROCESS, "both"), (key::POLICY, "another")])),
+    ];
+    for (what, message) in cases {
+        let answers = all(&service, vec![Ok(message), Ok(body())], None).await;
+        assert!(answers.iter().all(|answer| status(answer) >= 400), "{what}");
+    }
+    assert!(notes.0.lock().unwrap().iter().all(|(_, name)| *name == "request_denied"));
+}
+
+/// Does what a test wants with a body.
+struct Doing<F>(F);
+
+impl<F: Fn() -> Result<Reading, Refusal> + Send + Sync> Reader for Doing<F> {
+    fn read(&self, _: &Representation, _: &[u8]) -> Result<Reading, Refusal> {
+        (self.0)()
+    }
+}
+
+async fn read_by(reader: impl Fn() -> Result<Reading, Refusal> + Send + Sync + 'static) -> (i32, Vec<(String, &'static str)>) {
+    let (service, notes) = service();
+    let exchange = Exchange::new(Ok(plan_with(Doing(reader), Process::Request)), None);
+    let answers = all(&service, vec![Ok(post(None)), Ok(body())], Some(exchange)).await;
+    let told = notes.0.lock().unwrap().clone();
+    (status(&answers[1]), told)
+}
+
+#[tokio::test]
+async fn a_reader_that_breaks_denies() {
+    assert_eq!(read_by(|| panic!("broken")).await, (503, vec![("0190-d".to_owned(), "request_denied")]));
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_too_long_denies() {
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let outcome = read_by(move || {
+        let _ended = wait.lock().unwrap().recv();
+        Ok(Reading::default())
+    });
+    let outcome = outcome.await;
+    drop(end);
+    assert_eq!(outcome.0, 503);
+}
+
+#[tokio::test]
+async fn only_what_was_written_anew_is_told_so() {
+    let kept = read_by(|| Ok(Reading::default())).await;
+    assert_eq!(kept, (0, vec![("0190-d".to_owned(), "request_kept")]));
+    let rewritten = read_by(|| Ok(Reading { body: Some(Vec::new()), ..Reading::default() })).await;
+    assert_eq!(rewritten, (0, vec![("0190-d".to_owned(), "request_redacted")]));
+}

@@ -1,0 +1,58 @@
+//! What Check told of its decision, from the metadata that Envoy forwards. Only the namespace that Envoy fills from ext_authz's own answer is
+//! looked at; no header, and nothing that another filter wrote elsewhere (S7).
+
+use bulkhead_proto::{
+    contract::{METADATA_NAMESPACE, metadata as key},
+    pb::{
+        envoy::config::core::v3::Metadata,
+        google::protobuf::{Struct, value::Kind},
+    },
+};
+
+use crate::verdict::Process;
+
+/// An allow of ours, as its metadata tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The proven tenant's name.
+    pub tenant: String,
+    /// The API's name in that tenant's contract.
+    pub api: String,
+    /// The decision's id.
+    pub decision_id: String,
+    /// Which bodies were to be read.
+    pub process: Process,
+    /// The hash of the policy that decided.
+    pub policy: String,
+}
+
+impl Told {
+    /// Reads the metadata. Whatever is missing, of another type or another verdict than `allow` is no allow of ours.
+    #[must_use]
+    pub fn of(metadata: Option<&Metadata>) -> Option<Self> {
+        let ours = metadata?.filter_metadata.get(METADATA_NAMESPACE)?;
+        if text(ours, key::VERDICT)? != "allow" {
+            return None;
+        }
+        Some(Self {
+            tenant: text(ours, key::TENANT)?.to_owned(),
+            api: text(ours, key::API)?.to_owned(),
+            decision_id: text(ours, key::DECISION_ID)?.to_owned(),
+            process: Process::named(text(ours, key::PROCESS)?)?,
+            policy: text(ours, key::POLICY)?.to_owned(),
+        })
+    }
+
+    /// The decision's id alone, of an allow or a denial: for what is answered where nothing else can be believed.
+    #[must_use]
+    pub fn decision_id(metadata: Option<&Metadata>) -> Option<String> {
+        text(metadata?.filter_metadata.get(METADATA_NAMESPACE)?, key::DECISION_ID).map(str::to_owned)
+    }
+}
+
+fn text<'a>(fields: &'a Struct, key: &str) -> Option<&'a str> {
+    match fields.fields.get(key)?.kind.as_ref()? {
+        Kind::StringValue(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
