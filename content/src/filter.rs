@@ -1,8 +1,19 @@
 //! One tenant's filter: which detectors run and which topics are blocked, compiled.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use crate::{Detector, Media, Topics, Unscannable};
+use crate::{
+    Detector, Media, Topics, Unscannable, coding,
+    media::Kind,
+    read::{Reading, rewritten},
+    text::Layer,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How often a body is rewritten before it is given up.
+const MAX_ROUNDS: usize = 4;
 
 /// What is looked for. Equal, and shown, by what it was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,8 +88,8 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be read. Then nothing is known of it.
     pub fn scan(&self, media: &Media<'_>, body: &[u8]) -> Result<Found, Unscannable> {
-        let _ = media;
-        if body.is_empty() { Ok(Found::default()) } else { Err(Unscannable::Type) }
+        let (kind, body) = media.open(body)?;
+        self.read(&kind, &body, false).map(|reading| reading.found)
     }
 
     /// Finds what is in a whole body and takes the personal data out of it. What comes out holds none that this filter finds.
@@ -86,6 +97,58 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be read, or not rewritten.
     pub fn redact(&self, media: &Media<'_>, body: &[u8]) -> Result<Redacted, Unscannable> {
-        self.scan(media, body).map(|found| Redacted { body: None, found })
+        let (kind, body) = media.open(body)?;
+        let first = self.read(&kind, &body, true)?;
+        let found = first.found;
+        if found.pii.is_empty() {
+            return Ok(Redacted { body: None, found });
+        }
+        let mut edits = first.edits.unwrap_or_default();
+        let mut body = body.into_owned();
+        // What is taken out may bring together what stood around it, so what comes out is read again.
+        for _ in 0..MAX_ROUNDS {
+            if edits.is_empty() {
+                break;
+            }
+            body = rewritten(&body, edits);
+            let again = self.read(&kind, &body, true)?;
+            if again.found.pii.is_empty() {
+                return Ok(Redacted { body: Some(body), found });
+            }
+            edits = again.edits.unwrap_or_default();
+        }
+        Err(Unscannable::Unrewritable)
+    }
+
+    /// Finds what a body shows that cannot be read as what it says it is, where a policy lets such bodies pass: its bytes as text, so far as
+    /// they are any, and its codings undone, so far as they can be.
+    #[must_use]
+    pub fn glance(&self, media: &Media<'_>, body: &[u8]) -> Found {
+        let plain = coding::decoded(&media.content_encoding, body).unwrap_or(Cow::Borrowed(body));
+        let plain = plain.get(..plain.len().min(Self::MAX_BYTES)).unwrap_or_default();
+        let text = String::from_utf8_lossy(plain);
+        self.read(&Kind::Text(Layer::Plain), text.as_bytes(), false).map(|reading| reading.found).unwrap_or_default()
+    }
+
+    /// Finds what is in a path and its query, as they arrived: percent-encoding is undone once.
+    ///
+    /// # Errors
+    /// `Malformed`: encoded bytes that are not UTF-8.
+    pub fn scan_target(&self, path: &str, query: Option<&str>) -> Result<Found, Unscannable> {
+        let mut found = self.read(&Kind::Text(Layer::Percent), path.as_bytes(), false)?.found;
+        if let Some(query) = query {
+            let more = self.read(&Kind::Form, query.as_bytes(), false)?.found;
+            found.pii.extend(more.pii);
+            found.topics.extend(more.topics);
+        }
+        Ok(found)
+    }
+
+    fn read(&self, kind: &Kind, body: &[u8], redact: bool) -> Result<Reading<'_>, Unscannable> {
+        let mut reading = Reading::new(self, redact);
+        if !body.is_empty() {
+            reading.read(kind, body, 0..body.len())?;
+        }
+        Ok(reading)
     }
 }

@@ -1,5 +1,9 @@
 //! What headers say of a body, and why one cannot be read.
 
+use std::borrow::Cow;
+
+use crate::{coding, text::Layer};
+
 /// What the headers say of a body. Every value of each header is kept: two types, or a type that cannot be read, are an answer of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Media<'a> {
@@ -13,6 +17,15 @@ impl<'a> Media<'a> {
     /// Takes the values of the two headers.
     pub fn of(content_type: impl IntoIterator<Item = &'a [u8]>, content_encoding: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Self { content_type: content_type.into_iter().collect(), content_encoding: content_encoding.into_iter().collect() }
+    }
+
+    /// What a body is made of, and the body without its codings. An empty body is nothing, whatever its headers say.
+    pub(crate) fn open<'b>(&self, body: &'b [u8]) -> Result<(Kind, Cow<'b, [u8]>), Unscannable> {
+        if body.is_empty() {
+            return Ok((Kind::Text(Layer::Plain), Cow::Borrowed(body)));
+        }
+        let kind = Kind::of(&self.content_type)?;
+        Ok((kind, coding::decoded(&self.content_encoding, body)?))
     }
 }
 
@@ -52,4 +65,80 @@ impl Unscannable {
             Self::Unrewritable => "unrewritable",
         }
     }
+}
+
+/// What a body is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Json,
+    Lines,
+    Form,
+    Multipart(Vec<u8>),
+    Markup,
+    Events,
+    Text(Layer),
+}
+
+impl Kind {
+    /// What the values of `Content-Type` say; none: text.
+    ///
+    /// # Errors
+    /// `Type`, `Charset`.
+    pub(crate) fn of(types: &[&[u8]]) -> Result<Self, Unscannable> {
+        let written = match types {
+            [] => return Ok(Self::Text(Layer::Plain)),
+            // The same one twice is one.
+            [one, more @ ..] if more.iter().all(|other| other == one) => std::str::from_utf8(one).map_err(|_| Unscannable::Type)?,
+            _ => return Err(Unscannable::Type),
+        };
+        let (essence, parameters) = written.split_once(';').unwrap_or((written, ""));
+        let essence = essence.trim().to_ascii_lowercase();
+        let (top, sub) = essence.split_once('/').ok_or(Unscannable::Type)?;
+        let kind = match (top, sub) {
+            ("application" | "text", "json") => Self::Json,
+            ("application", "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines" | "json-lines" | "json-seq") => {
+                Self::Lines
+            }
+            ("application", "x-www-form-urlencoded") => Self::Form,
+            ("multipart", _) => {
+                Self::Multipart(parameter(parameters, "boundary")?.filter(|one| is_boundary(one)).ok_or(Unscannable::Type)?)
+            }
+            ("text", "event-stream") => Self::Events,
+            ("text", "html" | "xml") | ("application", "xml") => Self::Markup,
+            ("application", "graphql" | "javascript" | "x-javascript" | "yaml" | "x-yaml" | "toml" | "sql") => Self::Text(Layer::Plain),
+            (_, sub) if sub.ends_with("+json") => Self::Json,
+            (_, sub) if sub.ends_with("+xml") => Self::Markup,
+            ("text", _) => Self::Text(Layer::Plain),
+            _ => return Err(Unscannable::Type),
+        };
+        let charset = parameter(parameters, "charset").map_err(|_| Unscannable::Charset)?.unwrap_or_default().to_ascii_lowercase();
+        match (charset.as_slice(), kind) {
+            (b"" | b"utf-8" | b"utf8" | b"us-ascii" | b"ascii", kind) => Ok(kind),
+            (b"iso-8859-1" | b"iso8859-1" | b"latin1" | b"windows-1252", Self::Text(_)) => Ok(Self::Text(Layer::Latin)),
+            _ => Err(Unscannable::Charset),
+        }
+    }
+}
+
+/// A parameter's value, plain or quoted. Twice, or with escapes in it: parsers differ.
+fn parameter(parameters: &str, name: &str) -> Result<Option<Vec<u8>>, Unscannable> {
+    let mut value = None;
+    for parameter in parameters.split(';') {
+        let Some((key, written)) = parameter.split_once('=') else { continue };
+        if !key.trim().eq_ignore_ascii_case(name) {
+            continue;
+        }
+        let written = written.trim();
+        let plain = written.strip_prefix('"').map_or(Some(written), |quoted| quoted.strip_suffix('"'));
+        let plain = plain.filter(|plain| !plain.contains(['"', '\\', ','])).ok_or(Unscannable::Type)?;
+        if value.replace(plain.as_bytes().to_vec()).is_some() {
+            return Err(Unscannable::Type);
+        }
+    }
+    Ok(value)
+}
+
+/// RFC 2046 section 5.1.1.
+fn is_boundary(boundary: &[u8]) -> bool {
+    (1..=70).contains(&boundary.len()) && boundary.iter().all(|byte| matches!(byte, b'!'..=b'~')) && !boundary.contains(&b';')
 }

@@ -1,9 +1,21 @@
-//! Blocked topics: labels with the phrases and patterns that mean them.
+//! Blocked topics: labels with the phrases and patterns that mean them. All phrases of a policy are one automaton, all patterns another.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex::{RegexSet, RegexSetBuilder};
+
+use crate::text::{folded, spoken};
+
+#[cfg(test)]
+mod tests;
 
 /// What a topic's label means.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TopicMatcher {
     /// Phrases, matched as words.
     pub phrases: Vec<String>,
@@ -12,16 +24,27 @@ pub struct TopicMatcher {
 }
 
 /// The blocked topics of one policy, compiled. Equal, and shown, by what they were made from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Topics {
+#[derive(Clone, Default)]
+pub struct Topics(Option<Arc<Compiled>>);
+
+struct Compiled {
     source: BTreeMap<String, TopicMatcher>,
+    phrases: AhoCorasick,
+    /// The label of each phrase, and whether its first and its last character must be the edge of a word.
+    of_phrase: Vec<(usize, [bool; 2])>,
+    patterns: RegexSet,
+    /// The label of each pattern.
+    of_pattern: Vec<usize>,
 }
+
+/// What is compiled and held by somebody, by what it was made from.
+type Live = HashMap<BTreeMap<String, TopicMatcher>, Weak<Compiled>>;
 
 /// Why topics cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// A phrase without a letter or digit: it would be found everywhere or nowhere.
-    #[error("a phrase must hold a letter or a digit")]
+    #[error("must hold a letter or a digit")]
     EmptyPhrase,
     /// A pattern that is no regular expression, or none that can be matched in linear time.
     #[error("is not a regular expression: {0}")]
@@ -29,10 +52,19 @@ pub enum TopicError {
     /// A pattern that matches the empty text: it would be found everywhere.
     #[error("matches the empty text, so it would be found everywhere")]
     MatchesNothing,
-    /// Compiled, the pattern or all of them take too much memory.
+    /// A pattern, or everything together, that is too much.
     #[error("takes more than {0} bytes when compiled")]
     TooLarge(usize),
 }
+
+/// The most that one pattern may take when compiled, in bytes: what is matched in linear time still takes the longer, the larger it is.
+const MAX_PATTERN: usize = 64 << 10;
+/// The most that all patterns of a policy may take when compiled, in bytes.
+const MAX_PATTERNS: usize = 1 << 20;
+/// The most bytes of all phrases of a policy; compiled they take about ten times that.
+const MAX_PHRASES: usize = 256 << 10;
+/// The most that the matcher of one policy's patterns may remember of its work, in bytes, in each thread that scans.
+const MAX_REMEMBERED: usize = 512 << 10;
 
 impl TopicMatcher {
     /// Whether one phrase can be looked for.
@@ -40,7 +72,7 @@ impl TopicMatcher {
     /// # Errors
     /// Why it cannot.
     pub fn check_phrase(phrase: &str) -> Result<(), TopicError> {
-        if phrase.chars().any(char::is_alphanumeric) { Ok(()) } else { Err(TopicError::EmptyPhrase) }
+        if spoken(&folded(phrase)).chars().any(char::is_alphanumeric) { Ok(()) } else { Err(TopicError::EmptyPhrase) }
     }
 
     /// Whether one pattern can be looked for.
@@ -48,37 +80,128 @@ impl TopicMatcher {
     /// # Errors
     /// Why it cannot.
     pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
-        regex::Regex::new(pattern).map(|_| ()).map_err(|error| TopicError::Pattern(error.to_string()))
+        let set = patterns(&[folded(pattern)], MAX_PATTERN)?;
+        if set.is_match("") { Err(TopicError::MatchesNothing) } else { Ok(()) }
     }
 }
 
 impl Topics {
-    /// Compiles topics, by label.
+    /// Compiles topics, by label. Equal ones are compiled once, for as long as somebody holds them.
     ///
     /// # Errors
     /// [`TopicError::TooLarge`] where they are too much together, or what is wrong with one of them.
     pub fn compile(source: BTreeMap<String, TopicMatcher>) -> Result<Self, TopicError> {
-        for matcher in source.values() {
-            matcher.phrases.iter().try_for_each(|phrase| TopicMatcher::check_phrase(phrase))?;
-            matcher.patterns.iter().try_for_each(|pattern| TopicMatcher::check_pattern(pattern))?;
+        static LIVE: OnceLock<Mutex<Live>> = OnceLock::new();
+        if source.is_empty() {
+            return Ok(Self(None));
         }
-        Ok(Self { source })
+        let live = LIVE.get_or_init(Mutex::default);
+        if let Some(compiled) = live.lock().unwrap_or_else(PoisonError::into_inner).get(&source).and_then(Weak::upgrade) {
+            return Ok(Self(Some(compiled)));
+        }
+        let compiled = Arc::new(Compiled::of(source)?);
+        let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.len() == live.capacity() {
+            live.retain(|_, compiled| compiled.strong_count() > 0);
+        }
+        live.insert(compiled.source.clone(), Arc::downgrade(&compiled));
+        Ok(Self(Some(compiled)))
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.source.is_empty()
+        self.0.is_none()
     }
 
     /// The labels.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.source.keys().map(String::as_str)
+        self.0.iter().flat_map(|compiled| compiled.source.keys().map(String::as_str))
     }
 
     /// What a label means here.
     #[must_use]
     pub fn matcher(&self, label: &str) -> Option<&TopicMatcher> {
-        self.source.get(label)
+        self.0.as_ref()?.source.get(label)
+    }
+
+    /// Adds the labels that folded text speaks of.
+    pub(crate) fn find(&self, text: &str, found: &mut BTreeSet<String>) {
+        let Some(compiled) = self.0.as_ref().filter(|compiled| found.len() < compiled.source.len()) else { return };
+        let mut add = |index: usize| found.extend(compiled.source.keys().nth(index).filter(|label| !found.contains(*label)).cloned());
+        if !compiled.of_phrase.is_empty() {
+            let text = spoken(text);
+            for hit in compiled.phrases.find_overlapping_iter(&text) {
+                let Some((label, [first, last])) = compiled.of_phrase.get(hit.pattern().as_usize()) else { continue };
+                let before = text.get(..hit.start()).and_then(|before| before.chars().next_back());
+                let after = text.get(hit.end()..).and_then(|after| after.chars().next());
+                let goes_on = (*first && before.is_some_and(is_of_a_word)) || (*last && after.is_some_and(is_of_a_word));
+                if !goes_on {
+                    add(*label);
+                }
+            }
+        }
+        if !compiled.of_pattern.is_empty() {
+            compiled.patterns.matches(text).into_iter().filter_map(|index| compiled.of_pattern.get(index)).for_each(|label| add(*label));
+        }
+    }
+}
+
+impl Compiled {
+    fn of(source: BTreeMap<String, TopicMatcher>) -> Result<Self, TopicError> {
+        let (mut phrases, mut of_phrase, mut expressions, mut of_pattern) = (vec![], vec![], vec![], vec![]);
+        for (label, matcher) in source.values().enumerate() {
+            for phrase in &matcher.phrases {
+                TopicMatcher::check_phrase(phrase)?;
+                let phrase = spoken(&folded(phrase)).trim().to_owned();
+                of_phrase.push((label, [phrase.chars().next(), phrase.chars().next_back()].map(|edge| edge.is_some_and(is_of_a_word))));
+                phrases.push(phrase);
+            }
+            for pattern in &matcher.patterns {
+                TopicMatcher::check_pattern(pattern)?;
+                expressions.push(folded(pattern));
+                of_pattern.push(label);
+            }
+        }
+        if phrases.iter().map(String::len).sum::<usize>() > MAX_PHRASES {
+            return Err(TopicError::TooLarge(MAX_PHRASES * 10));
+        }
+        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&phrases);
+        let phrases = automaton.map_err(|_| TopicError::TooLarge(MAX_PHRASES * 10))?;
+        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern })
+    }
+}
+
+fn patterns(patterns: &[String], most: usize) -> Result<RegexSet, TopicError> {
+    let set = RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(most).dfa_size_limit(MAX_REMEMBERED).nest_limit(50).build();
+    set.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => TopicError::TooLarge(most),
+        // The last line says what is wrong; those before draw the pattern.
+        error => {
+            let whole = error.to_string();
+            let said = whole.lines().last().unwrap_or_default();
+            TopicError::Pattern(said.strip_prefix("error: ").unwrap_or(said).to_owned())
+        }
+    })
+}
+
+/// Whether a character beside a phrase makes it a part of a longer word. Scripts that put no spaces between words have no such edges.
+fn is_of_a_word(one: char) -> bool {
+    let unspaced = matches!(u32::from(one),
+        0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x2e80..=0x30ff | 0x3100..=0x312f | 0x31a0..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff);
+    one.is_alphanumeric() && !unspaced
+}
+
+impl PartialEq for Topics {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(|one| &one.source) == other.0.as_ref().map(|other| &other.source)
+    }
+}
+
+impl Eq for Topics {}
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().flat_map(|compiled| &compiled.source)).finish()
     }
 }

@@ -1,0 +1,170 @@
+//! Words near a number that say what it is. All words of all kinds are found in one pass, when the first is asked for.
+
+use std::{cell::OnceCell, sync::OnceLock};
+
+use aho_corasick::AhoCorasick;
+
+/// What a word says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cue {
+    Phone,
+    /// Something that is no personal data: an order, a ticket, a serial number.
+    Other,
+    Version,
+    UnitedStates,
+    Canada,
+    Netherlands,
+    Germany,
+    Sweden,
+    Denmark,
+    Brazil,
+    India,
+    Poland,
+    Belgium,
+    Spain,
+    Portugal,
+}
+
+/// The words, folded and in lower case. A word of up to three letters counts where it stands alone, a longer one also at the beginning of a
+/// longer one.
+const WORDS: [(Cue, &[&str]); 15] = [
+    (
+        Cue::Phone,
+        &[
+            "phone",
+            "tel",
+            "mobile",
+            "cell",
+            "call",
+            "fax",
+            "whatsapp",
+            "sms",
+            "dial",
+            "handy",
+            "telefon",
+            "telephone",
+            "mobil",
+            "rufnummer",
+            "portable",
+            "movil",
+            "celular",
+            "cellulare",
+            "msisdn",
+            "puhelin",
+            "puh",
+            "tlf",
+            "telp",
+            "電話",
+            "电话",
+            "телефон",
+            "Телефон",
+            "тел",
+            "هاتف",
+        ],
+    ),
+    (
+        Cue::Other,
+        &[
+            "order",
+            "invoice",
+            "ticket",
+            "sku",
+            "serial",
+            "tracking",
+            "part",
+            "ref",
+            "case",
+            "batch",
+            "version",
+            "build",
+            "commit",
+            "item",
+            "isbn",
+            "ean",
+            "model",
+            "bestell",
+            "rechnung",
+            "factura",
+            "facture",
+            "pedido",
+            "commande",
+            "timestamp",
+            "epoch",
+            "uuid",
+            "lot",
+            "product",
+            "artikel",
+            "article",
+        ],
+    ),
+    (Cue::Version, &["version", "release", "build", "firmware", "upgrade", "ver", "v", "oid", "section", "chapter"]),
+    (Cue::UnitedStates, &["ssn", "social security", "social_security", "socialsecurity", "itin", "taxpayer", "tax id", "tax_id", "taxid"]),
+    (Cue::Canada, &["sin", "social insurance", "social_insurance", "nas", "assurance sociale"]),
+    (Cue::Netherlands, &["bsn", "burgerservicenummer", "sofi"]),
+    (Cue::Germany, &["steuer", "idnr", "tin", "tax id", "tax_id", "identifikationsnummer"]),
+    (Cue::Sweden, &["personnummer", "personal number", "personal_number", "person nr", "pnr", "samordningsnummer"]),
+    (Cue::Denmark, &["cpr", "personnummer"]),
+    (Cue::Brazil, &["cpf"]),
+    (Cue::India, &["aadhaar", "aadhar", "uidai"]),
+    (Cue::Poland, &["pesel"]),
+    (Cue::Belgium, &["rijksregister", "registre national", "nrn", "insz", "niss", "national register", "national_register"]),
+    (Cue::Spain, &["seguridad social", "nuss", "naf"]),
+    (Cue::Portugal, &["nif", "contribuinte"]),
+];
+
+/// How far before a number its word may end, in bytes.
+const REACH: usize = 32;
+/// The same of words that say what it is not: those must not hide what stands further on.
+const SHORT_REACH: usize = 12;
+
+/// Where a text stands, and what its words say.
+pub(super) struct Context<'t> {
+    pub(super) text: &'t str,
+    /// The name that the whole text stands under, in lower case; may be empty.
+    pub(super) key: &'t str,
+    spoken: OnceCell<Vec<(usize, Cue)>>,
+    named: OnceCell<Vec<(usize, Cue)>>,
+}
+
+impl<'t> Context<'t> {
+    pub(super) fn new(text: &'t str, key: &'t str) -> Self {
+        Self { text, key, spoken: OnceCell::new(), named: OnceCell::new() }
+    }
+
+    /// Whether a word says so, in the name or shortly before a place in the same line.
+    pub(super) fn says(&self, at: usize, cue: Cue) -> bool {
+        self.named.get_or_init(|| words(self.key, false)).iter().any(|(_, named)| *named == cue) || self.says_before(at, cue)
+    }
+
+    /// Whether a word says so shortly before a place in the same line.
+    pub(super) fn says_before(&self, at: usize, cue: Cue) -> bool {
+        let spoken = self.spoken.get_or_init(|| words(self.text, true));
+        let before = spoken.get(..spoken.partition_point(|(end, _)| *end <= at)).unwrap_or_default();
+        let reach = if matches!(cue, Cue::Other | Cue::Version) { SHORT_REACH } else { REACH };
+        let near = before.iter().rev().take_while(|(end, _)| at - end <= reach);
+        near.filter(|(_, spoken)| *spoken == cue)
+            .any(|(end, _)| !self.text.as_bytes().get(*end..at).unwrap_or_default().iter().any(|byte| matches!(byte, b'\n' | b'\r')))
+    }
+}
+
+/// The ends of words, in order, with what they say. In running text a word begins where no letter stands before it.
+fn words(text: &str, running: bool) -> Vec<(usize, Cue)> {
+    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let all = || WORDS.iter().flat_map(|(cue, words)| words.iter().map(|word| (*cue, *word)));
+    let build = || AhoCorasick::builder().ascii_case_insensitive(true).build(all().map(|(_, word)| word)).ok();
+    let Some(automaton) = AUTOMATON.get_or_init(build) else { return Vec::new() };
+    let cues: Vec<(Cue, &str)> = all().collect();
+    let mut found: Vec<(usize, Cue)> = Vec::new();
+    for hit in automaton.find_overlapping_iter(text) {
+        let Some((cue, word)) = cues.get(hit.pattern().as_usize()) else { continue };
+        let before = text.get(..hit.start()).and_then(|before| before.chars().next_back());
+        let after = text.get(hit.end()..).and_then(|after| after.chars().next());
+        let short = word.chars().count() <= 3 && word.is_ascii();
+        // `customerPhone` is a name, too.
+        let begins = before.is_none_or(|one| !one.is_alphanumeric()) || (!short && !running) || !word.is_ascii();
+        if begins && (!short || after.is_none_or(|one| !one.is_alphanumeric())) {
+            found.push((hit.end(), *cue));
+        }
+    }
+    found
+}

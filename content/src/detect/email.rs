@@ -1,0 +1,51 @@
+//! Email addresses (RFC 5321, RFC 6531), as they are used: a name, `@`, a host name of at least two labels of which the last is none of numbers.
+
+use std::ops::Range;
+
+/// RFC 5321 section 4.5.3.1, in bytes.
+const MAX_NAME: usize = 64;
+const MAX_HOST: usize = 253;
+
+pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+    for (at, _) in text.match_indices('@') {
+        let name = text.get(..at).unwrap_or_default();
+        let name: usize = name.chars().rev().take_while(|one| is_of_name(*one)).map(char::len_utf8).sum();
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let length: usize = rest.chars().take(MAX_HOST + 1).take_while(|one| is_of_host(*one)).map(char::len_utf8).sum();
+        let host = rest.get(..length).unwrap_or_default().trim_end_matches(['.', '-']);
+        let written = text.get(at - name..at).unwrap_or_default();
+        let written = written.trim_start_matches(['.', '-', '\'', '/', '=', '&', '?', '*', '#', '{', '|', '`', '~', '^', '!', '$', '%']);
+        let name = written.len();
+        if (1..=MAX_NAME).contains(&name) && !written.ends_with('.') && is_host(host) && !is_remote(written, rest, host.len()) {
+            found.push(at - name..at + 1 + host.len());
+        }
+    }
+}
+
+fn is_of_name(one: char) -> bool {
+    one.is_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(one)
+}
+
+fn is_of_host(one: char) -> bool {
+    one.is_alphanumeric() || matches!(one, '.' | '-')
+}
+
+fn is_host(host: &str) -> bool {
+    let labels: Vec<&str> = host.split('.').collect();
+    let good = |label: &&str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+    let top = labels.last().copied().unwrap_or_default();
+    let letters = top.starts_with("xn--") || top.chars().all(char::is_alphabetic);
+    labels.len() >= 2 && host.len() <= MAX_HOST && labels.iter().all(good) && letters && top.chars().count() >= 2 && !is_file(top)
+}
+
+/// `icon@2x.png`, `lib@1.2.tgz`: endings of files that are no domains.
+fn is_file(top: &str) -> bool {
+    const FILES: [&str; 16] =
+        ["png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "json", "html", "tgz", "tar", "gz", "jar", "map"];
+    FILES.iter().any(|file| top.eq_ignore_ascii_case(file))
+}
+
+/// `git@github.com:owner/repository` names a repository.
+fn is_remote(name: &str, rest: &str, host: usize) -> bool {
+    name.eq_ignore_ascii_case("git") && rest.get(host..).is_some_and(|after| after.starts_with([':', '/']))
+}

@@ -1,0 +1,34 @@
+//! National identification numbers. Each scheme is its shape and its check; what has neither a check nor a shape of its own needs a word
+//! near it that says what it is.
+
+use std::ops::Range;
+
+use super::{Context, Cue, Groups};
+
+mod letters;
+mod numbers;
+
+/// How sure a scheme is that something is its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sure {
+    /// It is.
+    Yes,
+    /// It is where a word says so.
+    Said(Cue),
+}
+
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) {
+    groups.each(9, 15, |number| {
+        let at = number.at();
+        let is_one = number.is_apart()
+            && numbers::SCHEMES.iter().filter_map(|scheme| scheme(number)).any(|sure| match sure {
+                Sure::Yes => !context.says(at.start, Cue::Other),
+                Sure::Said(cue) => context.says(at.start, cue),
+            });
+        if is_one {
+            found.push(at);
+        }
+        is_one
+    });
+    letters::find(context, found);
+}

@@ -1,0 +1,167 @@
+//! Walking what a body is made of. Each kind of body has a file; each hands over its pieces of text, wherever they stand.
+
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+use crate::{
+    Detector, Filter, Found, Unscannable, detect,
+    media::Kind,
+    text::{Layer, View},
+};
+
+mod edit;
+mod events;
+mod form;
+mod json;
+mod lines;
+mod markup;
+mod multipart;
+
+use edit::Edit;
+pub(crate) use edit::{Form, rewritten};
+
+/// How often a string may hold JSON whose string holds JSON, and a part parts.
+const MAX_NESTING: u8 = 4;
+
+/// The most places of one body that are taken out: a body with more is not rewritten.
+const MAX_EDITS: usize = 50_000;
+
+/// One reading of a body.
+pub(crate) struct Reading<'f> {
+    filter: &'f Filter,
+    pub(crate) found: Found,
+    /// What is to be taken out; absent: it is only looked at.
+    pub(crate) edits: Option<Vec<Edit>>,
+    nesting: u8,
+}
+
+/// A piece of text in a body.
+pub(crate) struct Piece<'b> {
+    layer: Layer,
+    at: Range<usize>,
+    /// The name that the piece stands under, if any: `ssn` before nine digits makes them one.
+    key: &'b str,
+    form: Form,
+}
+
+impl<'f> Reading<'f> {
+    pub(crate) fn new(filter: &'f Filter, redact: bool) -> Self {
+        Self { filter, found: Found::default(), edits: redact.then(Vec::new), nesting: 0 }
+    }
+
+    /// A reading that only looks, of something inside of this one.
+    fn inner(&self) -> Self {
+        Self { nesting: self.nesting + 1, ..Self::new(self.filter, false) }
+    }
+
+    /// Takes over what an inner reading found.
+    fn take(&mut self, inner: Self) {
+        self.found.pii.extend(inner.found.pii);
+        self.found.topics.extend(inner.found.topics);
+    }
+
+    /// Reads a part of a body as what it is.
+    pub(crate) fn read(&mut self, kind: &Kind, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
+        match kind {
+            Kind::Json => json::read(self, body, at),
+            Kind::Lines => lines::read(self, body, at),
+            Kind::Form => form::read(self, body, at),
+            Kind::Multipart(boundary) => multipart::read(self, boundary, body, at),
+            Kind::Markup => markup::read(self, body, at),
+            Kind::Events => events::read(self, body, at),
+            Kind::Text(layer) => self.text(*layer, body, at),
+        }
+    }
+
+    /// Text that may be JSON, whatever its type says: many servers parse it by its looks.
+    fn text(&mut self, layer: Layer, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
+        let piece = Piece { layer, at: at.clone(), key: "", form: Form::Text };
+        if !json::looks_like(body, &at) {
+            return self.look(body, &piece).map(|_| ());
+        }
+        let edits = self.edits.as_ref().map_or(0, Vec::len);
+        json::read(self, body, at)?;
+        // As JSON it stays JSON; what only the whole text shows is taken out when nothing else is left to be.
+        if self.edits.as_ref().is_some_and(|now| now.len() == edits) {
+            return self.look(body, &piece).map(|_| ());
+        }
+        let mut inner = self.inner();
+        inner.look(body, &piece)?;
+        self.take(inner);
+        Ok(())
+    }
+
+    /// Looks into a piece, and says which kinds of personal data it saw there.
+    fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<BTreeSet<Detector>, Unscannable> {
+        let view = View::of(piece.layer, body, piece.at.clone())?;
+        self.filter.topics().find(&view.text, &mut self.found.topics);
+        let hits = detect::find(self.filter.detectors(), &view.text, piece.key);
+        for hit in &hits {
+            self.found.pii.insert(hit.kind);
+            let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at.clone()) };
+            self.edit(at, hit.kind, piece.form.clone())?;
+        }
+        Ok(hits.into_iter().map(|hit| hit.kind).collect())
+    }
+
+    /// A piece that may itself hold JSON: then that is read, and rewritten, as JSON inside of the piece.
+    fn look_inside(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<(), Unscannable> {
+        let Some(held) = self.held(body, piece)? else { return self.look(body, piece).map(|_| ()) };
+        let mut inner = Self { edits: self.edits.as_ref().map(|_| Vec::new()), ..self.inner() };
+        json::read(&mut inner, held.as_bytes(), 0..held.len())?;
+        let Some(kind) = inner.found.pii.first().copied() else {
+            self.take(inner);
+            return self.look(body, piece).map(|_| ());
+        };
+        let form = match inner.edits.take() {
+            Some(edits) if !edits.is_empty() => Form::Rewritten(edit::written(piece.layer, &rewritten(held.as_bytes(), edits))),
+            _ => piece.form.clone(),
+        };
+        self.edit(piece.at.clone(), kind, form)?;
+        self.take(inner);
+        let mut whole = self.inner();
+        whole.look(body, piece)?;
+        self.take(whole);
+        Ok(())
+    }
+
+    /// The JSON that a piece holds, if it does.
+    fn held(&self, body: &[u8], piece: &Piece<'_>) -> Result<Option<String>, Unscannable> {
+        let bytes = body.get(piece.at.clone()).unwrap_or_default();
+        // Escapes may hide what it begins with.
+        if self.nesting >= MAX_NESTING || !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"' | b'\\' | b'%' | b'+')) {
+            return Ok(None);
+        }
+        let mut held = String::new();
+        piece.layer.each(bytes, &mut |one, _| held.push(one))?;
+        Ok(json::looks_like(held.as_bytes(), &(0..held.len())).then_some(held))
+    }
+
+    fn edit(&mut self, at: Range<usize>, kind: Detector, form: Form) -> Result<(), Unscannable> {
+        let Some(edits) = &mut self.edits else { return Ok(()) };
+        if edits.len() == MAX_EDITS {
+            return Err(Unscannable::Unrewritable);
+        }
+        edits.push(Edit { at, kind, form });
+        Ok(())
+    }
+
+    /// Something that is only looked at: no edit takes out what is found there.
+    fn glance(&mut self, kind: &Kind, body: &[u8]) -> Result<(), Unscannable> {
+        let mut inner = self.inner();
+        inner.read(kind, body, 0..body.len())?;
+        self.take(inner);
+        Ok(())
+    }
+}
+
+/// A name as context: what it says, without escapes.
+fn name(layer: Layer, body: &[u8], at: &Range<usize>) -> Cow<'static, str> {
+    // Words that matter are short.
+    const LONGEST: usize = 128;
+    let bytes = body.get(at.clone()).unwrap_or_default();
+    let bytes = bytes.get(..bytes.len().min(LONGEST)).unwrap_or_default();
+    let mut name = String::new();
+    // A cut or broken name says less, and is complained of where it is read.
+    let _ = layer.each(bytes, &mut |one, _| name.push(one.to_ascii_lowercase()));
+    Cow::Owned(name)
+}

@@ -1,0 +1,27 @@
+//! Forms (`application/x-www-form-urlencoded`): names and values, each decoded once, as whoever receives it does.
+
+use std::ops::Range;
+
+use super::{Form, Piece, Reading, json, name};
+use crate::{Unscannable, media::Kind, text::Layer};
+
+/// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too.
+pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
+    if json::looks_like(body, &at) {
+        json::read(reading, body, at.clone())?;
+        return reading.glance(&Kind::Text(Layer::Form), body.get(at).unwrap_or_default());
+    }
+    let mut start = at.start;
+    for pair in body.get(at).unwrap_or_default().split(|byte| *byte == b'&') {
+        let end = start + pair.len();
+        let equals = pair.iter().position(|byte| *byte == b'=').map(|length| start + length);
+        let field = start..equals.unwrap_or(end);
+        reading.look(body, &Piece { layer: Layer::Form, at: field.clone(), key: "", form: Form::Percent })?;
+        if let Some(equals) = equals {
+            let key = name(Layer::Form, body, &field);
+            reading.look_inside(body, &Piece { layer: Layer::Form, at: equals + 1..end, key: &key, form: Form::Percent })?;
+        }
+        start = end + 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Text as it is looked at: folded, with a way back to the bytes of the body that each character was read from.
+//!
+//! Folding takes away what people do not see and machines trip over: compatibility forms (NFKD: full-width digits, ligatures, mathematical
+//! letters), combining marks, characters without width, control characters, other scripts' digits, other kinds of dash and space. Case
+//! stays: keys and ids are told apart by it.
+
+use std::{borrow::Cow, ops::Range};
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+use crate::Unscannable;
+
+mod fold;
+mod layer;
+
+pub(crate) use layer::Layer;
+
+/// Folded text.
+pub(crate) struct View<'b> {
+    pub(crate) text: Cow<'b, str>,
+    origin: Origin,
+}
+
+/// Where each byte of the text was read from.
+enum Origin {
+    /// So many bytes further on: nothing was folded.
+    Shift(usize),
+    /// For each byte of the text, and for its end, where the character began in the body.
+    Table(Vec<u32>),
+}
+
+impl<'b> View<'b> {
+    /// Reads a part of a body.
+    ///
+    /// # Errors
+    /// `Malformed` where the layer's escapes or bytes cannot be read.
+    pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>) -> Result<Self, Unscannable> {
+        let bytes = body.get(at.clone()).ok_or(Unscannable::Malformed)?;
+        if let Some(text) = layer.plain(bytes) {
+            return Ok(Self { text: Cow::Borrowed(text), origin: Origin::Shift(at.start) });
+        }
+        let mut text = String::with_capacity(bytes.len());
+        let mut starts = Vec::with_capacity(bytes.len() + 1);
+        layer.each(bytes, &mut |seen, start| {
+            let start = u32::try_from(at.start + start).unwrap_or(u32::MAX);
+            fold::each(seen, &mut |folded| {
+                text.push(folded);
+                starts.resize(text.len(), start);
+            });
+        })?;
+        starts.push(u32::try_from(at.end).unwrap_or(u32::MAX));
+        Ok(Self { text: Cow::Owned(text), origin: Origin::Table(starts) })
+    }
+
+    /// The bytes of the body that a part of the text was read from.
+    pub(crate) fn origin(&self, at: Range<usize>) -> Range<usize> {
+        match &self.origin {
+            Origin::Shift(by) => at.start + by..at.end + by,
+            Origin::Table(starts) => {
+                let of = |index: usize| starts.get(index).copied().unwrap_or_default();
+                let last = of(at.end.saturating_sub(1));
+                // A character of the body may have become several: all of it belongs to the part.
+                let end = starts.iter().skip(at.end).find(|start| **start > last).copied().unwrap_or_else(|| of(starts.len() - 1));
+                of(at.start) as usize..end as usize
+            }
+        }
+    }
+}
+
+/// Text that stands outside of a body: a phrase, a pattern, a word of a policy.
+pub(crate) fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for seen in text.chars() {
+        fold::each(seen, &mut |one| folded.push(one));
+    }
+    folded
+}
+
+/// Folded text as phrases are compared: without case (ß is ss, ſ and final ς are s and σ), and every run of spaces, hyphens and underscores
+/// one space.
+pub(crate) fn spoken(text: &str) -> String {
+    let mut spoken = String::with_capacity(text.len());
+    let mut gap = false;
+    for seen in text.chars() {
+        if seen.is_whitespace() || matches!(seen, '-' | '_') {
+            gap = true;
+            continue;
+        }
+        if std::mem::take(&mut gap) {
+            spoken.push(' ');
+        }
+        if seen.is_ascii() {
+            spoken.push(seen.to_ascii_lowercase());
+        } else {
+            let lower = seen.to_uppercase().flat_map(char::to_lowercase);
+            spoken.extend(lower.nfkd().filter(|one| !is_combining_mark(*one)));
+        }
+    }
+    if gap {
+        spoken.push(' ');
+    }
+    spoken
+}
