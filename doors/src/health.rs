@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::{metrics::Metrics, run::Readiness};
 
-/// `/healthz` (the process lives), `/readyz` (503 until there is a first snapshot, and while draining), `/metrics` (Prometheus text).
+/// `/healthz` (the process lives), `/readyz` (503 with what it waits for, and while draining), `/metrics` (Prometheus text).
 pub(crate) fn router(readiness: Readiness, metrics: Metrics) -> Router {
     let ready = move || std::future::ready(answer_readiness(&readiness));
     // One scrape at a time: rendering costs as much as there are series, and this door is open to all.
@@ -19,9 +19,9 @@ pub(crate) fn router(readiness: Readiness, metrics: Metrics) -> Router {
         .route("/metrics", get(render).with_state((metrics, scrapes)))
 }
 
-fn answer_readiness(readiness: &Readiness) -> (StatusCode, &'static str) {
+fn answer_readiness(readiness: &Readiness) -> (StatusCode, String) {
     match readiness.why_not() {
-        None => (StatusCode::OK, "ready\n"),
+        None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }

@@ -43,7 +43,7 @@
 //!         grpc: tonic::service::Routes::default(), // .add_service(ExampleServer::new(..).max_decoding_message_size(..))
 //!         health: axum::Router::new(),
 //!         admin: AdminRoutes::default(),
-//!         ready: Arc::new(|| true),
+//!         waits_for: Arc::new(|| None),
 //!         report: Arc::new(SnapshotReport::default),
 //!     };
 //!     doors.run(rooms, metrics, shutdown).await

@@ -31,8 +31,8 @@ pub struct Rooms {
     pub health: Router,
     /// Routes behind the admin door's tokens, beside `/snapshot`.
     pub admin: AdminRoutes,
-    /// Whether there is a snapshot to decide by.
-    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What it waits for before requests should come here: a first snapshot. None: nothing.
+    pub waits_for: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
     /// What `/snapshot` shows.
     pub report: Arc<dyn Fn() -> SnapshotReport + Send + Sync>,
 }
@@ -46,20 +46,17 @@ impl std::fmt::Debug for Rooms {
 /// Whether requests should come here.
 #[derive(Clone)]
 pub(crate) struct Readiness {
-    ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    waits_for: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
     shutdown: Shutdown,
 }
 
 impl Readiness {
     /// Why they should not, if so.
-    pub(crate) fn why_not(&self) -> Option<&'static str> {
+    pub(crate) fn why_not(&self) -> Option<String> {
         if self.shutdown.is_draining() {
-            Some("draining\n")
-        } else if (self.ready)() {
-            None
-        } else {
-            Some("waiting for a first snapshot\n")
+            return Some("draining\n".to_owned());
         }
+        (self.waits_for)().map(|what| format!("waiting for {what}\n"))
     }
 
     pub(crate) async fn draining(&self) {
@@ -131,7 +128,7 @@ impl Doors {
         let Addresses { grpc, health, admin } = &self.addresses;
         tracing::info!(service = self.service.name, door.grpc = %grpc, door.health = %health, door.admin = %admin, "listening");
 
-        let readiness = Readiness { ready: rooms.ready, shutdown: shutdown.clone() };
+        let readiness = Readiness { waits_for: rooms.waits_for, shutdown: shutdown.clone() };
         let (reporter, health_service) = tonic_health::server::health_reporter();
         grpc::set_health(&reporter, self.service.grpc_services, false).await;
         let routes = rooms.grpc.add_service(health_service);

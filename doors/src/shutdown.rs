@@ -1,6 +1,6 @@
 //! How a service is asked to end: once to drain, twice to end at once.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::fatal::Fatal;
@@ -18,7 +18,6 @@ impl Shutdown {
     /// # Errors
     /// The signals cannot be listened to.
     pub fn on_signals() -> Result<Self, Fatal> {
-        let listen = |kind| signal(kind).map_err(|why| Fatal::failed(format!("cannot listen to signals: {why}")));
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let shutdown = Self::default();
         let told = shutdown.clone();
@@ -28,15 +27,34 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if told.is_draining() {
-                    tracing::warn!("a second signal: ending at once");
-                    told.end_at_once();
-                } else {
-                    told.drain();
-                }
+                told.signalled();
             }
         });
         Ok(shutdown)
+    }
+
+    /// Takes SIGHUP as one of them, which would else end the process at once.
+    ///
+    /// # Errors
+    /// The signal cannot be listened to.
+    pub fn on_hangup(&self) -> Result<(), Fatal> {
+        let mut hangup = listen(SignalKind::hangup())?;
+        let told = self.clone();
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                told.signalled();
+            }
+        });
+        Ok(())
+    }
+
+    fn signalled(&self) {
+        if self.is_draining() {
+            tracing::warn!("a second signal: ending at once");
+            self.end_at_once();
+        } else {
+            self.drain();
+        }
     }
 
     /// Asks for an orderly end.
@@ -65,4 +83,8 @@ impl Shutdown {
     pub async fn at_once(&self) {
         self.at_once.cancelled().await;
     }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Fatal> {
+    signal(kind).map_err(|why| Fatal::failed(format!("cannot listen to signals: {why}")))
 }

@@ -65,7 +65,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
         grpc: Routes::default().add_service(check).add_service(process),
         health: context_token::router(context_tokens),
         admin: AdminRoutes::default(),
-        ready: Arc::new(move || following.is_following() && following.live().load().is_some()),
+        waits_for: Arc::new(move || following.waits_for()),
         report: Arc::new(move || reporting.report().into()),
     };
     let ended = doors.run(rooms, metrics, shutdown).await;

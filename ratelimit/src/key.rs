@@ -89,7 +89,15 @@ impl Hasher for Known {
     }
 }
 
-/// A map by account or key.
+/// The hash of several keys and a number.
+pub(crate) fn together<'k>(keys: impl Iterator<Item = &'k Key>, number: u64) -> u64 {
+    let mut hasher = HASHER.build_hasher();
+    keys.for_each(|key| hasher.write_u64(key.hash));
+    hasher.write_u64(number);
+    hasher.finish()
+}
+
+/// A map by account, key, or what knows its own hash as they do.
 pub(crate) type Keyed<K, V> = HashMap<K, V, BuildHasherDefault<Known>>;
 
 impl PartialEq for Key {

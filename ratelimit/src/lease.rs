@@ -13,19 +13,24 @@
 //! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken (of a window or quota: when that ends). After a denial the store is not asked again before the wait that it told is
 //! over, or [`DENIED_US`].
 //!
-//! **Meters.** What is decided here is counted in batches, each flush; a replica that dies loses the counts since its last one.
+//! **Meters.** What is decided here is counted in batches ([`crate::metering::later`]); a replica that dies loses the counts of its last moments.
 
 mod entry;
 mod returns;
 #[cfg(test)]
 mod tests;
+pub mod unreturned;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use self::{entry::Entry, returns::Returns};
 use crate::{
     ask::{Ahead, Answer, Ask},
     charge::{Charge, Role, Shape},
+    key::{self, Keyed},
     store::{Adjustment, Tally},
 };
 
@@ -44,11 +49,24 @@ const FORGOTTEN_US: u64 = 5_000_000;
 /// The most entries of one book; what does not find a place is decided exactly.
 const ENTRIES: usize = 16_384;
 
-/// What is leased: copies of one shape at one cost.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What is leased: copies of one shape at one cost. It is looked up several times a request, so it knows its own hash.
+#[derive(Debug, Clone, Eq)]
 pub struct Claim {
     shape: Arc<Shape>,
     cost: u64,
+    hash: u64,
+}
+
+impl PartialEq for Claim {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.cost == other.cost && (Arc::ptr_eq(&self.shape, &other.shape) || self.shape == other.shape)
+    }
+}
+
+impl Hash for Claim {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Claim {
@@ -59,7 +77,16 @@ impl Claim {
         let [part] = ask.charge.parts() else { return None };
         let leased = part.shape().lease().is_some() && part.cost() > 0 && ask.count == 1 && ask.ahead.is_none();
         let counts = || part.shape().levels().iter().any(|level| level.role() == Role::Count);
-        (leased && !counts()).then(|| Self { shape: Arc::clone(part.shape()), cost: part.cost() })
+        (leased && !counts()).then(|| {
+            // Of its keys and cost: what differs in its limits alone is told apart when it is compared.
+            let hash = key::together(part.shape().levels().iter().map(crate::charge::Level::key), part.cost());
+            Self { shape: Arc::clone(part.shape()), cost: part.cost(), hash }
+        })
+    }
+
+    /// A hash that is spread over all its bits.
+    pub(crate) fn spread(&self) -> u64 {
+        self.hash
     }
 
     pub(self) fn charge(&self) -> Charge {
@@ -88,7 +115,7 @@ pub struct Dues {
 /// The leases of a replica.
 #[derive(Debug, Default)]
 pub struct Book {
-    entries: HashMap<Claim, Entry>,
+    entries: Keyed<Claim, Entry>,
     returns: Returns,
     closing: bool,
 }

@@ -1,5 +1,7 @@
 //! The limiter that both doors ask: the store within the deadline, else the tenant's failure mode.
 
+mod alone;
+
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -7,20 +9,20 @@ use std::{
 
 use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
 
+pub use self::alone::Alone;
 use crate::{
     ask::Ask,
     charge::Charge,
     metering::later::Later,
     outcome::{Outcome, Verdict},
-    store::{Store, StoreError, memory::MemoryStore},
+    store::{Store, StoreError},
 };
 
 /// The limiter of a process.
 pub struct Limiter {
     store: Arc<dyn Store>,
-    local: MemoryStore,
+    alone: Alone,
     deadline: Duration,
-    later: Option<Arc<Later>>,
     /// Found once, when the first decision is made: the metrics' own look-up takes a lock.
     seconds: OnceLock<metrics::Histogram>,
 }
@@ -52,13 +54,13 @@ impl Limiter {
     /// A limiter over a store. No answer takes longer than the deadline, whatever the store does.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, deadline: Duration) -> Self {
-        Self { store, local: MemoryStore::new(clock), deadline, later: None, seconds: OnceLock::new() }
+        Self { store, alone: Alone::new(clock), deadline, seconds: OnceLock::new() }
     }
 
     /// What is answered without the store is counted later: without this it is on no bill.
     #[must_use]
     pub fn billing(self, later: Arc<Later>) -> Self {
-        Self { later: Some(later), ..self }
+        Self { alone: self.alone.billing(later), ..self }
     }
 
     /// Decides one charge within the limiter's deadline and the caller's budget, if that is shorter.
@@ -89,28 +91,7 @@ impl Limiter {
     /// Answers by the failure mode. `untold`: the store has surely not metered this charge.
     fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str, untold: bool) -> Ruling {
         failed(why);
-        let ruling = self.fall_back(charge, fallback);
-        let admitted = match &ruling {
-            Ruling::Local(outcome) | Ruling::Exact(outcome) => Some(outcome.verdict() == Verdict::Admitted),
-            Ruling::Open => Some(true),
-            Ruling::Unavailable => None,
-        };
-        if let (Some(later), Some(admitted)) = (&self.later, admitted) {
-            later.count(charge, admitted, untold);
-        }
-        ruling
-    }
-
-    fn fall_back(&self, charge: &Charge, fallback: Fallback) -> Ruling {
-        match fallback.mode {
-            // What a limit of 0 denies is denied whether or not there is a store: the share of nothing is nothing.
-            StoreFailure::Open if !charge.is_hopeless() => Ruling::Open,
-            StoreFailure::Closed => Ruling::Unavailable,
-            StoreFailure::Open | StoreFailure::Local => match self.local.decide_one(None, &charge.share(fallback.replicas)) {
-                outcome if outcome.verdict() == Verdict::Faulty => Ruling::Unavailable,
-                outcome => Ruling::Local(outcome),
-            },
-        }
+        self.alone.rule(charge, fallback, untold)
     }
 }
 

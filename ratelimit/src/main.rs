@@ -126,10 +126,10 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let store = serve.store.with_silos(serve.store.open(Arc::new(SystemClock)).await?, loader.live())?;
     let admin = admin::routes(inside(Some(&loader), &store, None));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
-    let leases = Arc::new(Leasing::before(store));
+    let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
     let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics);
     let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let ended = bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || true), metrics, shutdown)).await;
+    let ended = bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || None), metrics, shutdown)).await;
     // No call is in progress any more: what was taken in advance for them is the other replicas' now.
     leases.drain(LAST_RETURNS).await;
     ended
@@ -151,6 +151,8 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     start::tell(settings);
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::on_signals()?;
+    // As the original takes it.
+    shutdown.on_hangup()?;
     let loader = serve.config.as_deref().map(configuration::follow).transpose()?.map(Arc::new);
     let protected = start::open_door(&mut serve.doors, settings);
     let clock = Arc::new(SystemClock);
@@ -174,7 +176,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let health = Health::new(live, settings, looked_at, shutdown.clone()).await;
     let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin))));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
-    let leases = Arc::new(Leasing::before(store));
+    let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
     let own = match &loader {
         None => Own::NotConfigured,
         Some(_) if !protected => Own::Unprotected,
@@ -183,7 +185,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
     let service = RateLimitServiceServer::new(Domains::new(dropin, own)).max_decoding_message_size(domains::MAX_REQUEST_BYTES);
-    let rooms = rooms(Routes::new(service), admin, loader, move || health.is_ready());
+    let rooms = rooms(Routes::new(service), admin, loader, move || health.waits_for());
     let ended = bill(&later, doors.run(rooms, metrics, shutdown)).await;
     end.cancel();
     let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
@@ -212,14 +214,19 @@ fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dr
     Inside { live, store: Arc::clone(store), keys: Keyspace::default(), dropin, clock: Arc::new(SystemClock) }
 }
 
-fn rooms(grpc: Routes, admin: AdminRoutes, loader: Option<Arc<Loader>>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Rooms {
+fn rooms(
+    grpc: Routes,
+    admin: AdminRoutes,
+    loader: Option<Arc<Loader>>,
+    waits_for: impl Fn() -> Option<&'static str> + Send + Sync + 'static,
+) -> Rooms {
     let report = loader.clone();
     Rooms {
         grpc,
         health: axum::Router::new(),
         admin,
         // A store that is away does not make us unready: failure modes answer, and another replica has no better store.
-        ready: Arc::new(move || loader.as_ref().is_none_or(|loader| loader.is_following() && loader.live().load().is_some()) && healthy()),
+        waits_for: Arc::new(move || loader.as_ref().and_then(|loader| loader.waits_for()).or_else(&waits_for)),
         report: Arc::new(move || report.as_ref().map(|loader| loader.report().into()).unwrap_or_default()),
     }
 }

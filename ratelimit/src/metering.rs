@@ -133,7 +133,7 @@ impl Metering {
                     return Ok(page);
                 }
                 reads += 1;
-                let metered = self.store.metered(&subject.account, hour).await?;
+                let metered = self.store.ledger().metered(&subject.account, hour).await?;
                 page.add(&subject, hour, metered);
             }
         }

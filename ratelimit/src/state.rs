@@ -79,6 +79,15 @@ impl State {
         }
     }
 
+    /// A bucket that an operator has reset. A window begins then: what leases took before and give back was never counted in it, so it is no grant. None:
+    /// nothing need be remembered.
+    pub(crate) fn reset(bucket: &Bucket, now_us: u64) -> Option<Self> {
+        match bucket {
+            Bucket::Token(_) | Bucket::Sliding(_) => None,
+            Bucket::Window(_) | Bucket::Calendar(_) => Some(Self::Counted { start_us: now_us, count: 0 }),
+        }
+    }
+
     /// The state under the limit as it stands now, at a moment. What was consumed stays consumed: a changed limit bounds the credit and adds
     /// none. A clock that went backwards adds nothing, and the moment never goes back. None: it is not a bucket of this kind.
     pub(crate) fn refresh(&mut self, bucket: &Bucket, now_us: u64) -> Option<()> {
@@ -162,10 +171,14 @@ impl State {
         let units = bucket.units(back);
         match (self, bucket) {
             (Self::Token { credit, held, .. }, _) => {
+                let mut units = units;
                 if taken_us != u64::MAX {
-                    // What is held no longer has been refilled: coming back now it would be there twice.
-                    let Some(units) = held.of(taken_us) else { return false };
-                    *units = units.saturating_sub(bucket.units(released)).max(0);
+                    // What is held no longer has been refilled, or an operator reset it: coming back now it would be there twice.
+                    let Some(known) = held.of(taken_us) else { return false };
+                    if released > 0 {
+                        units = units.min(*known);
+                    }
+                    *known = known.saturating_sub(bucket.units(released)).max(0);
                 }
                 let full = bucket.full().saturating_sub(held.units());
                 *credit = credit.saturating_add(units).min(full.max(*credit));

@@ -1,8 +1,10 @@
 //! Where buckets live. A store takes a batch of charges and decides each of them, all or none, in order.
 
 mod apart;
+pub mod away;
 pub mod batching;
 pub mod leasing;
+mod ledger;
 pub mod memory;
 pub mod redis;
 pub mod silos;
@@ -10,11 +12,10 @@ pub mod split;
 
 use async_trait::async_trait;
 
+pub use self::ledger::{Adjustment, Change, Hour, Ledger, METER_KEPT_MS, Metered, Tally};
 use crate::{
     ask::{Answer, Ask},
-    bucket::Bucket,
     charge::Charge,
-    key::{Account, Key, Meter},
     outcome::Outcome,
 };
 
@@ -38,29 +39,8 @@ pub trait Store: Send + Sync + 'static {
         apart::each(self.decide(None, asks).await, asks.len())
     }
 
-    /// Changes buckets otherwise than by a charge, in order. Whether each could be changed: a key that holds no bucket is left as it is.
-    ///
-    /// # Errors
-    /// When the outcome is not known.
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError>;
-
-    /// Counts at meters what was admitted from tokens taken in advance, or denied without asking.
-    ///
-    /// # Errors
-    /// When the outcome is not known: it may have been counted.
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError>;
-
-    /// As [`Store::tally`], for a store of several parts or calls: how each line came out, so that those of a part that is away can be told again, and only
-    /// those (S24).
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        apart::each(self.tally(now, tallies).await.map(|()| vec![(); tallies.len()]), tallies.len())
-    }
-
-    /// What an account's meter counted in one hour, line by line in no order.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError>;
+    /// What it keeps beside deciding. A store that stands before another one has that one's.
+    fn ledger(&self) -> &dyn Ledger;
 
     /// Decides charges once each: the outcomes.
     ///
@@ -72,76 +52,6 @@ pub trait Store: Send + Sync + 'static {
         Ok(answers.iter().zip(charges).map(|(answer, charge)| answer.outcome(charge, 0)).collect())
     }
 }
-
-/// A change of one bucket that is no charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adjustment {
-    /// Which bucket.
-    pub key: Key,
-    /// Under which limit.
-    pub bucket: Bucket,
-    /// What becomes of it.
-    pub change: Change,
-}
-
-/// What becomes of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// As if nobody had used it.
-    Reset,
-    /// So many requests are given back: a token bucket is at most full then; a window may admit more than its limit until it ends.
-    Grant {
-        /// Requests.
-        requests: u64,
-    },
-    /// Tokens taken in advance come back. To a token bucket they come back only while it knows that they are held: what comes later has been
-    /// refilled, and changes nothing.
-    Return {
-        /// Requests that were not used.
-        unused: u64,
-        /// Requests that were held in advance, the unused ones among them, and are no longer.
-        held: u64,
-        /// When they were taken, in microseconds since 1970 by the store's clock: a window that began later has never counted them.
-        taken_us: u64,
-    },
-}
-
-/// Costs counted at a meter outside of a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
-    /// Whose, and which line.
-    pub meter: Meter,
-    /// Requests admitted.
-    pub admitted: u64,
-    /// Requests denied.
-    pub denied: u64,
-}
-
-/// An hour since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hour(pub u64);
-
-impl Hour {
-    /// The hour that a moment is in.
-    #[must_use]
-    pub const fn of(now: Micros) -> Self {
-        Self(now.0 / 3_600_000_000)
-    }
-}
-
-/// One line of a meter in one hour.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metered {
-    /// The line, as [`Meter::line`] has it.
-    pub line: String,
-    /// Requests admitted.
-    pub admitted: u64,
-    /// Requests denied.
-    pub denied: u64,
-}
-
-/// How long a meter keeps an hour, in milliseconds: 40 days, a month's bill with time to write it.
-pub const METER_KEPT_MS: u64 = 40 * 24 * 3_600_000;
 
 /// Why a store decided nothing that we know of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

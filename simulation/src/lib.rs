@@ -5,6 +5,7 @@
 mod chance;
 mod oracle;
 mod plan;
+mod spread;
 mod world;
 
 pub use crate::world::{Report, Violation};
@@ -14,5 +15,6 @@ pub use crate::world::{Report, Violation};
 /// # Errors
 /// The first thing that may not be.
 pub fn simulate(seed: u64, decisions: u64, trace: bool) -> Result<Report, Violation> {
-    world::run(seed, decisions, trace)
+    // Every fourth plays a store of several places.
+    if seed % 4 == 3 { spread::run(seed, decisions, trace) } else { world::run(seed, decisions, trace) }
 }

@@ -59,6 +59,8 @@ fn print(all: &[(u64, Result<Report, Violation>)], decisions: u64) -> ExitCode {
                 sum.decisions += report.decisions;
                 sum.leased += report.leased;
                 sum.alone += report.alone;
+                sum.pairs += report.pairs;
+                sum.unmetered += report.unmetered;
                 sum.in_hand = sum.in_hand.max(report.in_hand);
                 sum.worst = sum.worst.max(report.worst);
                 sum.worst_unallowed = sum.worst_unallowed.max(report.worst_unallowed);
@@ -71,10 +73,18 @@ fn print(all: &[(u64, Result<Report, Violation>)], decisions: u64) -> ExitCode {
             }
         }
     }
-    println!("seeds {}, decisions {}: from leases {}, alone {}", all.len(), sum.decisions, sum.leased, sum.alone);
+    println!(
+        "seeds {}, decisions {}: from leases {}, of two descriptors {}, alone {}",
+        all.len(),
+        sum.decisions,
+        sum.leased,
+        sum.pairs,
+        sum.alone
+    );
     sum.faults.iter().for_each(|(kind, count)| println!("    {count:>8} {kind}"));
     println!("worst over-admission: {} requests, where faults allowed {}", sum.worst.0, sum.worst.1);
     println!("    where no fault allowed any: {}", sum.worst_unallowed);
+    println!("answered and on no bill: {} requests", sum.unmetered);
     println!("most copies in hand of one replica (leases may admit so many less): {}", sum.in_hand);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

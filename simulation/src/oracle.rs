@@ -1,12 +1,25 @@
-//! What may be admitted, kept beside the limiter by other means: for each bucket one in true time, which goes below zero by exactly the most that
-//! any interval admitted beyond capacity + rate x length. That must stay within what the faults that happened allow.
+//! What may be admitted, kept beside the limiter by other means: for each token bucket one in true time, which goes below zero by exactly the most that
+//! any interval admitted beyond capacity + rate x length; for each quota what every period, or every span of its length, admitted. That must stay
+//! within what the faults that happened allow.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use bulkhead_ratelimit::bucket::Bucket;
 
 use crate::plan::Limit;
 
 /// Units of a request: microseconds times requests a second.
 const REQUEST: i128 = 1_000_000;
+
+/// How long after a fault it may still be the cause of something: leases that were in hand then are over, and what comes back late is refused.
+const FAULT_LASTS_US: u64 = 5_000_000;
+
+/// What was seen beyond a limit, and what was allowed then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Beyond {
+    pub(crate) requests: u64,
+    pub(crate) allowed: u64,
+}
 
 /// A bucket in true time.
 #[derive(Debug, Clone)]
@@ -14,15 +27,19 @@ pub(crate) struct Shadow {
     limit: Limit,
     credit: i128,
     at_us: u64,
-    /// Requests that faults allow besides.
-    pub(crate) bound: u64,
+    /// Requests that are allowed besides at any time: of the global bucket what guarantees may put it into debt by.
+    pub(crate) always: u64,
+    /// Requests that faults allow besides, until the bucket was full again.
+    faults: u64,
+    fault_us: u64,
     /// The most that was admitted beyond the limit.
-    pub(crate) worst: u64,
+    pub(crate) worst: Beyond,
 }
 
 impl Shadow {
-    pub(crate) fn new(limit: Limit) -> Self {
-        Self { limit, credit: i128::from(limit.capacity) * REQUEST, at_us: 0, bound: 0, worst: 0 }
+    pub(crate) fn new(limit: Limit, now_us: u64) -> Self {
+        let credit = i128::from(limit.capacity) * REQUEST;
+        Self { limit, credit, at_us: now_us, always: 0, faults: 0, fault_us: 0, worst: Beyond::default() }
     }
 
     fn refill(&mut self, now_us: u64) {
@@ -30,6 +47,16 @@ impl Shadow {
         let full = i128::from(self.limit.capacity) * REQUEST;
         self.credit = (self.credit + i128::from(passed) * i128::from(self.limit.rate)).min(full);
         self.at_us = self.at_us.max(now_us);
+        if self.credit == full && now_us > self.fault_us + FAULT_LASTS_US {
+            self.faults = 0;
+        }
+    }
+
+    /// A fault allows so many requests besides.
+    pub(crate) fn allow(&mut self, now_us: u64, requests: u64) {
+        self.refill(now_us);
+        self.faults += requests;
+        self.fault_us = now_us;
     }
 
     /// What it holds, in whole requests.
@@ -45,14 +72,14 @@ impl Shadow {
         self.credit = (self.credit - i128::from(cost) * REQUEST).max(self.credit.min(0));
     }
 
-    /// Something was admitted: whether that is within the bound.
+    /// Something was admitted: whether that is within what is allowed.
     pub(crate) fn admit(&mut self, now_us: u64, cost: u64) -> bool {
         self.refill(now_us);
         self.credit -= i128::from(cost) * REQUEST;
         // Less than a request is rounding.
-        let beyond = u64::try_from(-self.credit / REQUEST).unwrap_or(0);
+        let beyond = Beyond { requests: u64::try_from(-self.credit / REQUEST).unwrap_or(0), allowed: self.always + self.faults };
         self.worst = self.worst.max(beyond);
-        beyond <= self.bound
+        beyond.requests <= beyond.allowed
     }
 
     /// The limit is another one.
@@ -67,20 +94,70 @@ impl Shadow {
     }
 }
 
-/// A window: what each admitted.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Counts {
-    windows: BTreeMap<u64, u64>,
-    pub(crate) bound: u64,
-    pub(crate) worst: u64,
+/// A quota: what was admitted in its period, or in the last span of its length.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    bucket: Bucket,
+    limit: u64,
+    /// When, and how much: of a sliding window one each, else one each period.
+    admitted: VecDeque<(u64, u64)>,
+    sum: u64,
+    faults: u64,
+    until_us: u64,
+    pub(crate) worst: Beyond,
 }
 
-impl Counts {
-    pub(crate) fn admit(&mut self, window: u64, limit: u64, cost: u64) -> bool {
-        let count = self.windows.entry(window).or_default();
-        *count += cost;
-        let beyond = count.saturating_sub(limit);
+impl Counted {
+    pub(crate) fn new(bucket: &Bucket, limit: u64) -> Self {
+        Self { bucket: bucket.clone(), limit, admitted: VecDeque::new(), sum: 0, faults: 0, until_us: 0, worst: Beyond::default() }
+    }
+
+    /// A fault allows so many requests besides, in the periods it may reach.
+    pub(crate) fn allow(&mut self, now_us: u64, requests: u64) {
+        self.faults += requests;
+        let length_us = match &self.bucket {
+            Bucket::Window(window) => window.length_us(),
+            Bucket::Sliding(sliding) => sliding.length_us(),
+            Bucket::Token(_) | Bucket::Calendar(_) => u64::MAX / 2,
+        };
+        self.until_us = now_us + 3 * FAULT_LASTS_US + length_us;
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Something was admitted, at a moment of the simulation and of the store's clock.
+    pub(crate) fn admit(&mut self, now_us: u64, store_us: u64, cost: u64) -> bool {
+        if now_us > self.until_us {
+            self.faults = 0;
+        }
+        let count = match self.bucket.period_at(store_us) {
+            Some(period) => {
+                let place = self.admitted.iter_mut().find(|(start, _)| *start == period.start_us);
+                if let Some((_, count)) = place {
+                    *count += cost;
+                    *count
+                } else {
+                    self.admitted.push_back((period.start_us, cost));
+                    if self.admitted.len() > 16 {
+                        self.admitted.pop_front();
+                    }
+                    cost
+                }
+            }
+            None => {
+                let Bucket::Sliding(sliding) = &self.bucket else { return true };
+                while self.admitted.front().is_some_and(|(at_us, _)| at_us + sliding.length_us() <= now_us) {
+                    self.sum -= self.admitted.pop_front().map_or(0, |(_, cost)| cost);
+                }
+                self.admitted.push_back((now_us, cost));
+                self.sum += cost;
+                self.sum
+            }
+        };
+        let beyond = Beyond { requests: count.saturating_sub(self.limit), allowed: self.faults };
         self.worst = self.worst.max(beyond);
-        beyond <= self.bound
+        beyond.requests <= beyond.allowed
     }
 }

@@ -3,31 +3,46 @@
 use std::sync::Arc;
 
 use bulkhead_ratelimit::{
-    bucket::{Bucket, Window},
+    bucket::{Bucket, CalendarQuota, Sliding, Window},
     charge::{Scope, Shape},
     key::Keyspace,
+    limiter::Fallback,
 };
 use bulkhead_tenancy::{
+    calendar::{Calendar, Per},
     limit::{Rate, RateLimit},
     name::TenantUid,
+    tenant::StoreFailure,
 };
 
 use crate::chance::Chance;
 
+/// Moments at which periods end, in seconds since 1970: a year; a month, a day before the clocks go forward, the hour that does not exist and the
+/// hour that comes twice, all in Berlin.
+const TURNS: [u64; 5] = [1_735_689_600, 1_738_364_400, 1_743_289_200, 1_743_296_400, 1_761_440_400];
+
+/// The most tenants that ever are.
+const TENANTS: usize = 60;
+
 /// A token bucket in requests a second, and requests.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limit {
     pub(crate) rate: u64,
     pub(crate) capacity: u64,
 }
 
 impl Limit {
-    fn bucket(self) -> Bucket {
-        Bucket::token(RateLimit { rate: Rate { requests: self.rate, period_us: 1_000_000 }, capacity: self.capacity })
+    fn bucket(self, seconds: u64) -> Bucket {
+        let rate = Rate { requests: self.rate * seconds, period_us: seconds * 1_000_000 };
+        Bucket::token(RateLimit { rate, capacity: self.capacity })
     }
 
     pub(crate) fn most(self, other: Self) -> Self {
         Self { rate: self.rate.max(other.rate), capacity: self.capacity.max(other.capacity) }
+    }
+
+    pub(crate) fn least(self, other: Self) -> Self {
+        Self { rate: self.rate.min(other.rate), capacity: self.capacity.min(other.capacity) }
     }
 }
 
@@ -37,10 +52,14 @@ pub(crate) struct Tenant {
     pub(crate) uid: TenantUid,
     pub(crate) limit: Limit,
     pub(crate) guarantee: Limit,
-    /// Requests in each window of a length in microseconds.
-    pub(crate) window: Option<(u64, u64)>,
+    /// The guarantee's rate is stated for so many seconds: what a unit of its bucket is changes with it.
+    pub(crate) seconds: u64,
+    pub(crate) quotas: Vec<Bucket>,
     pub(crate) leased: bool,
     pub(crate) costs: u64,
+    pub(crate) failure: StoreFailure,
+    /// It was deleted. Whoever comes later is another one (S23).
+    pub(crate) gone: bool,
 }
 
 /// Which faults may happen.
@@ -56,6 +75,8 @@ pub(crate) struct Faults {
 /// What a seed stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    /// When it begins: shortly before a turn.
+    pub(crate) start_us: u64,
     pub(crate) replicas: usize,
     pub(crate) global: Limit,
     pub(crate) tenants: Vec<Tenant>,
@@ -63,49 +84,114 @@ pub(crate) struct Plan {
     /// Microseconds between bursts, on average.
     pub(crate) pause_us: u64,
     pub(crate) burst: u64,
+    /// One request in so many has two descriptors.
+    pub(crate) pairs: u64,
+    over_committed: bool,
+    leasing: u64,
 }
 
 impl Plan {
     pub(crate) fn of(chance: &mut Chance) -> Self {
-        let count = chance.within(2, 24);
         let global = Limit { rate: chance.within(200, 4_000), capacity: chance.within(50, 4_000) };
+        let turn = TURNS.get(chance.index(TURNS.len())).copied().unwrap_or_default();
+        let start_us = turn * 1_000_000 - chance.within(0, 10_000_000);
         let over_committed = chance.one_in(4);
-        let most = if over_committed { global.rate } else { (global.rate / count).max(1) };
         let leasing = chance.within(0, 3);
-        let tenant = |index: u64, chance: &mut Chance| Tenant {
-            uid: uid(index),
-            limit: Limit { rate: chance.within(20, 2_000), capacity: chance.within(10, 3_000) },
-            guarantee: Limit { rate: chance.within(1, most + 1), capacity: chance.within(8, 60) },
-            window: chance.one_in(3).then(|| (chance.within(10, 2_000), chance.within(1, 5) * 1_000_000)),
-            leased: leasing == 1 || (leasing == 2 && chance.one_in(2)),
-            costs: if chance.one_in(3) { 7 } else { 1 },
-        };
-        let tenants = (0..count).map(|index| tenant(index, chance)).collect();
         let mut fault = || chance.one_in(2);
         let faults =
             Faults { network: fault(), store: fault() && fault(), clock: fault() && fault(), replicas: fault(), configuration: fault() };
         let replicas = usize::try_from(chance.within(1, 5)).unwrap_or(1);
-        Self { replicas, global, tenants, faults, pause_us: chance.within(300, 3_000), burst: chance.within(2, 30) }
+        let (pause_us, burst, pairs) = (chance.within(300, 3_000), chance.within(2, 30), chance.within(3, 40));
+        let tenants = Vec::new();
+        let mut plan = Self { start_us, replicas, global, tenants, faults, pause_us, burst, pairs, over_committed, leasing };
+        let count = chance.within(2, 24);
+        for _ in 0..count {
+            let most = if over_committed { global.rate } else { (global.rate / count).max(1) };
+            plan.join(chance, most);
+        }
+        plan
     }
 
-    /// The buckets of a tenant's requests.
-    pub(crate) fn shape(&self, keys: &Keyspace, tenant: &Tenant) -> Arc<Shape> {
-        let guarantee = (keys.guarantee(&tenant.uid), tenant.guarantee.bucket());
-        let mut shape = Shape::new().shared(keys.global(), self.global.bucket(), Some(guarantee)).hold(
+    /// Another tenant, if there is room: guarantees together stay within the global limit, unless the operator has over-committed it.
+    pub(crate) fn newcomer(&mut self, chance: &mut Chance) -> bool {
+        let room = self.room();
+        let fits = self.tenants.len() < TENANTS && room > 0;
+        if fits {
+            self.join(chance, room);
+        }
+        fits
+    }
+
+    fn join(&mut self, chance: &mut Chance, most: u64) {
+        let index = self.tenants.len();
+        let requests = chance.within(10, 2_000);
+        let quota = match chance.within(0, 6) {
+            0 => Some(Bucket::Window(Window::new(requests, chance.within(1, 5) * 1_000_000))),
+            1 => Some(Bucket::Sliding(Sliding::new(requests, chance.within(1, 5) * 1_000_000))),
+            2 => Some(Bucket::Calendar(CalendarQuota::new(requests, calendar(chance)))),
+            _ => None,
+        };
+        let failure = match chance.within(0, 4) {
+            0 => StoreFailure::Open,
+            1 => StoreFailure::Closed,
+            _ => StoreFailure::Local,
+        };
+        self.tenants.push(Tenant {
+            uid: uid(index),
+            limit: Limit { rate: chance.within(20, 2_000), capacity: chance.within(10, 3_000) },
+            guarantee: Limit { rate: chance.within(1, most + 1), capacity: chance.within(8, 60) },
+            seconds: 1,
+            quotas: quota.into_iter().collect(),
+            leased: self.leasing == 1 || (self.leasing == 2 && chance.one_in(2)),
+            costs: if chance.one_in(3) { 7 } else { 1 },
+            failure,
+            gone: false,
+        });
+    }
+
+    /// What guarantees leave of the global limit, in requests a second.
+    pub(crate) fn room(&self) -> u64 {
+        let stated: u64 = self.tenants.iter().filter(|one| !one.gone).map(|one| one.guarantee.rate).sum();
+        if self.over_committed { self.global.rate } else { self.global.rate.saturating_sub(stated) }
+    }
+
+    /// The buckets of a tenant's requests, while it is.
+    pub(crate) fn shape(&self, keys: &Keyspace, tenant: &Tenant) -> Option<Arc<Shape>> {
+        if tenant.gone {
+            return None;
+        }
+        let guarantee = (keys.guarantee(&tenant.uid), tenant.guarantee.bucket(tenant.seconds));
+        let mut shape = Shape::new().shared(keys.global(), self.global.bucket(1), Some(guarantee)).hold(
             Scope::Tenant,
             keys.tenant(&tenant.uid),
-            tenant.limit.bucket(),
+            tenant.limit.bucket(1),
         );
-        if let Some((limit, length_us)) = tenant.window {
-            shape = shape.hold(Scope::Tenant, keys.quota(&tenant.uid, "window"), Bucket::Window(Window::new(limit, length_us)));
+        for quota in &tenant.quotas {
+            shape = shape.hold(Scope::Tenant, keys.quota(&tenant.uid, "quota"), quota.clone());
         }
         let shape = shape.metered(keys.meter(&tenant.uid, None, None));
         let share = u32::try_from(2 * self.replicas).unwrap_or(u32::MAX);
-        Arc::new(if tenant.leased { shape.leased(share) } else { shape })
+        Some(Arc::new(if tenant.leased { shape.leased(share) } else { shape }))
+    }
+
+    /// What answers for a tenant while the store does not.
+    pub(crate) fn fallback(&self, tenant: &Tenant) -> Fallback {
+        Fallback { mode: tenant.failure, replicas: u32::try_from(self.replicas).unwrap_or(1) }
     }
 }
 
-fn uid(index: u64) -> TenantUid {
+fn calendar(chance: &mut Chance) -> Calendar {
+    let per = match chance.within(0, 4) {
+        0 => Per::Hour,
+        1 => Per::Day,
+        2 => Per::Week,
+        _ => Per::Month,
+    };
+    // The zone is in every database.
+    Calendar::new(per, None, "Europe/Berlin").unwrap_or_else(|_| unreachable!("a zone"))
+}
+
+fn uid(index: usize) -> TenantUid {
     // A name of letters and digits is always one.
     format!("t{index}").parse().unwrap_or_else(|_| unreachable!("a tenant's name"))
 }

@@ -1,5 +1,6 @@
 //! The event loop: who asks, what is under way, what fails, and what the oracle says to it.
 
+mod configuration;
 mod faults;
 mod replica;
 mod store;
@@ -12,21 +13,20 @@ use std::{
 
 use bulkhead_ratelimit::{
     ask::{Ahead, Answer},
-    charge::Shape,
+    charge::Charge,
     key::Keyspace,
+    lease::unreturned::Unreturned,
     store::memory::MemoryStore,
 };
-use bulkhead_tenancy::clock::{ManualClock, SystemClock};
+use bulkhead_tenancy::clock::ManualClock;
 
-use self::{replica::Replica, store::Background};
+use self::{replica::Replica, store::Gate};
 use crate::{
     chance::Chance,
-    oracle::{Counts, Shadow},
-    plan::Plan,
+    oracle::{Beyond, Counted, Shadow},
+    plan::{Limit, Plan, Tenant},
 };
 
-/// 2025-01-01, an hour's begin, in microseconds since 1970.
-const START: i64 = 1_735_689_600_000_000;
 /// How long a decision may take.
 const DEADLINE_US: u64 = 20_000;
 
@@ -39,6 +39,8 @@ pub struct Report {
     pub leased: u64,
     /// By a replica alone, because the store did not answer in time.
     pub alone: u64,
+    /// Requests of two descriptors.
+    pub pairs: u64,
     /// Faults, by their kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// The most that any bucket admitted beyond its limit, and what its faults allowed, in requests.
@@ -47,6 +49,8 @@ pub struct Report {
     pub worst_unallowed: u64,
     /// The most copies that were in hand at once: what leases may have admitted less.
     pub in_hand: u64,
+    /// Costs that were answered and are on no bill, because a message was lost or a replica was killed.
+    pub unmetered: u64,
 }
 
 /// Something that may not be.
@@ -61,9 +65,9 @@ pub struct Violation {
 /// Some equal requests that wait for the store.
 #[derive(Debug, Clone)]
 struct Job {
-    tenant: usize,
-    shape: Arc<Shape>,
-    cost: u64,
+    charge: Charge,
+    /// Whose parts it has, and what each costs.
+    of: Vec<(usize, u64)>,
     count: u32,
     ahead: Option<Ahead>,
     arrived_us: u64,
@@ -85,7 +89,7 @@ enum Event {
     Reply(u64, Vec<Answer>),
     Deadline(u64),
     Flush(usize),
-    Background(Background),
+    Returned(usize, u64, Vec<Unreturned>),
     Fault,
     FailOver,
     Adopt(usize),
@@ -104,11 +108,33 @@ enum Load {
 #[derive(Debug)]
 struct Watched {
     bucket: Shadow,
+    quotas: Vec<Counted>,
     guarantee: Shadow,
+    /// The most that any replica takes for its guarantee now.
+    stated: Limit,
     /// What replicas admitted alone.
     local: Shadow,
-    windows: Counts,
+    local_quotas: Vec<Counted>,
+    /// Written since nothing reaches the standby.
     lost: u64,
+    meter: Meter,
+}
+
+impl Watched {
+    fn new(of: &Tenant, replicas: usize, now_us: u64) -> Self {
+        let quotas = of.quotas.iter().map(|bucket| Counted::new(bucket, bucket.capacity()));
+        let shares = of.quotas.iter().map(|bucket| Counted::new(bucket, bucket.capacity() + replicas as u64));
+        Self {
+            bucket: Shadow::new(of.limit, now_us),
+            quotas: quotas.collect(),
+            guarantee: Shadow::new(of.guarantee, now_us),
+            stated: of.guarantee,
+            local: Shadow::new(local(of.limit, replicas), now_us),
+            local_quotas: shares.collect(),
+            lost: 0,
+            meter: Meter::default(),
+        }
+    }
 }
 
 struct World {
@@ -121,7 +147,9 @@ struct World {
     sequence: u64,
     replicas: Vec<Replica>,
     flights: BTreeMap<u64, Flight>,
-    store: MemoryStore,
+    gate: Arc<Gate>,
+    /// The services' own clocks.
+    wall: ManualClock,
     /// What the standby has: everything but what was written since.
     standby: Option<MemoryStore>,
     offset_us: i64,
@@ -135,18 +163,21 @@ struct World {
     global: Shadow,
     global_lost: u64,
     watched: Vec<Watched>,
-    meter: Meter,
+    /// Costs that may be on no bill: of whom is not known.
+    unmetered: u64,
     report: Report,
     trace: bool,
-    /// Something that may not be, seen where it could not be told.
-    broken: Option<Violation>,
 }
 
-/// Costs admitted: as the meters must have them.
+/// A tenant's costs, as its meter must have them.
 #[derive(Debug, Default)]
 struct Meter {
+    /// Admitted, and told to whoever asked.
     answered: u64,
+    /// Admitted.
     decided: u64,
+    denied: u64,
+    /// Admitted, and forgotten by the store.
     lost: u64,
 }
 
@@ -164,19 +195,12 @@ impl World {
         let mut chance = Chance::of(seed);
         let plan = Plan::of(&mut chance);
         let keys = Keyspace::default();
-        let guarantees = plan.tenants.iter().map(|one| one.guarantee);
-        let (rates, bursts) = guarantees.fold((0, 0), |sum, one| (sum.0 + one.rate, sum.1 + one.capacity));
-        let mut global = Shadow::new(crate::plan::Limit { rate: plan.global.rate.max(rates), ..plan.global });
-        global.bound = bursts;
-        let watched = plan.tenants.iter().map(|one| Watched {
-            bucket: Shadow::new(one.limit),
-            guarantee: Shadow::new(one.guarantee),
-            local: Shadow::new(plan::local(one.limit, plan.replicas)),
-            windows: Counts::default(),
-            lost: 0,
-        });
-        let watched = watched.collect();
-        let replicas = (0..plan.replicas).map(|_| Replica::new(&plan, &keys, &mut chance)).collect();
+        let gate = Arc::new(Gate::new());
+        let wall = ManualClock::at_us(plan.start_us);
+        let shapes: Vec<_> = plan.tenants.iter().map(|tenant| plan.shape(&keys, tenant)).collect();
+        let replica = |_| Replica::new(Arc::<Gate>::clone(&gate), &wall, shapes.clone(), &mut chance);
+        let replicas = (0..plan.replicas).map(replica).collect();
+        let watched = plan.tenants.iter().map(|one| Watched::new(one, plan.replicas, 0)).collect();
         let mut world = Self {
             chance,
             keys,
@@ -186,7 +210,8 @@ impl World {
             sequence: 0,
             replicas,
             flights: BTreeMap::new(),
-            store: MemoryStore::new(Arc::new(SystemClock)),
+            gate,
+            wall,
             standby: None,
             offset_us: 0,
             down_until_us: 0,
@@ -194,15 +219,15 @@ impl World {
             load_until_us: 0,
             doubt_until_us: 0,
             version: 0,
-            global,
+            global: Shadow::new(plan.global, 0),
             global_lost: 0,
             watched,
-            meter: Meter::default(),
+            unmetered: 0,
             report: Report::default(),
             trace,
-            broken: None,
             plan,
         };
+        world.global_changed(None);
         for replica in 0..world.replicas.len() {
             world.after(1, Event::Burst(replica));
             world.after(100_000, Event::Flush(replica));
@@ -220,23 +245,24 @@ impl World {
     fn step(&mut self) -> Result<Option<()>, Violation> {
         let Some(Reverse((at_us, number))) = self.events.pop() else { return Ok(None) };
         self.now_us = at_us;
+        self.wall.set_us(self.plan.start_us + at_us);
         match self.waiting.remove(&number) {
             Some(Event::Burst(replica)) => self.burst(replica)?,
             Some(Event::AtStore(flight)) => self.at_store(flight)?,
             Some(Event::Reply(flight, answers)) => self.reply(flight, answers)?,
             Some(Event::Deadline(flight)) => self.late(flight)?,
             Some(Event::Flush(replica)) => self.flush(replica),
-            Some(Event::Background(background)) => self.background(background),
+            Some(Event::Returned(replica, life, returns)) => self.returned(replica, life, &returns),
             Some(Event::Fault) => self.fault(),
             Some(Event::FailOver) => self.fail_over(),
             Some(Event::Adopt(replica)) => self.adopt(replica),
             Some(Event::Settle(version)) => self.settle(version),
             None => {}
         }
-        self.broken.take().map_or(Ok(Some(())), Err)
+        Ok(Some(()))
     }
 
-    fn tell(&self, what: impl Fn() -> String) {
+    fn tell_of(&self, what: impl Fn() -> String) {
         if self.trace {
             #[expect(clippy::print_stderr, reason = "a trace is for reading")]
             {
@@ -249,65 +275,84 @@ impl World {
         Violation { at_us: self.now_us, what }
     }
 
-    /// A tenant's requests were admitted, charged to the store's buckets.
-    fn admitted(&mut self, tenant: usize, cost: u64) -> Result<(), Violation> {
+    fn count(&mut self, what: &'static str) {
+        *self.report.faults.entry(what).or_default() += 1;
+        self.tell_of(|| what.to_owned());
+    }
+
+    /// Requests were admitted, charged to the store's buckets.
+    fn admitted(&mut self, of: &[(usize, u64)]) -> Result<(), Violation> {
         let (now_us, store_us) = (self.now_us, self.store_us());
-        let clock = self.plan.faults.clock;
-        let (Some(watched), Some(of)) = (self.watched.get_mut(tenant), self.plan.tenants.get(tenant)) else { return Ok(()) };
         let mut wrong = None;
-        if !self.global.admit(now_us, cost) {
-            wrong = Some(format!("global admitted {} beyond its limit, allowed are {}", self.global.worst, self.global.bound));
-        }
-        if !watched.bucket.admit(now_us, cost) {
-            wrong = Some(format!("{} admitted {} beyond its limit, allowed are {}", of.uid, watched.bucket.worst, watched.bucket.bound));
-        }
-        let window = of.window.filter(|_| !clock);
-        if window.is_some_and(|(limit, length_us)| !watched.windows.admit(store_us / length_us, limit, cost)) {
-            let (worst, bound) = (watched.windows.worst, watched.windows.bound);
-            wrong = Some(format!("{}'s window admitted {worst} beyond its limit, allowed are {bound}", of.uid));
+        for (tenant, cost) in of {
+            let (Some(watched), Some(of)) = (self.watched.get_mut(*tenant), self.plan.tenants.get(*tenant)) else { continue };
+            if !self.global.admit(now_us, *cost) {
+                wrong = Some(format!("global admitted beyond its limit: {:?}", self.global.worst));
+            }
+            if !watched.bucket.admit(now_us, *cost) {
+                wrong = Some(format!("{} admitted beyond its limit: {:?}", of.uid, watched.bucket.worst));
+            }
+            for quota in &mut watched.quotas {
+                if !quota.admit(now_us, store_us, *cost) {
+                    wrong = Some(format!("a quota of {} admitted beyond its limit: {quota:?}", of.uid));
+                }
+            }
         }
         wrong.map_or(Ok(()), |what| Err(self.wrong(what)))
     }
 
     fn store_us(&self) -> u64 {
-        u64::try_from(START + i64::try_from(self.now_us).unwrap_or(0) + self.offset_us).unwrap_or(0)
+        self.plan.start_us.saturating_add(self.now_us).saturating_add_signed(self.offset_us)
     }
 
     fn end(mut self) -> Result<Report, Violation> {
         // Everybody ends in order, and the network has become reliable.
-        for replica in 0..self.replicas.len() {
-            let dues = self.replicas.get_mut(replica).map(|one| one.book.drain()).unwrap_or_default();
-            self.background(Background::of(dues));
+        let unreliable = std::mem::replace(&mut self.plan.faults.network, false);
+        self.down_until_us = 0;
+        for index in 0..self.replicas.len() {
+            self.drain(index);
         }
         let pending: Vec<Event> = std::mem::take(&mut self.waiting).into_values().collect();
         for event in pending {
-            if let Event::Background(background) = event {
-                self.background(background);
+            if let Event::Returned(replica, life, returns) = event {
+                self.returned(replica, life, &returns);
             }
         }
-        let metered = store::metered(&self.store, &self.plan, &self.keys);
-        let Meter { answered, decided, lost } = self.meter;
-        if metered + lost < answered || metered > decided {
-            return Err(self.wrong(format!("{metered} are metered, {answered} were answered of {decided} decided, and {lost} may be lost")));
-        }
-        let shadows = self.watched.iter().map(|one| &one.bucket).chain([&self.global]);
-        let most = shadows.map(|one| (one.worst, one.bound)).max_by_key(|(worst, _)| *worst);
-        self.report.worst = most.unwrap_or_default();
-        let free = self.watched.iter().filter(|one| one.bucket.bound == 0).map(|one| one.bucket.worst).max();
-        self.report.worst_unallowed = free.unwrap_or(0);
+        self.plan.faults.network = unreliable;
+        self.judge_meters()?;
+        let shadows = self.watched.iter().map(|one| one.bucket.worst).chain([self.global.worst]);
+        let quotas = self.watched.iter().flat_map(|one| one.quotas.iter().map(|quota| quota.worst));
+        let all: Vec<Beyond> = shadows.chain(quotas).collect();
+        let most = all.iter().max().copied().unwrap_or_default();
+        self.report.worst = (most.requests, most.allowed);
+        self.report.worst_unallowed = all.iter().filter(|one| one.allowed == 0).map(|one| one.requests).max().unwrap_or(0);
         Ok(self.report)
     }
-}
 
-mod plan {
-    use crate::plan::Limit;
-
-    /// What replicas admit together, each alone with its share: at least one request each.
-    pub(super) fn local(limit: Limit, replicas: usize) -> Limit {
-        Limit { capacity: limit.capacity + replicas as u64, ..limit }
+    /// What is on the bills is what was answered: all of it, but for what faults lost, and nothing twice. A tenant whose every decision was exact, on a store
+    /// that lost nothing, misses nothing that was answered.
+    fn judge_meters(&self) -> Result<(), Violation> {
+        let store = self.gate.store();
+        let faults = self.plan.faults;
+        for (index, (watched, of)) in self.watched.iter().zip(&self.plan.tenants).enumerate() {
+            let (admitted, denied) = self.metered(&store, index);
+            let Meter { answered, decided, denied: refused, lost } = watched.meter;
+            let unmetered = if of.leased { self.unmetered } else { self.unmetered.min(self.report.alone * 7) };
+            if admitted + lost + unmetered < answered || admitted > decided {
+                let but = format!("{lost} may be lost, and of all {unmetered} may be unmetered");
+                return Err(self.wrong(format!("{}: {admitted} are metered, {answered} were answered of {decided} decided; {but}", of.uid)));
+            }
+            let whole = !faults.network && !faults.store && !faults.replicas;
+            if whole && admitted != decided || whole && !of.leased && denied != refused {
+                let counts = format!("{admitted} and {denied} are metered, {decided} were admitted and {refused} denied");
+                return Err(self.wrong(format!("{}: nothing failed, and {counts}", of.uid)));
+            }
+        }
+        Ok(())
     }
 }
 
-fn standing_clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at_us(0))
+/// What replicas admit together, each alone with its share: at least one request each.
+fn local(limit: Limit, replicas: usize) -> Limit {
+    Limit { capacity: limit.capacity + replicas as u64, ..limit }
 }

@@ -178,6 +178,15 @@ impl Loader {
     pub fn is_following(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
+
+    /// What there is to wait for before requests should come.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&'static str> {
+        if !self.is_following() {
+            return Some("a restart: the configuration is no longer followed");
+        }
+        self.live().load().is_none().then_some("a first snapshot")
+    }
 }
 
 impl Drop for Loader {

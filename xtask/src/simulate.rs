@@ -1,4 +1,5 @@
-//! `cargo xtask simulate`: builds the simulation of the limiter's protocol as released, and hands over to it.
+//! `cargo xtask simulate`: builds the simulation of the limiter's protocol, and hands over to it. As the tests build it: that plays ten million
+//! decisions in a minute or two, and a release build takes longer than that.
 
 use std::os::unix::process::CommandExt as _;
 
@@ -6,7 +7,7 @@ use clap::Args;
 
 use crate::{
     stage::Stages,
-    workspace::{cargo, root, target},
+    workspace::{binaries, cargo, root},
 };
 
 /// What is handed over.
@@ -19,7 +20,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut stages = Stages::default();
-    stages.command("building as released", cargo().args(["build", "--release", "-p", "bulkhead-simulation", "--bins"]))?;
-    let mut simulate = std::process::Command::new(target()?.join("release/bulkhead-simulate"));
+    stages.command("building", cargo().args(["build", "-p", "bulkhead-simulation", "--bins"]))?;
+    let mut simulate = std::process::Command::new(binaries()?.join("bulkhead-simulate"));
     Err(format!("bulkhead-simulate: {}", simulate.current_dir(root()).args(&options.rest).exec()))
 }

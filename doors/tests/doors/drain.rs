@@ -84,3 +84,14 @@ async fn the_first_signal_drains_and_the_second_ends_at_once() {
     signal();
     tokio::time::timeout(Duration::from_secs(10), shutdown.at_once()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_hangup_is_a_signal_where_that_is_asked_for() {
+    let shutdown = Shutdown::default();
+    shutdown.on_hangup().unwrap();
+    let hangup = || assert!(std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap().success());
+    hangup();
+    shutdown.draining().await;
+    hangup();
+    tokio::time::timeout(Duration::from_secs(10), shutdown.at_once()).await.unwrap();
+}

@@ -17,7 +17,7 @@ async fn readiness_waits_for_a_first_snapshot_on_http_and_grpc() {
     let grpc = async |service: &str| serving(channel.clone(), service).await.unwrap();
 
     house.ready.store(false, Ordering::SeqCst);
-    assert_eq!(house.health("/readyz").await.0, 503);
+    assert_eq!(house.health("/readyz").await, (503, "waiting for a first snapshot\n".to_owned()));
     assert_eq!(house.health("/healthz").await.0, 200, "it lives all the same");
     until("gRPC health says no", async || !grpc("").await && !grpc("house.v1.House").await).await;
 

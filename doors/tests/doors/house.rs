@@ -84,7 +84,7 @@ impl House {
                 operator: Router::new().route("/explain", get(|| async { Json("explained") })),
                 tenants: Router::new().route("/whoami", get(|Extension(caller): Extension<Caller>| async move { caller.to_string() })),
             },
-            ready: Arc::new(move || is_ready.load(Ordering::SeqCst)),
+            waits_for: Arc::new(move || (!is_ready.load(Ordering::SeqCst)).then_some("a first snapshot")),
             report: Arc::new(report),
         };
         let metrics = Metrics::with_tenant_series(2).unwrap();

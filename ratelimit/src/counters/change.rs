@@ -100,7 +100,9 @@ impl Counters {
         record.before = look().await;
         if record.before.is_some() {
             let adjustment = Adjustment { key: counter.key.clone(), bucket: counter.bucket.clone(), change };
-            record.outcome = outcome(within(store.adjust(None, &[adjustment])).await);
+            let ledger = store.ledger();
+            let adjusted = async { ledger.adjust(None, &[adjustment]).await.pop().unwrap_or(Err(StoreError::Garbled)) };
+            record.outcome = outcome(&within(adjusted).await);
         }
         if record.outcome == Outcome::Done {
             record.after = look().await;
@@ -110,12 +112,12 @@ impl Counters {
     }
 }
 
-fn outcome(adjusted: Result<Vec<bool>, StoreError>) -> Outcome {
-    match adjusted.as_deref() {
-        Ok([true]) => Outcome::Done,
-        Ok([false]) => Outcome::NoBucket,
+fn outcome(adjusted: &Result<bool, StoreError>) -> Outcome {
+    match adjusted {
+        Ok(true) => Outcome::Done,
+        Ok(false) => Outcome::NoBucket,
         // Nothing was sent.
         Err(StoreError::Away | StoreError::Busy) => Outcome::NotDone,
-        Ok(_) | Err(_) => Outcome::Unknown,
+        Err(_) => Outcome::Unknown,
     }
 }

@@ -44,15 +44,21 @@ impl Health {
         Self { live, needs_rules: settings.healthy_when_loaded, connected, shutdown }
     }
 
-    /// Whether what the settings ask for is there.
+    /// What of that which the settings ask for is not there.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        let ruled = !self.needs_rules || self.live.load().is_some_and(|rules| !rules.is_empty());
-        ruled && self.connected.load(Ordering::Relaxed)
+    pub fn waits_for(&self) -> Option<&'static str> {
+        if self.needs_rules && self.live.load().is_none_or(|rules| rules.is_empty()) {
+            return Some("a rate limit configuration with a domain");
+        }
+        (!self.connected.load(Ordering::Relaxed)).then_some("the store to decide")
     }
 
     pub(super) fn answer(&self) -> (StatusCode, &'static str) {
-        if self.is_ready() && !self.shutdown.is_draining() { (StatusCode::OK, "OK") } else { (StatusCode::INTERNAL_SERVER_ERROR, "") }
+        if self.waits_for().is_none() && !self.shutdown.is_draining() {
+            (StatusCode::OK, "OK")
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, "")
+        }
     }
 }
 

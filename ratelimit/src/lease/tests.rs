@@ -91,6 +91,25 @@ fn shape(bucket: Bucket) -> Arc<Shape> {
 }
 
 #[test]
+fn what_found_the_store_away_is_told_again_for_as_long_as_it_is_worth_it() {
+    let (keys, mut waiting) = (Keyspace::default(), unreturned::Waiting::default());
+    let of = |bucket: &Bucket| Adjustment { key: keys.tenant(&uid()), bucket: bucket.clone(), change: Change::Reset };
+    let (token, window) = (limit(1, 1), Bucket::Window(Window::new(1, 60_000_000)));
+    for one in waiting.due(vec![of(&token), of(&window)], 0) {
+        assert!(waiting.keep(&one, 0));
+    }
+    assert!(waiting.due(Vec::new(), 999_999).is_empty(), "the store is left alone");
+    let again = waiting.due(Vec::new(), 1_000_000);
+    assert_eq!(again.len(), 2);
+    again.into_iter().for_each(|one| assert!(waiting.keep(&one, 1_000_000)));
+    let again: Vec<Bucket> = waiting.due(Vec::new(), 2 * HOLD_US).into_iter().map(|one| one.adjustment.bucket).collect();
+    assert_eq!(again, [window], "the store has forgotten what was held");
+    let many: Vec<Adjustment> = std::iter::repeat_with(|| of(&token)).take(2_000).collect();
+    let kept = waiting.due(many, 10_000_000).into_iter().filter(|one| waiting.keep(one, 10_000_000)).count();
+    assert_eq!(kept, 1_024);
+}
+
+#[test]
 fn who_asks_often_takes_more_and_more_in_advance_and_asks_the_store_less() {
     let mut world = World::new();
     let claim = World::claim(&shape(limit(10_000, 100_000)), 1);

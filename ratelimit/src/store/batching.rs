@@ -19,11 +19,8 @@ use self::{
     call::{Finished, Slot},
     queue::Queue,
 };
-use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
-use crate::{
-    ask::{Answer, Ask},
-    key::Account,
-};
+use super::{Ledger, Micros, Store, StoreError};
+use crate::ask::{Answer, Ask};
 
 /// A store behind a queue.
 pub struct Batching {
@@ -70,20 +67,8 @@ impl Store for Batching {
         answers
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.store.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.store.tally(now, tallies).await
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        self.store.tally_apart(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
     }
 }
 

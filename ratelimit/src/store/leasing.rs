@@ -2,31 +2,27 @@
 //! exactly. It stands before the queue.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Ledger, Micros, Store, StoreError};
 use crate::{
     ask::{Ahead, Answer, Ask},
-    key::{Account, Meter},
-    lease::{Book, Claim, Dues, Step},
+    lease::{Book, Claim, Dues, Step, unreturned},
+    metering::later::Later,
 };
 
 /// Books, each with a lock of its own.
 const BOOKS: usize = 16;
 
-/// How often returns and tallies are sent. A replica that dies loses the tallies of so long.
+/// How often what is idle comes back, and what was answered is handed over to be metered.
 pub const FLUSH: Duration = Duration::from_millis(100);
-
-/// Lines of meters that are remembered while the store is away.
-const OWED: usize = 65_536;
 
 /// A store behind leases.
 pub struct Leasing {
@@ -37,18 +33,18 @@ pub struct Leasing {
 struct Desk {
     store: Arc<dyn Store>,
     books: Vec<Mutex<Book>>,
-    hasher: RandomState,
     began: Instant,
-    /// Tallies that could not be sent: the store was away, so it has counted nothing of them.
-    owed: Mutex<HashMap<Meter, (u64, u64)>>,
+    unreturned: Mutex<unreturned::Waiting>,
+    /// What leases answered, for the meters.
+    later: Arc<Later>,
 }
 
 impl Leasing {
-    /// Puts leases before a store.
+    /// Puts leases before a store. What they answer is metered later.
     #[must_use]
-    pub fn before(store: Arc<dyn Store>) -> Self {
+    pub fn before(store: Arc<dyn Store>, later: Arc<Later>) -> Self {
         let books = (0..BOOKS).map(|_| Mutex::default()).collect();
-        let desk = Arc::new(Desk { store, books, hasher: RandomState::new(), began: Instant::now(), owed: Mutex::default() });
+        let desk = Arc::new(Desk { store, books, began: Instant::now(), unreturned: Mutex::default(), later });
         let kept = Arc::clone(&desk);
         let keeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -59,9 +55,13 @@ impl Leasing {
         Self { desk, _keeper: keeper }
     }
 
-    /// The end: gives back what is in hand and counts what was not counted yet, for as long as is allowed. From now on every decision is exact.
+    /// The end: gives back what is in hand and has metered what was not metered yet, for as long as is allowed. From now on every decision is exact.
     pub async fn drain(&self, within: Duration) {
-        if tokio::time::timeout(within, self.desk.flush(|book, _| book.drain())).await.is_err() {
+        let end = async {
+            self.desk.flush(|book, _| book.drain()).await;
+            self.desk.later.settle().await;
+        };
+        if tokio::time::timeout(within, end).await.is_err() {
             tracing::warn!("the store did not take back in time what was taken in advance: it forgets it in seconds");
         }
     }
@@ -80,7 +80,8 @@ impl Desk {
     }
 
     fn book(&self, claim: &Claim) -> Option<&Mutex<Book>> {
-        let index = self.hasher.hash_one(claim) % BOOKS as u64;
+        // Not by the bits that a book's own map goes by.
+        let index = (claim.spread() >> 40) % BOOKS as u64;
         self.books.get(usize::try_from(index).unwrap_or(0))
     }
 
@@ -121,47 +122,30 @@ impl Desk {
         self.store.decide(None, std::slice::from_ref(ask)).await?.into_iter().next().ok_or(StoreError::Garbled)
     }
 
-    /// Sends what is due. What was sent is never sent again: it may have been taken (S12, S24).
+    /// Sends what is due. What was sent is never sent again, because it may have been taken (S12, S24); what found the store away is.
     async fn flush(&self, due: impl Fn(&mut Book, u64) -> Dues) {
         let mut returns = Vec::new();
         for book in &self.books {
             let dues = due(&mut lock(book), self.now_us());
             returns.extend(dues.returns);
-            self.owe(dues.tallies);
+            self.later.leased(dues.tallies);
         }
-        if !returns.is_empty() && self.store.adjust(None, &returns).await.is_err() {
-            metrics::counter!("bulkhead_ratelimit_leases_not_returned_total").increment(1);
-        }
-        let owed = std::mem::take(&mut *lock(&self.owed));
-        let tallies: Vec<Tally> = owed.into_iter().map(|(meter, (admitted, denied))| Tally { meter, admitted, denied }).collect();
-        if tallies.is_empty() {
+        let due = lock(&self.unreturned).due(returns, self.now_us());
+        if due.is_empty() {
             return;
         }
-        let told = self.store.tally_apart(None, &tallies).await;
-        let (mut away, mut lost) = (Vec::new(), 0);
-        for (tally, told) in tallies.into_iter().zip(told) {
-            match told {
-                Ok(()) => {}
-                Err(StoreError::Away) => away.push(tally),
+        let adjustments: Vec<Adjustment> = due.iter().map(|one| one.adjustment.clone()).collect();
+        let mut told = self.store.ledger().adjust(None, &adjustments).await.into_iter();
+        let mut lost = 0;
+        for one in due {
+            match told.next().unwrap_or(Err(StoreError::Garbled)) {
+                Ok(_) => {}
+                Err(StoreError::Away | StoreError::Busy) if lock(&self.unreturned).keep(&one, self.now_us()) => {}
                 Err(_) => lost += 1,
             }
         }
-        metrics::counter!("bulkhead_ratelimit_tallies_lost_total").increment(lost);
-        self.owe(away);
-    }
-
-    fn owe(&self, tallies: Vec<Tally>) {
-        if tallies.is_empty() {
-            return;
-        }
-        let mut owed = lock(&self.owed);
-        for Tally { meter, admitted, denied } in tallies {
-            if owed.len() >= OWED && !owed.contains_key(&meter) {
-                metrics::counter!("bulkhead_ratelimit_tallies_lost_total").increment(1);
-                continue;
-            }
-            let line = owed.entry(meter).or_default();
-            *line = (line.0.saturating_add(admitted), line.1.saturating_add(denied));
+        if lost > 0 {
+            metrics::counter!("bulkhead_ratelimit_leases_not_returned_total").increment(lost);
         }
     }
 }
@@ -202,26 +186,17 @@ impl Store for Leasing {
         if now.is_some() || asks.iter().all(|ask| Claim::of(ask).is_none()) {
             return self.desk.store.decide(now, asks).await;
         }
-        let mut answers = Vec::with_capacity(asks.len());
-        for ask in asks {
-            answers.push(self.desk.one(ask).await?);
+        self.decide_apart(asks).await.into_iter().collect()
+    }
+
+    async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        match asks {
+            [ask] => vec![self.desk.one(ask).await],
+            asks => join_all(asks.iter().map(|ask| self.desk.one(ask))).await,
         }
-        Ok(answers)
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.desk.store.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.desk.store.tally(now, tallies).await
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        self.desk.store.tally_apart(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.desk.store.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.desk.store.ledger()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::Clock;
 
-use super::{Adjustment, Change, Hour, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Change, Hour, Ledger, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Answer, Ask},
     bucket::{Bucket, EXACT},
@@ -149,7 +149,10 @@ impl MemoryStore {
         let mut locked = self.lock(std::iter::once(key));
         let Some((_, shard)) = locked.first_mut() else { return false };
         if *change == Change::Reset {
-            shard.held.remove(key);
+            match State::reset(bucket, now_us) {
+                Some(state) => self.write(&mut locked, key, state, bucket, now_us),
+                None => drop(shard.held.remove(key)),
+            }
             return true;
         }
         let known = shard.held.get(key).map(|kept| kept.state.clone());
@@ -204,18 +207,23 @@ impl Store for MemoryStore {
         Ok(asks.iter().map(|ask| self.answer(now, ask)).collect())
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryStore {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
         let now_us = self.now_us(now);
-        Ok(adjustments.iter().map(|one| self.adjust_one(now_us, one)).collect())
+        adjustments.iter().map(|one| Ok(self.adjust_one(now_us, one))).collect()
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         let now = Micros(self.now_us(now));
         let mut meters = lock(&self.meters);
-        for tally in tallies {
-            meters.count(now, &tally.meter, tally.admitted, tally.denied);
-        }
-        Ok(())
+        tallies.iter().for_each(|tally| meters.count(now, &tally.meter, tally.admitted, tally.denied));
+        vec![Ok(()); tallies.len()]
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {

@@ -26,7 +26,7 @@ use self::{
     link::{Link, Manner, Route},
     wire::{Batch, Replies, Reply},
 };
-use super::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally, apart::each};
+use super::{Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally, apart::each};
 use crate::{
     ask::{Answer, Ask},
     key::Account,
@@ -201,28 +201,36 @@ impl Store for RedisStore {
         self.decide_at(None, asks).await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for RedisStore {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
         let mut all = Vec::with_capacity(adjustments.len());
         for call in adjustments.chunks(CALL_CHANGES) {
             let changes: Vec<&Adjustment> = call.iter().collect();
-            let (moment, first) = self.change(now, self.now_us(now), &changes).await?;
+            let (moment, first) = match self.change(now, self.now_us(now), &changes).await {
+                Ok(changed) => changed,
+                Err(error) => {
+                    all.extend(call.iter().map(|_| Err(error.clone())));
+                    continue;
+                }
+            };
             for (done, change) in first.into_iter().zip(call) {
-                let done = match done {
-                    Some(done) => done,
+                all.push(match done {
+                    Some(done) => Ok(done),
                     // Nothing was changed: once more, for the store's own moment.
-                    None => self.change(now, moment, &[change]).await?.1.into_iter().flatten().next().unwrap_or(false),
-                };
-                all.push(done);
+                    None => self.change(now, moment, &[change]).await.map(|(_, again)| again.into_iter().flatten().next().unwrap_or(false)),
+                });
             }
         }
-        Ok(all)
+        all
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.tally_apart(now, tallies).await.into_iter().collect()
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         let mut told = Vec::with_capacity(tallies.len());
         for call in tallies.chunks(CALL_CHANGES) {
             let mut batch = Batch::at(self.now_us(now));

@@ -19,8 +19,9 @@ use bulkhead_tenancy::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+    Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
     apart::{apart, each},
+    away::Away,
     batching::{Batching, Bounds},
     redis::{
         dial::TlsFiles,
@@ -55,8 +56,7 @@ pub struct Silos {
 struct Silo {
     place: Place,
     address: SecretString,
-    /// None: it cannot be opened.
-    store: Option<Arc<dyn Store>>,
+    store: Arc<dyn Store>,
 }
 
 impl Silos {
@@ -100,7 +100,7 @@ impl Silos {
         self.followed.store(Some(snapshot));
     }
 
-    fn open(&self, tenant: &Tenant, address: &SecretString) -> Option<Arc<dyn Store>> {
+    fn open(&self, tenant: &Tenant, address: &SecretString) -> Arc<dyn Store> {
         let opened = address.expose_secret().parse().map_err(|_| SettingsError::Address).and_then(|address| {
             let mut settings = StoreSettings::new(address, self.deadline);
             settings.tls = self.tls.clone().filter(|_| settings.address.tls);
@@ -108,11 +108,11 @@ impl Silos {
             settings.open()
         });
         match opened {
-            Ok(store) => Some(Arc::new(Batching::before(Arc::new(store), Bounds::default()))),
+            Ok(store) => Arc::new(Batching::before(Arc::new(store), Bounds::default())),
             Err(why) => {
                 // Never the address, which may hold a password.
                 tracing::error!(tenant_id = tenant.name.as_str(), store.error = %why, "the tenant's own store cannot be used");
-                None
+                Arc::new(Away)
             }
         }
     }
@@ -141,17 +141,7 @@ impl Silos {
         let place = |item: &T| silo_of(item).map(|silo| silo.place);
         apart(items, place, |group| {
             let silo = group.first().and_then(&silo_of);
-            let store = match &silo {
-                None => Some(Arc::clone(&self.main)),
-                Some(silo) => silo.store.clone(),
-            };
-            let work = store.map(|store| of(store, group.clone()));
-            async move {
-                match work {
-                    Some(work) => work.await,
-                    None => group.iter().map(|_| Err(StoreError::Away)).collect(),
-                }
-            }
+            of(silo.map_or_else(|| Arc::clone(&self.main), |silo| Arc::clone(&silo.store)), group)
         })
         .await
     }
@@ -190,29 +180,29 @@ impl Store for Silos {
         self.each(asks, |ask| self.of(ask), |store, group| async move { store.decide_apart(&group).await }).await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Silos {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
         self.follow();
-        let of = |store: Arc<dyn Store>, group: Vec<Adjustment>| async move { each(store.adjust(now, &group).await, group.len()) };
-        self.each(adjustments, |one| self.own(one.key.account()), of).await.into_iter().collect()
+        let of = |store: Arc<dyn Store>, group: Vec<Adjustment>| async move { store.ledger().adjust(now, &group).await };
+        self.each(adjustments, |one| self.own(one.key.account()), of).await
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.tally_apart(now, tallies).await.into_iter().collect()
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        let of = |store: Arc<dyn Store>, group: Vec<Tally>| async move { store.tally_apart(now, &group).await };
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        let of = |store: Arc<dyn Store>, group: Vec<Tally>| async move { store.ledger().tally(now, &group).await };
         self.each(tallies, |one| self.own(one.meter.account()), of).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.follow();
         match self.own(account) {
-            None => self.main.metered(account, hour).await,
-            Some(silo) => match &silo.store {
-                Some(store) => store.metered(account, hour).await,
-                None => Err(StoreError::Away),
-            },
+            None => self.main.ledger().metered(account, hour).await,
+            Some(silo) => silo.store.ledger().metered(account, hour).await,
         }
     }
 }

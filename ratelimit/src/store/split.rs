@@ -17,7 +17,7 @@
 //! those levels admit less, never more.
 
 mod pool;
-pub(crate) mod prepaid;
+pub mod prepaid;
 mod shapes;
 
 use std::{
@@ -30,12 +30,9 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::{
-    pool::Pool,
-    prepaid::Taken,
-    shapes::{Toll, Way},
-};
-use super::{Adjustment, Change, Hour, Metered, Micros, Store, StoreError, Tally};
+pub use self::shapes::{Way, apart};
+use self::{pool::Pool, prepaid::Taken, shapes::Toll};
+use super::{Adjustment, Change, Ledger, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
@@ -188,7 +185,7 @@ impl Split {
         }
         if !back.is_empty() {
             // Not known to have come back, it stays charged: those levels admit less, never more.
-            drop(self.store.adjust(None, &back).await);
+            drop(self.store.ledger().adjust(None, &back).await);
         }
         if let Some(used) = used {
             match way {
@@ -218,7 +215,7 @@ impl Split {
         };
         let tallies: Vec<Tally> = ask.charge.parts().iter().filter_map(tally).collect();
         if !tallies.is_empty() {
-            drop(self.store.tally(None, &tallies).await);
+            drop(self.store.ledger().tally(None, &tallies).await);
         }
     }
 }
@@ -281,20 +278,8 @@ impl Store for Split {
         .await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.store.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.store.tally(now, tallies).await
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        self.store.tally_apart(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
     }
 }
 

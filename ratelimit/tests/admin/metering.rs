@@ -1,5 +1,6 @@
 //! The bill: what was answered is what was metered, to the request.
 
+use bulkhead_ratelimit::store::Store as _;
 use std::collections::BTreeMap;
 
 use bulkhead_tenancy::clock::ManualClock;
@@ -167,7 +168,7 @@ async fn s23_a_tenant_that_is_no_more_is_billed_by_its_uid() {
     let stage = Stage::memory().await;
     let meter = stage.keys.meter(&"u-gone".parse().unwrap(), Some(&"s-01".parse().unwrap()), None);
     let tally = bulkhead_ratelimit::store::Tally { meter, admitted: 7, denied: 3 };
-    bulkhead_ratelimit::store::Store::tally(stage.store.as_ref(), None, &[tally]).await.unwrap();
+    stage.store.ledger().tally(None, &[tally]).await.remove(0).unwrap();
     assert_eq!(stage.see("/metering").await["lines"], json!([]));
     let line = json!({
         "tenant": null, "uid": "u-gone", "subscription": "s-01", "api": null, "hour": "2026-11-22T05:00:00Z", "admitted": 7, "denied": 3

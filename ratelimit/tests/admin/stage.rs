@@ -28,7 +28,7 @@ use bulkhead_ratelimit::{
     levels::Levels,
     limiter::Limiter,
     rls::Rls,
-    store::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally, memory::MemoryStore},
+    store::{Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally, memory::MemoryStore},
 };
 use bulkhead_tenancy::{
     catalog::{Catalog, changes_of},
@@ -173,19 +173,31 @@ impl Store for Staged {
         self.store.decide(self.now()?, asks).await
     }
 
-    async fn adjust(&self, _: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        let changed = self.store.adjust(self.now()?, adjustments).await;
-        if *self.late_changes.lock().unwrap() { Err(StoreError::Late) } else { changed }
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Staged {
+    async fn adjust(&self, _: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
+        let changed = match self.now() {
+            Ok(now) => self.store.ledger().adjust(now, adjustments).await,
+            Err(error) => vec![Err(error); adjustments.len()],
+        };
+        if *self.late_changes.lock().unwrap() { vec![Err(StoreError::Late); adjustments.len()] } else { changed }
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        let default = self.now()?;
-        self.store.tally(now.or(default), tallies).await
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        match self.now() {
+            Ok(default) => self.store.ledger().tally(now.or(default), tallies).await,
+            Err(error) => vec![Err(error); tallies.len()],
+        }
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.now()?;
-        self.store.metered(account, hour).await
+        self.store.ledger().metered(account, hour).await
     }
 }
 
@@ -237,7 +249,7 @@ impl Stage {
             grpc: tonic::service::Routes::default(),
             health: axum::Router::new(),
             admin: admin::routes(Inside { live, store: decided, keys: keys.clone(), dropin: None, clock: Arc::new(clock.clone()) }),
-            ready: Arc::new(|| true),
+            waits_for: Arc::new(|| None),
             report: Arc::new(SnapshotReport::default),
         };
         tokio::spawn(doors.run(rooms, metrics, Shutdown::default()));

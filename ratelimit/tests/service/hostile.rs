@@ -12,9 +12,8 @@ use bulkhead_proto::pb::{
 };
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
-    key::Account,
     levels::Levels,
-    store::{Adjustment, Hour, Metered, Micros, Store, StoreError, Tally, memory::MemoryStore},
+    store::{Ledger, Micros, Store, StoreError, memory::MemoryStore},
 };
 use bulkhead_tenancy::clock::ManualClock;
 use proptest::{
@@ -43,16 +42,8 @@ impl Store for Spy {
         Ok(answers)
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.store.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.store.tally(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
     }
 }
 

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
-    key::{Account, Keyspace},
+    key::Keyspace,
     levels::Levels,
     store::{
-        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+        Ledger, Micros, Store, StoreError,
+        away::Away,
         batching::{Batching, Bounds},
         redis::RedisStore,
     },
@@ -38,16 +39,8 @@ impl Store for Failing {
         Err(self.0.clone())
     }
 
-    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
-        Err(StoreError::Away)
+    fn ledger(&self) -> &dyn Ledger {
+        &Away
     }
 }
 
@@ -60,16 +53,8 @@ impl Store for Hanging {
         std::future::pending().await
     }
 
-    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
-        Err(StoreError::Away)
+    fn ledger(&self) -> &dyn Ledger {
+        &Away
     }
 }
 

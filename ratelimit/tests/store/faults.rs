@@ -28,13 +28,13 @@ async fn s12_a_value_that_is_no_bucket_fails_only_the_decisions_that_touch_it() 
         Charge::new().shared(keys.global(), limit.clone(), None, 1).hold(Scope::Tenant, keys.tenant(&uid), limit.clone(), 1)
     };
     let account = |name: &str| keys.account(&name.parse().unwrap()).as_str().to_owned();
-    let doubles = |numbers: [f64; 3]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let doubles = |numbers: [f64; 4]| numbers.iter().flat_map(|number| number.to_le_bytes()).chain([0]).collect::<Vec<u8>>();
     let _: () = connection.lpush(account("list"), "x").await.unwrap();
     let _: () = connection.hset(account("short"), "tenant", "x").await.unwrap();
-    let _: () = connection.hset(account("nan"), "tenant", doubles([f64::NAN, 1.0, 1.0])).await.unwrap();
-    let _: () = connection.hset(account("infinite"), "tenant", doubles([1.0, f64::INFINITY, 1.0])).await.unwrap();
-    let _: () = connection.hset(account("fraction"), "tenant", doubles([1.5, 1.0, 1.0])).await.unwrap();
-    let _: () = connection.hset(account("zero"), "tenant", doubles([1.0, 1.0, 0.0])).await.unwrap();
+    let _: () = connection.hset(account("nan"), "tenant", doubles([f64::NAN, 1.0, 1.0, 1.0])).await.unwrap();
+    let _: () = connection.hset(account("infinite"), "tenant", doubles([1.0, f64::INFINITY, 1.0, 1.0])).await.unwrap();
+    let _: () = connection.hset(account("fraction"), "tenant", doubles([1.5, 1.0, 1.0, 1.0])).await.unwrap();
+    let _: () = connection.hset(account("zero"), "tenant", doubles([1.0, 1.0, 0.0, 1.0])).await.unwrap();
 
     let names = ["acme", "list", "short", "nan", "infinite", "fraction", "zero", "globex"];
     let batch: Vec<Charge> = names.iter().map(|name| of(name)).collect();

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,17 +13,20 @@ use async_trait::async_trait;
 
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
-    bucket::{Bucket, Window},
+    bucket::{Bucket, CalendarQuota, Window},
     charge::{Charge, Scope, Shape},
     key::{Account, Keyspace},
+    metering::later::Later,
     store::{
-        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
+        Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
+        away::Away,
         batching::{Batching, Bounds},
         leasing::Leasing,
         memory::MemoryStore,
     },
 };
 use bulkhead_tenancy::{
+    calendar::{Calendar, Per},
     clock::{Clock as _, SystemClock},
     limit::{Rate, RateLimit},
     name::TenantUid,
@@ -50,6 +53,11 @@ fn shape(keys: &Keyspace, bucket: Bucket) -> Arc<Shape> {
 async fn stores(server: &Server) -> [(&'static str, Arc<dyn Store>); 2] {
     let script: Arc<dyn Store> = Arc::new(server.store().await);
     [("memory", Arc::new(MemoryStore::new(Arc::new(SystemClock)))), ("script", Arc::new(Batching::before(script, Bounds::default())))]
+}
+
+fn leasing(store: Arc<dyn Store>) -> Leasing {
+    let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
+    Leasing::before(store, later)
 }
 
 async fn ask(store: &dyn Store, shape: &Arc<Shape>) -> bool {
@@ -84,7 +92,7 @@ async fn replicas_together_admit_the_limit_and_never_more() {
         let buckets = [Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }), Bucket::Window(Window::new(CAPACITY, u64::MAX))];
         for bucket in buckets {
             let shape = shape(&own_keys(), bucket);
-            let replicas: Vec<_> = (0..2).map(|_| Arc::new(Leasing::before(Arc::clone(&store)))).collect();
+            let replicas: Vec<_> = (0..2).map(|_| Arc::new(leasing(Arc::clone(&store)))).collect();
             let (one, other) = tokio::join!(flood(&replicas[0], &shape, 4_000), flood(&replicas[1], &shape, 4_000));
             let mut admitted = one + other;
             assert!(admitted <= 3_000, "{name}: {admitted}");
@@ -115,16 +123,8 @@ impl Store for Gate {
         answers
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.store.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.store.tally(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
     }
 }
 
@@ -132,7 +132,7 @@ impl Store for Gate {
 async fn what_was_taken_in_advance_is_in_hand_though_whoever_asked_has_gone() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let gate = Arc::new(Gate { store, open: Semaphore::new(1), asked: AtomicU64::new(0) });
-    let replica = Arc::new(Leasing::before(Arc::clone(&gate) as Arc<dyn Store>));
+    let replica = Arc::new(leasing(Arc::clone(&gate) as Arc<dyn Store>));
     let shape = shape(&own_keys(), Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }));
     assert!(ask(&*replica, &shape).await, "the first is exact");
     let gone = {
@@ -157,25 +157,32 @@ impl Store for HalfAway {
         self.store.decide(now, asks).await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.store.adjust(now, adjustments).await
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for HalfAway {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
+        self.store.ledger().adjust(now, adjustments).await
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.tally_apart(now, tallies).await.into_iter().collect()
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         let mut told = Vec::new();
         for tally in tallies {
             let away = *tally.meter.account() == self.away;
-            told.push(if away { Err(StoreError::Away) } else { self.store.tally(now, std::slice::from_ref(tally)).await });
+            told.push(if away {
+                Err(StoreError::Away)
+            } else {
+                self.store.ledger().tally(now, std::slice::from_ref(tally)).await.remove(0)
+            });
         }
         told
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+        self.store.ledger().metered(account, hour).await
     }
 }
 
@@ -184,7 +191,7 @@ async fn s24_one_part_of_a_store_that_is_away_bills_nobody_else_twice() {
     let keys = own_keys();
     let (acme, globex): (TenantUid, TenantUid) = ("acme".parse().unwrap(), "globex".parse().unwrap());
     let store = Arc::new(HalfAway { store: MemoryStore::new(Arc::new(SystemClock)), away: keys.account(&globex) });
-    let replica = Arc::new(Leasing::before(Arc::clone(&store) as Arc<dyn Store>));
+    let replica = Arc::new(leasing(Arc::clone(&store) as Arc<dyn Store>));
     let of = |uid: &TenantUid| {
         let limit = Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY });
         Arc::new(Shape::new().hold(Scope::Tenant, keys.tenant(uid), limit).metered(keys.meter(uid, None, None)).leased(4))
@@ -200,9 +207,42 @@ async fn s24_one_part_of_a_store_that_is_away_bills_nobody_else_twice() {
     let first = Hour::of(Micros(SystemClock.now_us())).0;
     let mut metered = 0;
     for hour in first - 1..=first {
-        metered += store.metered(&keys.account(&acme), Hour(hour)).await.unwrap().iter().map(|line| line.admitted).sum::<u64>();
+        metered += store.ledger().metered(&keys.account(&acme), Hour(hour)).await.unwrap().iter().map(|line| line.admitted).sum::<u64>();
     }
     assert_eq!(metered, answered);
+}
+
+/// A store that can be away for returns.
+struct Fickle {
+    store: MemoryStore,
+    away: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Fickle {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        self.store.decide(now, asks).await
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        if self.away.load(Ordering::Relaxed) { &Away } else { self.store.ledger() }
+    }
+}
+
+/// What a quota counted in advance would else be lost until its period ends.
+#[tokio::test]
+async fn what_found_the_store_away_comes_back_when_it_is_there_again() {
+    let store = Arc::new(Fickle { store: MemoryStore::new(Arc::new(SystemClock)), away: AtomicBool::new(true) });
+    let month = Bucket::Calendar(CalendarQuota::new(CAPACITY, Calendar::new(Per::Month, None, "UTC").unwrap()));
+    let shape = shape(&own_keys(), month);
+    let replica = Arc::new(leasing(Arc::clone(&store) as Arc<dyn Store>));
+    assert_eq!(flood(&replica, &shape, 1_000).await, 1_000);
+    until(|| replica.in_hand() == 0).await;
+    let look = Ask { charge: Charge::of(Arc::clone(&shape), 1), count: 10_000, ahead: None };
+    let left = || store.store.fork().answer(None, &look).admitted;
+    assert!(left() < 2_000, "something was in hand, and is not back");
+    store.away.store(false, Ordering::Relaxed);
+    until(|| left() == 2_000).await;
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -219,13 +259,13 @@ async fn a_replica_that_ends_leaves_everything_to_the_others_and_everything_is_m
     for (name, store) in stores(&server).await {
         let keys = own_keys();
         let shape = shape(&keys, Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY }));
-        let ending = Arc::new(Leasing::before(Arc::clone(&store)));
+        let ending = Arc::new(leasing(Arc::clone(&store)));
         let admitted = flood(&ending, &shape, 1_000).await;
         assert_eq!(admitted, 1_000, "{name}");
         assert!(ending.in_hand() > 0, "{name}: nothing was leased");
         ending.drain(Duration::from_secs(20)).await;
         assert_eq!(ending.in_hand(), 0);
-        let other = Arc::new(Leasing::before(Arc::clone(&store)));
+        let other = Arc::new(leasing(Arc::clone(&store)));
         let admitted = flood(&other, &shape, 4_000).await;
         other.drain(Duration::from_secs(20)).await;
         assert_eq!(admitted, 2_000, "{name}: exactly what the first left");
@@ -233,7 +273,7 @@ async fn a_replica_that_ends_leaves_everything_to_the_others_and_everything_is_m
         let hour =
             bulkhead_ratelimit::store::Hour::of(bulkhead_ratelimit::store::Micros(bulkhead_tenancy::clock::Clock::now_us(&SystemClock)));
         for hour in [hour.0 - 1, hour.0] {
-            for line in store.metered(shape.meter().unwrap().account(), bulkhead_ratelimit::store::Hour(hour)).await.unwrap() {
+            for line in store.ledger().metered(shape.meter().unwrap().account(), bulkhead_ratelimit::store::Hour(hour)).await.unwrap() {
                 sum = (sum.0 + line.admitted, sum.1 + line.denied);
             }
         }

@@ -12,3 +12,4 @@ mod properties;
 mod quotas;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;

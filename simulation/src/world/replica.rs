@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use bulkhead_ratelimit::{
-    ask::Ask,
+    ask::{Answer, Ask},
     charge::{Charge, Shape},
-    key::Keyspace,
-    lease::{Book, Claim, Step},
+    lease::{Book, Claim, Dues, Step, unreturned},
+    limiter::{Alone, Fallback, Ruling},
+    metering::later::Later,
     outcome::Verdict,
-    store::{Micros, memory::MemoryStore},
+    store::{Adjustment, Change, Store},
 };
+use bulkhead_tenancy::{clock::ManualClock, tenant::StoreFailure};
+use futures::FutureExt as _;
 
-use super::{Answer, Background, Chance, DEADLINE_US, Event, Flight, Job, Load, Plan, START, Violation, World};
+use super::{DEADLINE_US, Event, Flight, Job, Load, Violation, World, store::Fate};
+use crate::chance::Chance;
 
 /// Calls in flight at a time, as the queue before the real store has them, and decisions of one call.
 const CALLS: usize = 2;
@@ -19,8 +23,11 @@ const CALL: usize = 128;
 
 pub(super) struct Replica {
     pub(super) book: Book,
-    pub(super) local: MemoryStore,
-    pub(super) shapes: Vec<Arc<Shape>>,
+    pub(super) unreturned: unreturned::Waiting,
+    pub(super) later: Arc<Later>,
+    alone: Alone,
+    /// By tenant, as this replica's configuration has them; none for one that it does not know, or no more.
+    pub(super) shapes: Vec<Option<Arc<Shape>>>,
     pub(super) waiting: Vec<Job>,
     pub(super) flying: usize,
     /// How many times it was started.
@@ -31,11 +38,14 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(plan: &Plan, keys: &Keyspace, chance: &mut Chance) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, wall: &ManualClock, shapes: Vec<Option<Arc<Shape>>>, chance: &mut Chance) -> Self {
+        let later = Arc::new(Later::new(store, Arc::new(wall.clone())));
         Self {
             book: Book::default(),
-            local: MemoryStore::new(super::standing_clock()),
-            shapes: plan.tenants.iter().map(|tenant| plan.shape(keys, tenant)).collect(),
+            unreturned: unreturned::Waiting::default(),
+            alone: Alone::new(Arc::new(wall.clone())).billing(Arc::clone(&later)),
+            later,
+            shapes,
             waiting: Vec::new(),
             flying: 0,
             life: 0,
@@ -56,37 +66,56 @@ impl World {
         if self.load() == Load::Silence || (self.load == Load::Trickle && !self.chance.one_in(20)) {
             return Ok(());
         }
-        let tenants = self.plan.tenants.len();
-        // The first are asked for most.
-        let tenant = self.chance.index(tenants).min(self.chance.index(tenants));
         let count = self.chance.within(1, self.plan.burst + 1);
-        let Some(of) = self.plan.tenants.get(tenant) else { return Ok(()) };
-        let cost = if of.costs > 1 { self.chance.within(1, of.costs + 1) } else { 1 };
-        let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
-        let Some(shape) = replica.shapes.get(tenant).cloned() else { return Ok(()) };
+        let pair = self.chance.one_in(self.plan.pairs);
+        let Some((first, cost, shape)) = self.asker(index) else { return Ok(()) };
+        let charge = Charge::of(Arc::clone(&shape), cost);
+        let job = Job { of: vec![(first, cost)], charge, count: 1, ahead: None, arrived_us: self.now_us };
+        if pair {
+            return self.pair(index, job);
+        }
         self.report.decisions += count;
+        let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
         let clock_us = replica.clock_us(self.now_us);
-        let ask = Ask::one(Charge::of(Arc::clone(&shape), cost));
-        let job = Job { tenant, shape, cost, count: 1, ahead: None, arrived_us: self.now_us };
-        let Some(claim) = Claim::of(&ask) else {
+        let Some(claim) = Claim::of(&Ask::one(job.charge.clone())) else {
             let count = u32::try_from(count).unwrap_or(1);
             replica.waiting.push(Job { count, ..job });
-            self.send(index);
-            return Ok(());
+            return self.send(index);
         };
-        let mut used = 0;
+        let (mut used, mut refused) = (0, 0);
         for _ in 0..count {
             match replica.book.request(&claim, clock_us) {
-                Step::Done(answer) => {
-                    self.report.leased += 1;
-                    used += u64::from(answer.admitted);
-                }
+                Step::Done(answer) if answer.admitted > 0 => used += 1,
+                Step::Done(_) => refused += 1,
                 Step::Ask(ahead) => replica.waiting.push(Job { ahead, ..job.clone() }),
             }
         }
-        self.use_leases(tenant, cost, used)?;
-        self.send(index);
-        Ok(())
+        self.report.leased += used + refused;
+        self.use_leases(first, cost, used)?;
+        self.watched.iter_mut().skip(first).take(1).for_each(|watched| watched.meter.denied += refused * cost);
+        self.send(index)
+    }
+
+    /// Whoever asks now: a tenant that the replica knows.
+    fn asker(&mut self, index: usize) -> Option<(usize, u64, Arc<Shape>)> {
+        let tenants = self.plan.tenants.len();
+        // The first are asked for most.
+        let tenant = self.chance.index(tenants).min(self.chance.index(tenants));
+        let of = self.plan.tenants.get(tenant)?;
+        let cost = if of.costs > 1 { self.chance.within(1, of.costs + 1) } else { 1 };
+        let shape = self.replicas.get(index)?.shapes.get(tenant).cloned().flatten()?;
+        Some((tenant, cost, shape))
+    }
+
+    /// A request of two descriptors, of one tenant or of two: both are charged, or neither.
+    fn pair(&mut self, index: usize, mut job: Job) -> Result<(), Violation> {
+        let Some((second, cost, shape)) = self.asker(index) else { return Ok(()) };
+        self.report.decisions += 1;
+        self.report.pairs += 1;
+        job.charge.append(Charge::of(shape, cost));
+        job.of.push((second, cost));
+        self.replicas.iter_mut().skip(index).take(1).for_each(|replica| replica.waiting.push(job.clone()));
+        self.send(index)
     }
 
     /// The load of the moment. Each lasts for about as long as a lease, or much longer.
@@ -105,46 +134,57 @@ impl World {
 
     /// Copies that were paid in advance were admitted.
     fn use_leases(&mut self, tenant: usize, cost: u64, copies: u64) -> Result<(), Violation> {
-        self.meter.answered += cost * copies;
-        self.meter.decided += cost * copies;
+        let Some(watched) = self.watched.get_mut(tenant) else { return Ok(()) };
+        watched.meter.answered += cost * copies;
+        watched.meter.decided += cost * copies;
         for _ in 0..copies {
-            self.admitted(tenant, cost)?;
+            self.admitted(&[(tenant, cost)])?;
         }
         Ok(())
     }
 
     /// Sends what waits, if a call is free. Whoever's deadline is over is not charged.
-    pub(super) fn send(&mut self, index: usize) {
+    pub(super) fn send(&mut self, index: usize) -> Result<(), Violation> {
         let now_us = self.now_us;
         loop {
-            let Some(replica) = self.replicas.get_mut(index).filter(|one| one.flying < CALLS && !one.waiting.is_empty()) else { return };
+            let Some(replica) = self.replicas.get_mut(index).filter(|one| one.flying < CALLS && !one.waiting.is_empty()) else {
+                return Ok(());
+            };
             let many = replica.waiting.len().min(CALL);
             let (jobs, over): (Vec<Job>, Vec<Job>) = replica.waiting.drain(..many).partition(|job| job.arrived_us + DEADLINE_US > now_us);
             let life = replica.life;
-            if !jobs.is_empty() {
-                replica.flying += 1;
-                self.sequence += 1;
-                let number = self.sequence;
-                self.flights.insert(number, Flight { replica: index, life, jobs, sent_us: now_us });
-                let lost = self.plan.faults.network && self.chance.one_in(200);
-                let wait_us = self.delay();
-                if lost {
-                    *self.report.faults.entry("calls lost").or_default() += 1;
-                } else {
-                    self.after(wait_us, Event::AtStore(number));
+            for job in &over {
+                self.alone(index, job, false)?;
+            }
+            if now_us < self.down_until_us && !self.chance.one_in(4) {
+                // The connection is refused: nothing was sent.
+                for job in &jobs {
+                    self.alone(index, job, true)?;
                 }
-                self.after(DEADLINE_US, Event::Deadline(number));
+                continue;
             }
-            for job in over {
-                self.alone(index, &job);
+            if jobs.is_empty() {
+                continue;
             }
+            self.replicas.iter_mut().skip(index).take(1).for_each(|replica| replica.flying += 1);
+            self.sequence += 1;
+            let number = self.sequence;
+            self.flights.insert(number, Flight { replica: index, life, jobs, sent_us: now_us });
+            let lost = self.plan.faults.network && self.chance.one_in(200);
+            let wait_us = self.delay();
+            if lost {
+                self.count("calls lost");
+            } else {
+                self.after(wait_us, Event::AtStore(number));
+            }
+            self.after(DEADLINE_US, Event::Deadline(number));
         }
     }
 
     /// How long a message takes.
     pub(super) fn delay(&mut self) -> u64 {
         if self.plan.faults.network && self.chance.one_in(100) {
-            *self.report.faults.entry("messages late").or_default() += 1;
+            self.count("messages late");
             return self.chance.within(5_000, 60_000);
         }
         self.chance.within(50, 1_500)
@@ -157,34 +197,27 @@ impl World {
         let now_us = self.now_us;
         for (job, answer) in flight.jobs.iter().zip(answers) {
             let Some(replica) = self.replicas.get_mut(index).filter(|one| one.life == flight.life) else { return Ok(()) };
-            let ask = Ask::one(Charge::of(Arc::clone(&job.shape), job.cost));
-            let claim = Claim::of(&ask);
             let clock_us = replica.clock_us(now_us);
             if now_us > job.arrived_us + DEADLINE_US {
-                self.alone(index, job);
+                self.alone(index, job, false)?;
                 continue;
             }
             let admitted = u64::from(answer.admitted);
-            let Some(claim) = claim else {
-                self.meter.answered += job.cost * admitted;
-                continue;
-            };
+            for (tenant, cost) in &job.of {
+                self.watched.iter_mut().skip(*tenant).take(1).for_each(|watched| watched.meter.answered += cost * admitted);
+            }
+            let asked = Ask { ahead: None, count: 1, charge: job.charge.clone() };
+            let (Some(claim), [(tenant, cost)]) = (Claim::of(&asked), job.of.as_slice()) else { continue };
+            let Some(replica) = self.replicas.get_mut(index) else { continue };
             let sent_us = replica.clock_us(flight.sent_us);
-            let mut returned = replica.book.answered(&claim, job.ahead, sent_us, answer, clock_us);
+            let returned = replica.book.answered(&claim, job.ahead, sent_us, answer, clock_us);
             self.report.in_hand = self.report.in_hand.max(replica.book.in_hand());
-            if admitted > 0 {
-                self.meter.answered += job.cost * admitted;
-                returned.admitted = 0;
-            }
-            if returned.admitted > 0 {
-                self.use_leases(job.tenant, job.cost, 1)?;
+            if admitted == 0 && returned.admitted > 0 {
+                self.use_leases(*tenant, *cost, 1)?;
             }
         }
-        if let Some(replica) = self.replicas.get_mut(index) {
-            replica.flying = replica.flying.saturating_sub(1);
-        }
-        self.send(index);
-        Ok(())
+        self.replicas.iter_mut().skip(index).take(1).for_each(|replica| replica.flying = replica.flying.saturating_sub(1));
+        self.send(index)
     }
 
     /// A call was not answered in time.
@@ -193,49 +226,113 @@ impl World {
         let Some(replica) = self.replicas.get_mut(flight.replica).filter(|one| one.life == flight.life) else { return Ok(()) };
         replica.flying = replica.flying.saturating_sub(1);
         for job in &flight.jobs {
-            self.alone(flight.replica, job);
+            self.alone(flight.replica, job, false)?;
         }
-        self.send(flight.replica);
+        self.send(flight.replica)
+    }
+
+    /// The tenant's failure mode answers: of several tenants the strictest. `untold`: nothing was sent to the store.
+    fn alone(&mut self, index: usize, job: &Job, untold: bool) -> Result<(), Violation> {
+        let now_us = self.now_us;
+        let fallbacks = job.of.iter().filter_map(|(tenant, _)| self.plan.tenants.get(*tenant)).map(|of| self.plan.fallback(of));
+        let Some(fallback) = fallbacks.reduce(Fallback::strictest) else { return Ok(()) };
+        let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
+        if let Some(claim) = Claim::of(&Ask::one(job.charge.clone())) {
+            replica.book.abandoned(&claim, job.ahead, replica.clock_us(now_us));
+        }
+        for _ in 0..job.count {
+            self.report.alone += 1;
+            let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
+            let admitted = match replica.alone.rule(&job.charge, fallback, untold) {
+                Ruling::Open if fallback.mode == StoreFailure::Open => true,
+                Ruling::Unavailable if fallback.mode == StoreFailure::Closed => continue,
+                Ruling::Local(outcome) if fallback.mode == StoreFailure::Local => outcome.verdict() == Verdict::Admitted,
+                ruling => return Err(self.wrong(format!("while the store was away {:?} answered {ruling:?}", fallback.mode))),
+            };
+            if untold {
+                self.told_later(job, admitted);
+            }
+            if admitted && fallback.mode == StoreFailure::Local {
+                self.judge_share(job)?;
+            }
+        }
         Ok(())
     }
 
-    /// The failure mode `local` answers, from the replica's share.
-    fn alone(&mut self, index: usize, job: &Job) {
-        let (now_us, replicas) = (self.now_us, u32::try_from(self.plan.replicas).unwrap_or(1));
-        let Some(replica) = self.replicas.get_mut(index) else { return };
-        let charge = Charge::of(Arc::clone(&job.shape), job.cost);
-        let clock_us = replica.clock_us(now_us);
-        if let Some(claim) = Claim::of(&Ask::one(charge.clone())) {
-            replica.book.abandoned(&claim, job.ahead, clock_us);
-        }
-        let share = charge.share(replicas);
-        let moment = u64::try_from(START).unwrap_or(0) + now_us;
-        for _ in 0..job.count {
-            self.report.alone += 1;
-            let admitted = replica.local.decide_one(Some(Micros(moment)), &share).verdict() == Verdict::Admitted;
-            let Some(watched) = self.watched.get_mut(job.tenant).filter(|_| admitted) else { continue };
-            if !watched.local.admit(now_us, job.cost) {
-                let (worst, bound) = (watched.local.worst, watched.local.bound);
-                let what = format!("replicas alone admitted {worst} beyond tenant {}'s limit, allowed are {bound}", job.tenant);
-                self.broken = Some(Violation { at_us: now_us, what });
+    fn told_later(&mut self, job: &Job, admitted: bool) {
+        for (tenant, cost) in &job.of {
+            let Some(watched) = self.watched.get_mut(*tenant) else { continue };
+            if admitted {
+                watched.meter.answered += cost;
+                watched.meter.decided += cost;
+            } else {
+                watched.meter.denied += cost;
             }
         }
+    }
+
+    /// Replicas alone together admit no more than the limit, and a request each where it is smaller than their number.
+    fn judge_share(&mut self, job: &Job) -> Result<(), Violation> {
+        let (now_us, wall_us) = (self.now_us, self.plan.start_us + self.now_us);
+        for (tenant, cost) in &job.of {
+            let Some(watched) = self.watched.get_mut(*tenant) else { continue };
+            let mut within = watched.local.admit(now_us, *cost);
+            for quota in &mut watched.local_quotas {
+                within &= quota.admit(now_us, wall_us, *cost);
+            }
+            if !within {
+                let what = format!("replicas alone admitted tenant {tenant} more than its limit: {:?}", watched.local.worst);
+                return Err(self.wrong(what));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn flush(&mut self, index: usize) {
         self.after(100_000, Event::Flush(index));
         let Some(replica) = self.replicas.get_mut(index) else { return };
         let clock_us = replica.clock_us(self.now_us);
-        let dues = Background::of(replica.book.tick(clock_us));
-        if dues.is_empty() {
+        let Dues { returns, tallies } = replica.book.tick(clock_us);
+        replica.later.leased(tallies);
+        let returns = replica.unreturned.due(in_order(returns), clock_us);
+        let life = replica.life;
+        self.tell(index);
+        if returns.is_empty() {
             return;
         }
         if self.plan.faults.network && self.chance.one_in(50) {
-            *self.report.faults.entry("flushes lost").or_default() += 1;
-            self.meter.lost += dues.admitted();
+            self.count("returns lost");
         } else {
             let wait_us = self.delay();
-            self.after(wait_us, Event::Background(dues));
+            self.after(wait_us, Event::Returned(index, life, returns));
         }
     }
+
+    /// A replica tells the store what was answered without it.
+    pub(super) fn tell(&mut self, index: usize) {
+        let fate = match self.now_us < self.down_until_us {
+            true => Fate::Away,
+            false if self.plan.faults.network && self.chance.one_in(50) => Fate::Lost { done: self.chance.one_in(2) },
+            false => Fate::Answered,
+        };
+        let Some(later) = self.replicas.get(index).map(|replica| Arc::clone(&replica.later)) else { return };
+        let waiting = later.waiting().0;
+        self.gate.next(fate);
+        // Nothing in it waits.
+        let _settled = later.settle().now_or_never();
+        if let Fate::Lost { .. } = fate
+            && waiting > 0
+        {
+            self.count("tallies lost");
+            self.report.unmetered += waiting;
+            self.unmetered += waiting;
+        }
+    }
+}
+
+/// Returns in an order that a seed determines.
+pub(super) fn in_order(mut returns: Vec<Adjustment>) -> Vec<Adjustment> {
+    let taken = |change: Change| if let Change::Return { taken_us, .. } = change { taken_us } else { 0 };
+    returns.sort_by(|one, other| (&one.key, taken(one.change)).cmp(&(&other.key, taken(other.change))));
+    returns
 }

@@ -1,39 +1,91 @@
 //! What happens at the store.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
 use bulkhead_ratelimit::{
-    ask::Ask,
+    ask::{Answer, Ask},
     charge::{Charge, Scope},
-    key::Keyspace,
-    lease::Dues,
-    store::{Adjustment, Change, Hour, Micros, Store as _, Tally, memory::MemoryStore},
+    key::{Account, Keyspace},
+    lease::unreturned::Unreturned,
+    store::{Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally, memory::MemoryStore},
 };
+use bulkhead_tenancy::clock::SystemClock;
 use futures::FutureExt as _;
 
-use super::{Event, Plan, START, Violation, World};
+use super::{Event, Job, Violation, World};
 
-/// What a replica tells in the background.
-#[derive(Debug)]
-pub(super) struct Background {
-    returns: Vec<Adjustment>,
-    tallies: Vec<Tally>,
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Answered,
+    /// There is no connection: nothing was sent.
+    Away,
+    /// It was lost on its way there, or the answer on its way back.
+    Lost {
+        done: bool,
+    },
 }
 
-impl Background {
-    /// In an order that a seed determines.
-    pub(super) fn of(dues: Dues) -> Self {
-        let Dues { mut returns, mut tallies } = dues;
-        let taken = |change: Change| if let Change::Return { taken_us, .. } = change { taken_us } else { 0 };
-        returns.sort_by(|one, other| (&one.key, taken(one.change)).cmp(&(&other.key, taken(other.change))));
-        tallies.sort_by(|one, other| one.meter.cmp(&other.meter));
-        Self { returns, tallies }
+/// The store as replicas reach it in the background. The store behind it may be another one after a fail-over.
+pub(super) struct Gate(Mutex<(Arc<MemoryStore>, Fate)>);
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new((Arc::new(fresh()), Fate::Answered)))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.returns.is_empty() && self.tallies.is_empty()
+    fn lock(&self) -> MutexGuard<'_, (Arc<MemoryStore>, Fate)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn admitted(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.admitted).sum()
+    pub(super) fn store(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.lock().0)
+    }
+
+    pub(super) fn replace(&self, store: MemoryStore) {
+        self.lock().0 = Arc::new(store);
+    }
+
+    pub(super) fn next(&self, fate: Fate) {
+        self.lock().1 = fate;
+    }
+}
+
+pub(super) fn fresh() -> MemoryStore {
+    MemoryStore::new(Arc::new(SystemClock))
+}
+
+#[async_trait]
+impl Store for Gate {
+    async fn decide(&self, _: Option<Micros>, _: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        Err(StoreError::Away)
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Gate {
+    async fn adjust(&self, _: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
+        vec![Err(StoreError::Away); adjustments.len()]
+    }
+
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        let (store, fate) = self.lock().clone();
+        match fate {
+            Fate::Away => return vec![Err(StoreError::Away); tallies.len()],
+            Fate::Lost { done: false } => {}
+            Fate::Answered | Fate::Lost { done: true } => drop(store.ledger().tally(now, tallies).await),
+        }
+        let told = if fate == Fate::Answered { Ok(()) } else { Err(StoreError::Late) };
+        vec![told; tallies.len()]
+    }
+
+    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
+        Err(StoreError::Away)
     }
 }
 
@@ -44,34 +96,12 @@ impl World {
             return Ok(());
         }
         let jobs = flight.jobs.clone();
-        let moment = self.store_us();
         let mut answers = Vec::with_capacity(jobs.len());
         for job in &jobs {
-            let ask = Ask { charge: Charge::of(std::sync::Arc::clone(&job.shape), job.cost), count: job.count, ahead: job.ahead };
-            let answer = self.store.answer(Some(Micros(moment)), &ask);
-            let copies = u64::from(answer.admitted);
-            self.meter.decided += copies * job.cost;
-            if self.standby.is_some() {
-                let written = (copies + u64::from(answer.ahead)) * job.cost;
-                self.global_lost += written;
-                self.watched.iter_mut().skip(job.tenant).take(1).for_each(|one| one.lost += written);
-            }
-            for _ in 0..copies {
-                self.admitted(job.tenant, job.cost)?;
-            }
-            self.judge_guarantee(
-                job.tenant,
-                job.cost,
-                copies,
-                answer.admitted < job.count && {
-                    let denial = answer.outcome(&ask.charge, answer.admitted).denial();
-                    denial.is_some_and(|denial| denial.scope == Scope::Global)
-                },
-            )?;
-            answers.push(answer);
+            answers.push(self.decide(job)?);
         }
         if self.plan.faults.network && self.chance.one_in(200) {
-            *self.report.faults.entry("replies lost").or_default() += 1;
+            self.count("replies lost");
             return Ok(());
         }
         let wait_us = self.delay();
@@ -79,37 +109,82 @@ impl World {
         Ok(())
     }
 
-    /// Whoever is inside its guarantee is never denied by global. Of those that lease, replicas may hold the guarantee in advance.
-    fn judge_guarantee(&mut self, tenant: usize, cost: u64, copies: u64, denied_by_global: bool) -> Result<(), Violation> {
-        let now_us = self.now_us;
-        let (Some(of), Some(watched)) = (self.plan.tenants.get(tenant), self.watched.get_mut(tenant)) else { return Ok(()) };
+    fn decide(&mut self, job: &Job) -> Result<Answer, Violation> {
+        let (store, moment) = (self.gate.store(), Some(Micros(self.store_us())));
+        let ask = Ask { charge: job.charge.clone(), count: job.count, ahead: job.ahead };
+        let before = (job.of.len() > 1).then(|| self.levels(&store, &ask.charge));
+        let answer = store.answer(moment, &ask);
+        let copies = u64::from(answer.admitted);
+        if copies == 0 && before.is_some_and(|before| before != self.levels(&store, &ask.charge)) {
+            return Err(self.wrong(format!("a charge of {} parts was denied, and was charged all the same", job.of.len())));
+        }
+        for (tenant, cost) in &job.of {
+            let written = (copies + u64::from(answer.ahead)) * cost;
+            let lagging = self.standby.is_some();
+            self.global_lost += if lagging { written } else { 0 };
+            let Some(watched) = self.watched.get_mut(*tenant) else { continue };
+            watched.meter.decided += copies * cost;
+            watched.meter.denied += (u64::from(job.count) - copies) * cost;
+            watched.lost += if lagging { written } else { 0 };
+        }
         for _ in 0..copies {
-            watched.guarantee.spend_at_most(now_us, cost);
+            self.admitted(&job.of)?;
         }
-        let kept = of.leased || now_us < self.doubt_until_us || !denied_by_global;
-        if kept || !watched.guarantee.holds(now_us, cost + 1) {
-            return Ok(());
-        }
-        let what = format!("{} was inside its guarantee and denied by global", of.uid);
-        Err(self.wrong(what))
+        let denial = || answer.outcome(&ask.charge, answer.admitted).denial();
+        let by_global = answer.admitted < job.count && denial().is_some_and(|denial| denial.scope == Scope::Global);
+        self.judge_guarantees(job, copies, by_global)?;
+        Ok(answer)
     }
 
-    pub(super) fn background(&mut self, background: Background) {
+    /// What every level of a charge holds, looked at and not touched.
+    fn levels(&self, store: &MemoryStore, charge: &Charge) -> Vec<(u64, u64)> {
+        let look = |part: &bulkhead_ratelimit::charge::Part| {
+            let look = Charge::of(Arc::clone(part.shape()), 0);
+            let standings = store.decide_one(Some(Micros(self.store_us())), &look);
+            standings.standings().iter().map(|one| (one.remaining, one.reset_us)).collect::<Vec<_>>()
+        };
+        charge.parts().iter().flat_map(look).collect()
+    }
+
+    /// Whoever is inside its guarantee is never denied by global. Of those that lease, replicas may hold the guarantee in advance.
+    fn judge_guarantees(&mut self, job: &Job, copies: u64, denied_by_global: bool) -> Result<(), Violation> {
+        let now_us = self.now_us;
+        for (tenant, cost) in &job.of {
+            let (Some(of), Some(watched)) = (self.plan.tenants.get(*tenant), self.watched.get_mut(*tenant)) else { continue };
+            for _ in 0..copies {
+                watched.guarantee.spend_at_most(now_us, *cost);
+            }
+            let judged = job.of.len() == 1 && !of.leased && !of.gone && now_us >= self.doubt_until_us;
+            if judged && denied_by_global && watched.guarantee.holds(now_us, cost + 1) {
+                let what = format!("{} was inside its guarantee and denied by global", of.uid);
+                return Err(self.wrong(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a replica gives back comes to the store, or finds it away.
+    pub(super) fn returned(&mut self, index: usize, life: u64, returns: &[Unreturned]) {
         let moment = Some(Micros(self.store_us()));
         if self.now_us < self.down_until_us {
-            self.meter.lost += background.admitted();
-            return;
+            let Some(replica) = self.replicas.get_mut(index).filter(|one| one.life == life) else { return };
+            let clock_us = replica.clock_us(self.now_us);
+            for one in returns {
+                let _kept = replica.unreturned.keep(one, clock_us);
+            }
+            return self.count("returns that found the store away");
         }
+        let adjustments: Vec<Adjustment> = returns.iter().map(|one| one.adjustment.clone()).collect();
         // The memory store answers at once.
-        drop(self.store.adjust(moment, &background.returns).now_or_never());
-        drop(self.store.tally(moment, &background.tallies).now_or_never());
+        drop(self.gate.store().ledger().adjust(moment, &adjustments).now_or_never());
     }
-}
 
-/// What the meters have of all tenants.
-pub(super) fn metered(store: &MemoryStore, plan: &Plan, keys: &Keyspace) -> u64 {
-    let first = Hour::of(Micros(u64::try_from(START).unwrap_or(0))).0;
-    let lines = |uid, hour| store.metered(&keys.account(uid), Hour(hour)).now_or_never().and_then(Result::ok).unwrap_or_default();
-    let of = |uid| (first - 1..first + 3).flat_map(|hour| lines(uid, hour)).map(|line| line.admitted).sum::<u64>();
-    plan.tenants.iter().map(|tenant| of(&tenant.uid)).sum()
+    /// What the meters have of a tenant: admitted, and denied.
+    pub(super) fn metered(&self, store: &MemoryStore, tenant: usize) -> (u64, u64) {
+        let Some(of) = self.plan.tenants.get(tenant) else { return (0, 0) };
+        let (account, first) = (Keyspace::account(&self.keys, &of.uid), Hour::of(Micros(self.plan.start_us)).0);
+        let lines = |hour| store.ledger().metered(&account, Hour(hour)).now_or_never().and_then(Result::ok).unwrap_or_default();
+        let all = (first - 1..first + 4).flat_map(lines);
+        all.fold((0, 0), |sum, line| (sum.0 + line.admitted, sum.1 + line.denied))
+    }
 }

@@ -46,8 +46,20 @@ async fn a_unix_socket_and_a_database() {
 #[tokio::test]
 async fn a_user_that_may_do_no_more_than_we_need() {
     let valkey = Valkey::start().await;
-    let may =
-        ["+evalsha", "+script|load", "+time", "+hmget", "+hset", "+hdel", "+hincrby", "+hgetall", "+pexpire", "+select", "+client|setinfo"];
+    let may = [
+        "+evalsha",
+        "+script|load",
+        "+time",
+        "+hmget",
+        "+hset",
+        "+hdel",
+        "+hincrby",
+        "+hscan",
+        "+hrandfield",
+        "+pexpire",
+        "+select",
+        "+client|setinfo",
+    ];
     let rule: Vec<&str> = [&["ACL", "SETUSER", "limiter", "on", ">p@ss/word", "~bulkhead:*"][..], &may].concat();
     let _: () = valkey.ask(&rule).await;
     let _: () = valkey.ask(&["CONFIG", "SET", "requirepass", "another"]).await;

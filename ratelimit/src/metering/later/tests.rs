@@ -8,7 +8,7 @@ use crate::{
     ask::{Answer, Ask},
     charge::Shape,
     key::{Account, Keyspace},
-    store::{Adjustment, Metered, memory::MemoryStore},
+    store::{Adjustment, Ledger, Metered, memory::MemoryStore},
 };
 
 /// A memory store that may fail before or after it counted.
@@ -24,20 +24,27 @@ impl Store for Failing {
         Err(StoreError::Away)
     }
 
-    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        Err(StoreError::Away)
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Failing {
+    async fn adjust(&self, _: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
+        vec![Err(StoreError::Away); adjustments.len()]
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         if let Some(error) = self.before.lock().unwrap().clone() {
-            return Err(error);
+            return vec![Err(error); tallies.len()];
         }
-        self.store.tally(now, tallies).await?;
-        self.after.lock().unwrap().clone().map_or(Ok(()), Err)
+        let told = self.store.ledger().tally(now, tallies).await;
+        self.after.lock().unwrap().clone().map_or(told, |error| vec![Err(error); tallies.len()])
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+        self.store.ledger().metered(account, hour).await
     }
 }
 
@@ -112,7 +119,7 @@ async fn s24_what_was_sent_over_a_connection_that_broke_is_never_told_again() {
 #[tokio::test]
 async fn so_much_waits_and_no_more() {
     let (store, _, later) = later();
-    let later = Later { most: 2, ..later };
+    later.lock().share = 2;
     for name in ["a", "b", "c", "a"] {
         later.count(&charge(name, 1), true, true);
     }
@@ -120,4 +127,34 @@ async fn so_much_waits_and_no_more() {
     *store.before.lock().unwrap() = None;
     later.settle().await;
     assert_eq!(bill(&store, 999).await, [("1:a:0:".to_owned(), 2, 0), ("1:b:0:".to_owned(), 1, 0)]);
+}
+
+#[test]
+fn s12_nobodys_many_lines_take_the_last_of_anothers() {
+    let (_, _, later) = later();
+    later.lock().most = 20;
+    let count = |uid: &str, line: usize| {
+        let subscription = format!("s-{line}").parse().unwrap();
+        let meter = Keyspace::default().meter(&uid.parse().unwrap(), Some(&subscription), None);
+        let before = later.waiting().0;
+        later.count(&Charge::of(Arc::new(Shape::new().metered(meter)), 1), true, true);
+        later.waiting().0 > before
+    };
+    assert_eq!((0..100).filter(|line| count("many", *line)).count(), 20);
+    assert_eq!((0..100).filter(|line| count("few", *line)).count(), 16, "its own, though all that is shared is taken");
+    assert!(count("many", 3), "a line that is there goes on");
+}
+
+#[tokio::test]
+async fn an_account_whose_store_is_away_is_left_alone_for_a_second_and_nobody_else() {
+    let (store, clock, later) = later();
+    later.count(&charge("a", 1), true, true);
+    later.settle().await;
+    assert!(later.lock().due(clock.now_us()).is_empty());
+    let meter = Keyspace::default().meter(&"u-globex".parse().unwrap(), None, None);
+    later.leased(vec![Tally { meter: meter.clone(), admitted: 1, denied: 0 }]);
+    assert_eq!(later.lock().due(clock.now_us()), [(Hour(999), vec![meter])]);
+    clock.advance_us(1_000_000);
+    assert_eq!(later.lock().due(clock.now_us()).iter().map(|(_, meters)| meters.len()).sum::<usize>(), 2);
+    drop(store);
 }

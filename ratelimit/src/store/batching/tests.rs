@@ -15,6 +15,7 @@ use crate::{
     bucket::Bucket,
     charge::{Charge, Scope},
     key::Keyspace,
+    store::away::Away,
 };
 
 /// A store that waits for permits, and remembers what it was asked: the counts of each batch. It admits the first five copies.
@@ -37,16 +38,8 @@ impl Store for Slow {
         Ok(asks.iter().map(|ask| Answer { admitted: ask.count.min(5), faulty: false, ..Answer::faulty(0) }).collect())
     }
 
-    async fn adjust(&self, _: Option<Micros>, _: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn tally(&self, _: Option<Micros>, _: &[Tally]) -> Result<(), StoreError> {
-        Err(StoreError::Away)
-    }
-
-    async fn metered(&self, _: &Account, _: Hour) -> Result<Vec<Metered>, StoreError> {
-        Err(StoreError::Away)
+    fn ledger(&self) -> &dyn Ledger {
+        &Away
     }
 }
 

@@ -23,25 +23,27 @@
 --           sliding window d frees, d clears too), and for an ahead d granted, d until.
 --
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
--- request is period_us units) and, where replicas hold tokens in advance, the units taken in the epoch before, in this one, and its number (an epoch
--- is HOLD_US; what was taken in one is held until the next is over); a window or calendar its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until everything in it
+-- request is period_us units), where replicas hold tokens in advance the units taken in the epoch before, in this one, and its number (an epoch
+-- is HOLD_US; what was taken in one is held until the next is over), when it is full again, and a byte that no other kind has; a window or calendar its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until everything in it
 -- is as if it had never been used, which is what an absent field means.
 --
 -- Nothing survives a call, and every function and table costs each call its making: so there are few, token buckets are decided in the loop
 -- itself, and the other kinds have functions only in the batches that hold them.
 
 local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 2000000
+local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
 local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack
 local call, pcall = redis.call, redis.pcall
 
-local now, keep_ms
+local now, keep_ms, late
 if ARGV[1] == '' then
   local time = call('TIME')
-  now, keep_ms = time[1] * 1000000 + time[2], 1000
+  -- A clock that is set back by less than an hour finds everything that it knew.
+  now, keep_ms, late = time[1] * 1000000 + time[2], 1000, HOUR_US
 else
-  -- Simulated time does not pass with the store's: such keys stay for an hour of real time.
-  now, keep_ms = tonumber(ARGV[1]), 3600000
+  -- Simulated time does not pass with the store's, and may jump by days: such keys stay for an hour of real time.
+  now, keep_ms, late = tonumber(ARGV[1]), 3600000, 720 * HOUR_US
 end
 
 local batch = ARGV[2]
@@ -240,9 +242,9 @@ for item = 1, items do
         local value = not credit and raw[k]
         if value then
           local n, t, p, h, g, e = #value, nil, nil, 0, 0, 0
-          if n == 24 then
+          if n == 33 then
             credit, t, p = unpack_at('<ddd', value)
-          elseif n == 48 then
+          elseif n == 57 then
             credit, t, p, h, g, e = unpack_at('<dddddd', value)
           else
             state = 2
@@ -255,7 +257,7 @@ for item = 1, items do
             break
           end
           one[k], two[k], three[k] = credit, t, p
-          if n == 48 then older[k], newer[k], epoch[k] = h, g, e end
+          if n == 57 then older[k], newer[k], epoch[k] = h, g, e end
         end
         if credit then
           -- A changed limit bounds the credit; a clock that went backwards adds nothing.
@@ -429,8 +431,13 @@ for item = 1, items do
         state = 2
       else
         raw[k], one[k], two[k], three[k], older[k], newer[k], epoch[k], paid[k] = nil, nil, nil, nil, nil, nil, nil, nil
-        forgotten = forgotten or {}
-        forgotten[k] = true
+        if kind >= 12 or kind >= 4 and kind < 8 then
+          -- The window begins now: what leases took before was never counted in it, and is no grant when it comes back.
+          one[k], two[k], paid[k], paid_at[k] = 0, now, row, 3
+        else
+          forgotten = forgotten or {}
+          forgotten[k] = true
+        end
       end
     elseif state == 0 then
       local more, full, changed = min(number * unit, EXACT), limit * unit, true
@@ -440,9 +447,10 @@ for item = 1, items do
         if op == 5 then
           local age = e - floor(taken / HOLD_US)
           released = min(released * unit, EXACT)
-          if age == 0 then g = max(g - released, 0) elseif age == 1 then h = max(h - released, 0) end
-          -- What is held no longer has been refilled: coming back now it would be there twice.
+          -- What is held no longer has been refilled, or an operator reset it: coming back now it would be there twice.
           changed = age == 0 or age == 1
+          if released > 0 then more = min(more, age == 0 and g or h) end
+          if age == 0 then g = max(g - released, 0) elseif age == 1 then h = max(h - released, 0) end
         end
         if changed then
           older[k], newer[k], epoch[k], three[k] = h, g, e, unit
@@ -481,15 +489,17 @@ for a = 1, accounts do
       local at, credit, since, value = paid_at[k], one[k], two[k], nil
       local kind, rate = row[at + 1], row[at + 2]
       if kind < 4 then
-        local h, g = older[k], newer[k]
-        if h and h + g > 0 then
-          value = pack('<dddddd', credit, since, three[k], h, g, epoch[k])
-          clears = max(clears, (epoch[k] + (g > 0 and 2 or 1)) * HOLD_US)
-        else
-          value = pack('<ddd', credit, since, three[k])
-        end
+        local h, g, full = older[k], newer[k], EXACT
         -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
-        if rate > 0 then since = since - floor((credit - row[at + 4] * row[at + 3]) / rate) end
+        if rate > 0 then full = since - floor((credit - row[at + 4] * row[at + 3]) / rate) end
+        if h and h + g > 0 then
+          local held = (epoch[k] + (g > 0 and 2 or 1)) * HOLD_US
+          clears = max(clears, held)
+          value = pack('<dddddddB', credit, since, three[k], h, g, epoch[k], max(full, held), 0)
+        else
+          value = pack('<ddddB', credit, since, three[k], full, 0)
+        end
+        if rate > 0 then since = full end
       elseif kind >= 8 and kind < 12 then
         value = pack('<d' .. rep('d', #credit), since, unpack(credit))
         since = (since + SLICES + 1) * rate
@@ -516,6 +526,27 @@ for a = 1, accounts do
     end
     call('HSET', KEYS[a], unpack(out, 1, size))
     if keep then call('PEXPIRE', KEYS[a], string.format('%.0f', keep)) end
+    if (now + a) % SWEEP == 0 then
+      -- What nobody asks for any more (a subscription was renamed) would stay for as long as its account is busy.
+      -- A login that may not do this decides all the same: an error holds no fields.
+      local some = pcall('HRANDFIELD', KEYS[a], SWEPT, 'WITHVALUES')
+      for i = 1, #some, 2 do
+        local value, over = some[i + 1], EXACT
+        local n = #value
+        if n == 33 or n == 57 then
+          over = unpack_at('<d', value, n - 8)
+        else
+          -- The other kinds are told by the name of their window, and what has none stays.
+          local kind, rest = string.match(some[i], ':(%l+)/([^:]*)$')
+          if kind == 'sliding' and n >= 8 and tonumber(rest) then
+            over = (unpack_at('<d', value) + SLICES + 1) * math.ceil(rest * 1000000 / SLICES)
+          elseif kind and n == 16 then
+            over = unpack_at('<d', value) + (kind == 'hour' and 2 or kind == 'day' and 48 or 768) * HOUR_US
+          end
+        end
+        if over + late < now then call('HDEL', KEYS[a], some[i]) end
+      end
+    end
   end
 end
 

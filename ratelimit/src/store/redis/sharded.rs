@@ -16,8 +16,8 @@ use crate::{
     ask::{Answer, Ask},
     key::Account,
     store::{
-        Adjustment, Hour, Metered, Micros, Store, StoreError, Tally,
-        apart::{apart, each},
+        Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
+        apart::apart,
         batching::{Batching, Bounds},
         split::{Place, Places},
     },
@@ -92,20 +92,8 @@ impl Store for Sharded {
         .await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
-        self.slots.adjust(now, adjustments).await
-    }
-
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.slots.tally(now, tallies).await
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
-        self.slots.tally_apart(now, tallies).await
-    }
-
-    async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.slots.metered(account, hour).await
+    fn ledger(&self) -> &dyn Ledger {
+        self.slots.as_ref()
     }
 }
 
@@ -134,19 +122,21 @@ impl Store for Slots {
         self.all(None, asks).await
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Slots {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
         let slot = |one: &Adjustment| slot(one.key.account().as_str().as_bytes());
-        let done = apart(adjustments, slot, |group| async move { each(self.0.adjust(now, &group).await, group.len()) });
-        done.await.into_iter().collect()
+        apart(adjustments, slot, |group| async move { self.0.adjust(now, &group).await }).await
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.tally_apart(now, tallies).await.into_iter().collect()
-    }
-
-    async fn tally_apart(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
         let slot = |one: &Tally| slot(one.meter.account().as_str().as_bytes());
-        apart(tallies, slot, |group| async move { self.0.tally_apart(now, &group).await }).await
+        apart(tallies, slot, |group| async move { self.0.tally(now, &group).await }).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {

@@ -194,7 +194,7 @@ impl Pool {
         let returned: Vec<Adjustment> = backs.into_iter().map(back).collect();
         if !returned.is_empty() {
             // Lost on the way they stay charged: less is admitted, never more.
-            drop(self.store.adjust(None, &returned).await);
+            drop(self.store.ledger().adjust(None, &returned).await);
         }
         self.settle().await;
     }

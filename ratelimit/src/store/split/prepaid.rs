@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::ask::HOLD_US;
 
 /// How long a token is good for, in microseconds.
-pub(crate) const KEPT_US: u64 = 1_000_000;
+pub const KEPT_US: u64 = 1_000_000;
 
 /// A replica takes in advance what it used in so many microseconds.
 const DEMAND_US: u64 = 50_000;
@@ -18,7 +18,7 @@ const DEMAND_US: u64 = 50_000;
 const MOST: u64 = 8_192;
 
 /// A time of a clock that never goes back, in microseconds.
-pub(crate) type Moment = u64;
+pub type Moment = u64;
 
 /// Tokens that came together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +35,22 @@ struct Grant {
 
 /// Tokens on their way into a decision: as old as the oldest of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub(crate) tokens: u64,
+pub struct Taken {
+    /// How many.
+    pub tokens: u64,
     /// When they were taken, by the store's clock.
-    pub(crate) taken_us: u64,
+    pub taken_us: u64,
     /// Until when they are good.
-    pub(crate) until: Moment,
+    pub until: Moment,
 }
 
 impl Taken {
     /// No tokens.
-    pub(crate) const NONE: Self = Self { tokens: 0, taken_us: u64::MAX, until: Moment::MAX };
+    pub const NONE: Self = Self { tokens: 0, taken_us: u64::MAX, until: Moment::MAX };
 
     /// These and others.
-    pub(crate) fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         let tokens = self.tokens.saturating_add(other.tokens);
         Self { tokens, taken_us: self.taken_us.min(other.taken_us), until: self.until.min(other.until) }
     }
@@ -56,15 +58,18 @@ impl Taken {
 
 /// What the bucket is to be told: tokens that come back, and holds that end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Back {
-    pub(crate) unused: u64,
-    pub(crate) held: u64,
-    pub(crate) taken_us: u64,
+pub struct Back {
+    /// Requests that were not used.
+    pub unused: u64,
+    /// Requests that are held no longer, the unused ones among them.
+    pub held: u64,
+    /// When they were taken, by the store's clock.
+    pub taken_us: u64,
 }
 
 /// The tokens in hand, and what is owed.
 #[derive(Debug, Default)]
-pub(crate) struct Prepaid {
+pub struct Prepaid {
     /// The oldest first.
     grants: VecDeque<Grant>,
     backs: Vec<Back>,
@@ -79,7 +84,7 @@ pub(crate) struct Prepaid {
 
 impl Prepaid {
     /// Takes tokens for as many copies of a cost as there are tokens for: how many, and the tokens.
-    pub(crate) fn reserve(&mut self, now: Moment, copies: u32, cost: u64) -> (u32, Taken) {
+    pub fn reserve(&mut self, now: Moment, copies: u32, cost: u64) -> (u32, Taken) {
         self.end(now);
         let cost = cost.max(1);
         let copies = u64::from(copies).min(self.left() / cost);
@@ -104,12 +109,12 @@ impl Prepaid {
     }
 
     /// Tokens are used that never were in hand.
-    pub(crate) fn count(&mut self, tokens: u64) {
+    pub fn count(&mut self, tokens: u64) {
         self.used = self.used.saturating_add(tokens);
     }
 
     /// Tokens that were reserved and not used: they are in hand again, and good for no longer than they were.
-    pub(crate) fn give_back(&mut self, back: Taken) {
+    pub fn give_back(&mut self, back: Taken) {
         if back.tokens == 0 {
             return;
         }
@@ -124,12 +129,12 @@ impl Prepaid {
     }
 
     /// Tokens that came for somebody who no longer waits: nothing holds them, so they are not kept.
-    pub(crate) fn unneeded(&mut self, taken: Taken) {
+    pub fn unneeded(&mut self, taken: Taken) {
         self.back(Back { unused: taken.tokens, held: 0, taken_us: taken.taken_us });
     }
 
     /// What to ask for, when a reservation lacks so many copies of a cost; none while there is nothing to be had.
-    pub(crate) fn lacks(&mut self, now: Moment, missing: u32, cost: u64) -> Option<Wish> {
+    pub fn lacks(&mut self, now: Moment, missing: u32, cost: u64) -> Option<Wish> {
         if now < self.dry_until {
             return None;
         }
@@ -139,39 +144,41 @@ impl Prepaid {
     }
 
     /// Whether it is time to ask before anybody lacks anything.
-    pub(crate) fn is_low(&self, now: Moment) -> bool {
+    #[must_use]
+    pub fn is_low(&self, now: Moment) -> bool {
         now >= self.dry_until && self.want > 1 && self.left() < self.want / 2
     }
 
     /// Tokens came that the bucket holds for us: asked for at a moment of ours, taken at one of the store's.
-    pub(crate) fn granted(&mut self, asked: Moment, tokens: u64, taken_us: u64) {
+    pub fn granted(&mut self, asked: Moment, tokens: u64, taken_us: u64) {
         if tokens > 0 {
             self.grants.push_back(Grant { left: tokens, held: tokens, taken_us, until: asked + KEPT_US });
         }
     }
 
     /// Nothing is to be had until then.
-    pub(crate) fn dry(&mut self, until: Moment) {
+    pub fn dry(&mut self, until: Moment) {
         self.dry_until = until;
     }
 
     /// A guarantee admitted so many requests that no token stands for.
-    pub(crate) fn owe(&mut self, requests: u64) {
+    pub fn owe(&mut self, requests: u64) {
         self.owed = self.owed.saturating_add(requests);
     }
 
     /// What is owed, to be charged now.
-    pub(crate) fn settle(&mut self) -> u64 {
+    pub fn settle(&mut self) -> u64 {
         std::mem::take(&mut self.owed)
     }
 
     /// Whether anything is owed.
-    pub(crate) fn owes(&self) -> bool {
+    #[must_use]
+    pub fn owes(&self) -> bool {
         self.owed > 0
     }
 
     /// What the bucket is to be told by now. Tokens that were not used for half their time it may have back.
-    pub(crate) fn backs(&mut self, now: Moment) -> Vec<Back> {
+    pub fn backs(&mut self, now: Moment) -> Vec<Back> {
         self.end(now.saturating_add(KEPT_US / 2 - 1));
         std::mem::take(&mut self.backs)
     }
@@ -222,11 +229,11 @@ impl Prepaid {
 
 /// What to ask the global bucket for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// For those who wait.
-    pub(crate) now: u32,
+    pub now: u32,
     /// In advance.
-    pub(crate) ahead: u32,
+    pub ahead: u32,
 }
 
 #[cfg(test)]

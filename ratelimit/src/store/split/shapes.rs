@@ -12,7 +12,7 @@ use crate::{
 
 /// How the tenant's part is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// Global is paid: the guarantee pays if it can, and never denies.
     Paid,
     /// Global is not: the guarantee must hold the cost.
@@ -51,7 +51,8 @@ fn own(level: &Level, way: Way) -> Option<Level> {
 }
 
 /// The charge without the global bucket.
-pub(super) fn apart(charge: &Charge, way: Way) -> Charge {
+#[must_use]
+pub fn apart(charge: &Charge, way: Way) -> Charge {
     let part = |part: &Part| {
         let levels = part.shape().levels().iter().filter_map(|level| own(level, way)).collect();
         Part { shape: Arc::new(Shape::of(levels, part.shape().meter().cloned())), cost: part.cost() }

@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     charge::{Part, Scope, Shape},
     key::Keyspace,
-    store::memory::MemoryStore,
+    store::{Hour, Metered, memory::MemoryStore},
 };
 
 /// A memory store where every account is a place of its own, and one decision reaches one place.
@@ -58,7 +58,14 @@ impl Store for Spread {
         Ok(answers)
     }
 
-    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Result<Vec<bool>, StoreError> {
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for Spread {
+    async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
         for one in adjustments.iter().filter(|one| *one.key.account() == Keyspace::default().platform()) {
             if let Change::Return { unused, held, .. } = one.change {
                 let mut global = self.global.lock().unwrap();
@@ -66,15 +73,15 @@ impl Store for Spread {
                 global[3] += held;
             }
         }
-        self.store.adjust(now, adjustments).await
+        self.store.ledger().adjust(now, adjustments).await
     }
 
-    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Result<(), StoreError> {
-        self.store.tally(now, tallies).await
+    async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        self.store.ledger().tally(now, tallies).await
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        self.store.metered(account, hour).await
+        self.store.ledger().metered(account, hour).await
     }
 }
 
@@ -130,8 +137,10 @@ async fn with_global_away_a_guarantee_admits_and_the_debt_arrives_later() {
         while spread.decide_each(None, std::slice::from_ref(&global)).await.unwrap()[0].denial().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
             spread
+                .ledger()
                 .adjust(None, &[Adjustment { key: Keyspace::default().global(), bucket: once(10), change: Change::Grant { requests: 7 } }])
                 .await
+                .remove(0)
                 .unwrap();
         }
     };
@@ -163,7 +172,7 @@ async fn what_is_admitted_and_denied_is_metered_once() {
         ask(&split, Charge::of(Arc::clone(&acme), 1), 1).await;
     }
     let hour = Hour::of(Micros(1_700_000_000_000_000));
-    let metered = split.metered(&Keyspace::default().account(&uid("acme")), hour).await.unwrap();
+    let metered = split.ledger().metered(&Keyspace::default().account(&uid("acme")), hour).await.unwrap();
     assert_eq!((metered[0].admitted, metered[0].denied), (8, 4));
 }
 

@@ -1,0 +1,55 @@
+//! What a replica answers while the store does not: by the tenant's failure mode, from its own share of each limit. No I/O, so that a simulation drives it.
+
+use std::sync::Arc;
+
+use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
+
+use super::{Fallback, Ruling};
+use crate::{charge::Charge, metering::later::Later, outcome::Verdict, store::memory::MemoryStore};
+
+/// A replica without its store.
+pub struct Alone {
+    shares: MemoryStore,
+    later: Option<Arc<Later>>,
+}
+
+impl Alone {
+    /// A replica that has answered nothing yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { shares: MemoryStore::new(clock), later: None }
+    }
+
+    /// What is answered is counted later: without this it is on no bill.
+    #[must_use]
+    pub fn billing(self, later: Arc<Later>) -> Self {
+        Self { later: Some(later), ..self }
+    }
+
+    /// Answers by the failure mode. `untold`: the store has surely not metered this charge.
+    #[must_use]
+    pub fn rule(&self, charge: &Charge, fallback: Fallback, untold: bool) -> Ruling {
+        let ruling = self.fall_back(charge, fallback);
+        let admitted = match &ruling {
+            Ruling::Local(outcome) | Ruling::Exact(outcome) => Some(outcome.verdict() == Verdict::Admitted),
+            Ruling::Open => Some(true),
+            Ruling::Unavailable => None,
+        };
+        if let (Some(later), Some(admitted)) = (&self.later, admitted) {
+            later.count(charge, admitted, untold);
+        }
+        ruling
+    }
+
+    fn fall_back(&self, charge: &Charge, fallback: Fallback) -> Ruling {
+        match fallback.mode {
+            // What a limit of 0 denies is denied whether or not there is a store: the share of nothing is nothing.
+            StoreFailure::Open if !charge.is_hopeless() => Ruling::Open,
+            StoreFailure::Closed => Ruling::Unavailable,
+            StoreFailure::Open | StoreFailure::Local => match self.shares.decide_one(None, &charge.share(fallback.replicas)) {
+                outcome if outcome.verdict() == Verdict::Faulty => Ruling::Unavailable,
+                outcome => Ruling::Local(outcome),
+            },
+        }
+    }
+}
