@@ -118,6 +118,14 @@ spec: {{ apis: [ {{ name: {api}, upstream: 'http://x.{tenant}.internal', hosts: 
 /// acme with many APIs, globex with `inventory-api`, `sleepy` suspended, `broken` without a contract that loads. `platform` is what
 /// stands in the Platform's spec beside the global limit.
 pub(crate) fn snapshot(platform: &str) -> Arc<Snapshot> {
+    guarded(platform, "")
+}
+
+/// The same, with what a GuardrailPolicy of globex's says.
+pub(crate) fn guarded(platform: &str, guardrails: &str) -> Arc<Snapshot> {
+    let policy = format!(
+        "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-globex }}\nspec: {{ {guardrails} }}\n"
+    );
     let platform = format!(
         "
 apiVersion: gostoa.dev/v1alpha1
@@ -138,6 +146,7 @@ spec:
         ("namespaces/tenant-acme/contract.yaml", ACME),
         ("namespaces/tenant-acme/subscriptions.yaml", &subscriptions()),
         ("namespaces/tenant-globex/contract.yaml", &contract("globex", "inventory-api")),
+        ("namespaces/tenant-globex/guardrails.yaml", &policy),
         ("namespaces/tenant-sleepy/contract.yaml", &contract("sleepy", "sleepy-api")),
         ("namespaces/tenant-broken/contract.yaml", "not: [a, resource"),
     ];

@@ -15,6 +15,7 @@ use crate::{
 
 pub mod access;
 pub mod body;
+pub mod content;
 pub mod process;
 pub mod tools;
 
@@ -74,7 +75,10 @@ impl Guardrails {
         if body::is_read(&asked.policy.guardrails().content, asked.api) {
             body::readable(asked.request, asked.declared.body)?;
         }
-        Ok(Process::None)
+        let process = process::needed(&asked.policy.guardrails().content);
+        process::declared(process, asked.request, asked.declared.process)?;
+        content::judge(asked, &self.offload, &mut found.findings).await?;
+        Ok(process)
     }
 }
 

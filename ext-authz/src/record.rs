@@ -69,6 +69,7 @@ pub struct Ledger {
     decisions: TenantCounter,
     shadow: TenantCounter,
     bodies: TenantCounter,
+    pii: TenantCounter,
     log: log::DenialLog,
 }
 
@@ -85,6 +86,7 @@ impl Ledger {
                 "Bodies that ext_proc read, by what was done with them.",
                 "outcome",
             ),
+            pii: metrics.tenant_counter("bulkhead_authz_pii_total", "Requests and answers that hold personal data, by its kind.", "kind"),
             log,
         }
     }
@@ -92,6 +94,12 @@ impl Ledger {
     /// Tells of merged denials whose window is over. Called from time to time, so that the last ones of a flood are told, too.
     pub fn sweep(&self) {
         self.log.sweep();
+    }
+
+    fn found(&self, facts: &Facts) {
+        for kind in &facts.findings.pii {
+            self.pii.count(facts.tenant.as_deref(), kind.name());
+        }
     }
 
     /// Tells of every merged denial. Called when the service ends.
@@ -109,6 +117,7 @@ impl Record for Ledger {
         for mark in &verdict.shadow {
             self.shadow.count(tenant, mark.reason.name());
         }
+        self.found(&verdict.facts);
         let api = verdict.facts.api.as_deref();
         match &verdict.outcome {
             Ok(_) => log::allowed(decision),
@@ -121,6 +130,7 @@ impl Record for Ledger {
     fn processed(&self, processed: &Processed) {
         let facts = &processed.facts;
         self.bodies.count(facts.tenant.as_deref(), processed.name());
+        self.found(facts);
         if let Handled::Denied(denial) = &processed.handled
             && facts.api.as_ref().is_none_or(|api| api.audit != Audit::None)
         {

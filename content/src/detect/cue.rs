@@ -147,22 +147,35 @@ impl<'t> Context<'t> {
     }
 }
 
+/// All words, as one automaton, with what each says and whether it counts alone only.
+struct Words {
+    automaton: AhoCorasick,
+    say: Vec<(Cue, bool)>,
+}
+
+impl Words {
+    fn all() -> Option<&'static Self> {
+        static WORDS_FOUND: OnceLock<Option<Words>> = OnceLock::new();
+        let build = || {
+            let all = || WORDS.iter().flat_map(|(cue, words)| words.iter().map(|word| (*cue, *word)));
+            let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(all().map(|(_, word)| word)).ok()?;
+            Some(Self { automaton, say: all().map(|(cue, word)| (cue, word.len() <= 3)).collect() })
+        };
+        WORDS_FOUND.get_or_init(build).as_ref()
+    }
+}
+
 /// The ends of words, in order, with what they say. In running text a word begins where no letter stands before it.
 fn words(text: &str, running: bool) -> Vec<(usize, Cue)> {
-    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
-    let all = || WORDS.iter().flat_map(|(cue, words)| words.iter().map(|word| (*cue, *word)));
-    let build = || AhoCorasick::builder().ascii_case_insensitive(true).build(all().map(|(_, word)| word)).ok();
-    let Some(automaton) = AUTOMATON.get_or_init(build) else { return Vec::new() };
-    let cues: Vec<(Cue, &str)> = all().collect();
     let mut found: Vec<(usize, Cue)> = Vec::new();
-    for hit in automaton.find_overlapping_iter(text) {
-        let Some((cue, word)) = cues.get(hit.pattern().as_usize()) else { continue };
+    let Some(words) = Words::all().filter(|_| !text.is_empty()) else { return found };
+    for hit in words.automaton.find_overlapping_iter(text) {
+        let Some((cue, alone)) = words.say.get(hit.pattern().as_usize()) else { continue };
         let before = text.get(..hit.start()).and_then(|before| before.chars().next_back());
         let after = text.get(hit.end()..).and_then(|after| after.chars().next());
-        let short = word.chars().count() <= 3 && word.is_ascii();
-        // `customerPhone` is a name, too.
-        let begins = before.is_none_or(|one| !one.is_alphanumeric()) || (!short && !running) || !word.is_ascii();
-        if begins && (!short || after.is_none_or(|one| !one.is_alphanumeric())) {
+        // `customerPhone` is a name, too; and no space stands before a word in Chinese.
+        let begins = before.is_none_or(|one| !one.is_alphanumeric() || !one.is_ascii()) || (!alone && !running);
+        if begins && (!alone || after.is_none_or(|one| !one.is_alphanumeric())) {
             found.push((hit.end(), *cue));
         }
     }

@@ -86,7 +86,8 @@ fn has_trunk(number: &Number<'_>, shape: &[usize]) -> bool {
     let dotted = number.gaps().any(|gap| gap == ".");
     let pairs = shape.len() == 5 && shape.iter().all(|length| *length == 2);
     let areas = (2..=5).contains(&first) && shape.iter().skip(1).all(|length| (2..=8).contains(length)) && shape.len() <= 5;
-    matches!(number.digits.as_slice(), [0, 1..=9, ..])
+    !number.cut[0]
+        && matches!(number.digits.as_slice(), [0, 1..=9, ..])
         && (9..=12).contains(&number.digits.len())
         && even
         && (pairs || (areas && !dotted && first >= 3 || first == 2 && shape.len() <= 3 && !dotted))

@@ -34,12 +34,12 @@ pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>
         }
     }
     for policy in draft.guardrails.iter().filter(|policy| !policy.shadow) {
-        for (feature, place) in asks(policy) {
+        if let Some((feature, place)) = asks(policy) {
             ask(None, feature, &place);
         }
     }
     for policy in draft.guardrails.iter().filter(|policy| policy.shadow) {
-        for (feature, place) in asks(policy) {
+        for (feature, place) in asks(policy).into_iter().chain(reads(policy)) {
             faults.push(place.warning(format!("{feature} is not served by this release: in shadow, nothing is recorded for it")));
         }
         if let Some(limit) = &policy.rate_limit {
@@ -50,24 +50,22 @@ pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>
 }
 
 /// What one policy asks for, as field and value, with its place.
-fn asks(policy: &GuardrailManifest) -> Vec<(String, Place)> {
-    let mut asks = Vec::new();
-    if let Some(filter) = &policy.content_filter {
-        if let Some(pii) = filter.pii_detection.as_ref().filter(|pii| pii.value != PiiDetection::Off) {
-            let word = match pii.value {
-                PiiDetection::Off => "off",
-                PiiDetection::Detect => "detect",
-                PiiDetection::Redact => "redact",
-                PiiDetection::Block => "block",
-            };
-            asks.push((format!("contentFilter.piiDetection: {word}"), pii.place.clone()));
-        }
-        if let Some(topic) = filter.blocked_topics.first() {
-            asks.push(("contentFilter.blockedTopics".to_owned(), topic.place.clone()));
-        }
-    }
-    if let Some(rules) = &policy.rules {
-        asks.push(("rules".to_owned(), rules.place.clone()));
-    }
-    asks
+fn asks(policy: &GuardrailManifest) -> Option<(String, Place)> {
+    policy.rules.as_ref().map(|rules| ("rules".to_owned(), rules.place.clone()))
+}
+
+/// What one policy reads bodies for: served, but not in shadow.
+fn reads(policy: &GuardrailManifest) -> Vec<(String, Place)> {
+    let Some(filter) = &policy.content_filter else { return Vec::new() };
+    let pii = filter.pii_detection.as_ref().filter(|pii| pii.value != PiiDetection::Off).map(|pii| {
+        let word = match pii.value {
+            PiiDetection::Off => "off",
+            PiiDetection::Detect => "detect",
+            PiiDetection::Redact => "redact",
+            PiiDetection::Block => "block",
+        };
+        (format!("contentFilter.piiDetection: {word}"), pii.place.clone())
+    });
+    let topic = filter.blocked_topics.first().map(|topic| ("contentFilter.blockedTopics".to_owned(), topic.place.clone()));
+    pii.into_iter().chain(topic).collect()
 }

@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use bulkhead_tenancy::{snapshot::Snapshot, tenant::Policy};
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    decide::Declared,
+    fixture::{self, get},
+    guardrails::{Found, Guardrails},
+    verdict::Process,
+};
+
+const TOPICS: &str = "blockedTopics: [rivals], topics: { rivals: { phrases: [Initech] } }";
+
+/// A request with a body, as `(path, content-type, content-encoding, body)`.
+type Sent<'a> = (&'a str, &'a str, &'a str, &'a [u8]);
+
+/// What globex's guardrails say: `allow` or the reason, what is asked of ext_proc, and what was found.
+async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Findings) {
+    let snapshot: Arc<Snapshot> = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
+    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
+    let caller = fixture::caller(&snapshot, "globex").unwrap();
+    let (path, content_type, encoding, body) = sent;
+    let mut request =
+        Attributes::of(get(path).with("content-type", leaked(content_type)).with("content-encoding", leaked(encoding)).request()).unwrap();
+    if !body.is_empty() {
+        request.body = Body::Whole(body.to_vec());
+    }
+    let asked = Asked {
+        policy,
+        api: policy.api("inventory-api").unwrap(),
+        caller: &caller,
+        subscription: None,
+        request: &request,
+        declared: Declared { body: true, process: true },
+        now: 1_800_000_000,
+        until: Instant::now() + Duration::from_secs(60),
+    };
+    let mut found = Found::default();
+    let outcome = Guardrails::default().judge(&asked, &mut found).await;
+    let process = *outcome.as_ref().unwrap_or(&Process::None);
+    (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, found.findings)
+}
+
+fn leaked(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+async fn answer(filter: &str, sent: Sent<'_>) -> &'static str {
+    judged(filter, sent).await.0
+}
+
+fn json(body: &str) -> Sent<'_> {
+    ("/globex/inventory-api", "application/json", "", body.as_bytes())
+}
+
+#[tokio::test]
+async fn a_blocked_topic_denies_in_body_path_and_query() {
+    assert_eq!(answer(TOPICS, json(r#"{"q":"\u0049nitech"}"#)).await, "topic");
+    assert_eq!(answer(TOPICS, ("/globex/inventory-api/%49nitech", "", "", b"")).await, "topic");
+    assert_eq!(answer(TOPICS, ("/globex/inventory-api?q=about+Initech", "", "", b"")).await, "topic");
+    assert_eq!(answer(TOPICS, json(r#"{"q":"Initechs"}"#)).await, "allow");
+    assert_eq!(answer(TOPICS, json("")).await, "allow");
+    let large = format!("{{\"a\":\"{}\",\"q\":\"Initech\"}}", "x".repeat(100_000));
+    assert_eq!(answer(TOPICS, json(&large)).await, "topic", "also off the I/O threads");
+}
+
+#[tokio::test]
+async fn personal_data_is_recorded_rewritten_or_denied() {
+    let sent = json(r#"{"mail":"a@example.com"}"#);
+    let (answer_of_detect, process, findings) = judged("piiDetection: detect", sent).await;
+    assert_eq!((answer_of_detect, process, findings.pii), ("allow", Process::None, [Detector::Email].into()));
+    let (answer_of_block, _, findings) = judged("piiDetection: block", sent).await;
+    assert_eq!((answer_of_block, findings.pii), ("pii", [Detector::Email].into()));
+    assert_eq!(answer("piiDetection: block, detectors: [card]", sent).await, "allow");
+    let (answer_of_redact, process, findings) = judged("piiDetection: redact", sent).await;
+    assert_eq!((answer_of_redact, process), ("allow", Process::Request));
+    assert_eq!(findings.pii, [].into(), "what ext_proc takes out is ext_proc's to find");
+    assert_eq!(answer("piiDetection: off", sent).await, "allow");
+}
+
+#[tokio::test]
+async fn neither_hides_the_other_and_the_topic_answers() {
+    let both = json(r#"["Initech a@example.com"]"#);
+    let (answer, _, findings) = judged(&format!("piiDetection: block, {TOPICS}"), both).await;
+    assert_eq!((answer, findings.pii), ("topic", [Detector::Email].into()));
+    assert_eq!(findings.topics, ["rivals".to_owned()].into());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_denied_unless_the_policy_says_otherwise() {
+    let image = ("/globex/inventory-api", "image/png", "", b"\x89PNG".as_slice());
+    let coded = ("/globex/inventory-api", "application/json", "lzma", b"x".as_slice());
+    let broken = json("{\"a\":");
+    let huge = vec![b' '; bulkhead_content::Filter::MAX_BYTES + 1];
+    let large = ("/globex/inventory-api", "text/plain", "", huge.as_slice());
+    for (sent, denied) in [(image, "unreadable"), (coded, "unreadable"), (broken, "unreadable"), (large, "too_large")] {
+        assert_eq!(answer(TOPICS, sent).await, denied);
+        assert_eq!(answer(&format!("{TOPICS}, unscannable: allow"), sent).await, "allow");
+    }
+    let shown = ("/globex/inventory-api", "image/png", "", b"\x89PNG Initech".as_slice());
+    assert_eq!(answer(&format!("{TOPICS}, unscannable: allow"), shown).await, "topic", "what can be seen is looked at");
+}
+
+#[tokio::test]
+async fn answers_alone_are_not_the_requests() {
+    let sent = json(r#"{"q":"Initech"}"#);
+    let (answer, process, _) = judged(&format!("{TOPICS}, apply: [response]"), sent).await;
+    assert_eq!((answer, process), ("allow", Process::Response));
+}
