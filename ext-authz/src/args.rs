@@ -1,9 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bulkhead_doors::{
-    args::{AuditArgs, ConfigArgs, DoorArgs, Service},
+    args::{AuditArgs, ConfigArgs, DoorArgs, Service, duration},
     probe::ProbeArgs,
 };
 use clap::{ArgAction, builder::BoolishValueParser};
@@ -31,7 +31,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Serve Check beside Envoy (the default)
+    /// Serve Check and Process beside Envoy (the default)
     Serve(Box<ServeArgs>),
     /// Say what is wrong with a configuration folder, one line an error
     Validate(ConfigArgs),
@@ -56,6 +56,9 @@ pub struct ServeArgs {
     /// What Envoy is declared to do.
     #[command(flatten)]
     pub declared: DeclaredArgs,
+    /// How long reading one body may take in ext_proc; keep it below the message_timeout of Envoy's filter, so that a late answer is a denial of ours
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "800ms")]
+    pub process_deadline: Duration,
     /// The keys that sign context tokens (Platform contextToken), as PEM: the first signs, all are published. Replicas share one file.
     /// Without it each replica makes keys of its own
     #[arg(long, value_name = "FILE")]

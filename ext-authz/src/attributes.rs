@@ -59,10 +59,10 @@ pub struct Context {
     pub tenant: Option<String>,
     /// The API that the route belongs to.
     pub api: Option<String>,
-    /// Whether the operator declares that Envoy buffers bodies here (S14).
-    pub body: bool,
-    /// Whether the operator declares that ext_proc stands in this chain (S14).
-    pub process: bool,
+    /// Whether the operator declares that Envoy buffers bodies here, or that it does not, whatever is declared for all routes (S14).
+    pub body: Option<bool>,
+    /// Whether the operator declares that ext_proc stands in this chain, or that it does not (S14).
+    pub process: Option<bool>,
 }
 
 /// The namespaces of the route that Envoy chose (Envoy Gateway with `includeRouteMetadata`, S13).
@@ -143,7 +143,8 @@ fn source_address(peer: &Peer) -> Option<IpAddr> {
 
 impl Context {
     fn of(extensions: &HashMap<String, String>) -> Self {
-        let on = |key| extensions.get(key).is_some_and(|value| value == "on");
+        // Any other word than `on` declares nothing good.
+        let on = |key| extensions.get(key).map(|value| value == "on");
         Self {
             tenant: extensions.get(context::TENANT).cloned(),
             api: extensions.get(context::API).cloned(),

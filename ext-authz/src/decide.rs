@@ -56,9 +56,9 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// What holds on one route: what is declared for all, and what its context declares.
+    /// What holds on one route: what its context declares, else what is declared for all.
     fn at(self, context: &Context) -> Self {
-        Self { body: self.body || context.body, process: self.process || context.process }
+        Self { body: context.body.unwrap_or(self.body), process: context.process.unwrap_or(self.process) }
     }
 }
 

@@ -21,12 +21,6 @@ pub mod reader;
 pub mod service;
 pub mod told;
 
-use std::time::Duration;
-
-/// How long one message may take: less than the `message_timeout` of the Envoy files that we ship, so that a late answer is our denial and not
-/// Envoy's 504.
-pub const PATIENCE: Duration = Duration::from_millis(800);
-
 /// Which body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {

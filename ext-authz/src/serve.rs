@@ -54,7 +54,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
-    let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), Arc::clone(&records));
+    let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records));
     // What is read can be as large as what Check sees, and is sent back.
     let process =
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);

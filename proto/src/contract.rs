@@ -96,8 +96,8 @@ pub mod context {
     pub const TENANT: &str = "tenant";
     /// The API that the route belongs to.
     pub const API: &str = "api";
-    /// Whether Envoy buffers the body for this route: `on`.
+    /// Whether Envoy buffers the body for this route: `on`, or `off` where the filter does and the route switches it off.
     pub const BODY: &str = "bulkhead.body";
-    /// Whether ext_proc stands in this route's chain: `on`.
+    /// Whether ext_proc stands in this route's chain: `on`, or `off` where the route switches it off.
     pub const PROCESS: &str = "bulkhead.process";
 }

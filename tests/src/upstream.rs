@@ -1,4 +1,4 @@
-//! An upstream double: it answers 200 with what it saw, counts, and can hang.
+//! An upstream double: it answers 200 with what it saw, or as a test says, counts, and can hang.
 
 use std::{
     collections::HashMap,
@@ -13,6 +13,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Request, State},
+    response::{IntoResponse as _, Response},
 };
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,10 @@ struct Shared {
     marks: Mutex<HashMap<Vec<u8>, u64>>,
     hangs: watch::Sender<bool>,
     seen: Mutex<Option<Seen>>,
+    answer: Mutex<Option<Answering>>,
 }
+
+type Answering = Arc<dyn Fn(&Seen) -> Response + Send + Sync>;
 
 impl Upstream {
     /// Starts one on a free loopback port.
@@ -112,6 +116,7 @@ impl Upstream {
             marks: Mutex::default(),
             hangs: watch::Sender::new(false),
             seen: Mutex::new(None),
+            answer: Mutex::new(None),
         });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
         (listener, state, app)
@@ -147,6 +152,11 @@ impl Upstream {
         self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From now on it answers so.
+    pub fn answers(&self, answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) {
+        *self.state.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(answer));
+    }
+
     /// From now on requests are taken and not answered, until [`Upstream::release`].
     pub fn hang(&self) {
         self.state.hangs.send_replace(true);
@@ -164,7 +174,7 @@ impl Drop for Upstream {
     }
 }
 
-async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Json<Seen> {
+async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response {
     state.count.fetch_add(1, Ordering::SeqCst);
     for mark in request.headers().get_all(MARK) {
         *state.marks.lock().unwrap_or_else(PoisonError::into_inner).entry(mark.as_bytes().to_vec()).or_default() += 1;
@@ -183,7 +193,8 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Json<Seen
     let mut hangs = state.hangs.subscribe();
     // The sender lives in the state, so waiting ends by its word only.
     drop(hangs.wait_for(|hangs| !hangs).await);
-    Json(seen)
+    let answer = state.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    answer.map_or_else(|| Json(&seen).into_response(), |answer| answer(&seen))
 }
 
 async fn read(body: Body) -> (String, Vec<(String, String)>) {

@@ -98,6 +98,7 @@ type Tell<'a> = Box<dyn Fn(&str) + 'a>;
 pub struct Builder<'a> {
     own_routes: bool,
     guarded: bool,
+    undeclared: bool,
     store: Store,
     configure: Vec<Configure<'a>>,
     bootstrap: Vec<Rewrite<'a>>,
@@ -151,6 +152,13 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Nobody tells ext-authz that Envoy shows bodies, though it does.
+    #[must_use]
+    pub fn undeclared(mut self) -> Self {
+        self.undeclared = true;
+        self
+    }
+
     /// Limits in a Valkey of its own.
     #[must_use]
     pub fn valkey(self) -> Self {
@@ -181,7 +189,7 @@ impl<'a> Builder<'a> {
     /// Both services may take seconds for an answer ([`shipped::patient`]), and so may the store.
     #[must_use]
     pub fn patient(self) -> Self {
-        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"])
+        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&["--process-deadline", "4s"])
     }
 
     /// More arguments for ext-authz.
@@ -244,8 +252,11 @@ impl<'a> Builder<'a> {
         }
         self.tell("ext-authz and ratelimit");
         let path = config.path();
+        // As the shipped files are: Envoy shows bodies to Check, and ext_proc stands in the chain (S14).
+        let declared = if self.undeclared { Vec::new() } else { vec!["--body", "on", "--process", "on"] };
+        let arguments = [declared, self.ext_authz.clone()].concat();
         let (ext_authz, ratelimit) =
-            tokio::join!(Service::ext_authz(&path, &self.ext_authz), Service::ratelimit(&path, &store, &self.ratelimit));
+            tokio::join!(Service::ext_authz(&path, &arguments), Service::ratelimit(&path, &store, &self.ratelimit));
 
         let mut file = match (self.own_routes, self.guarded) {
             (true, _) => {

@@ -1,6 +1,6 @@
 //! Every Envoy file that we ship: Envoy takes it, and it says what `proto::contract` says (S15, S7, S9, S24, S4, S3).
 
-use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, cluster, descriptor, header, metadata};
+use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, cluster, context, descriptor, header, metadata};
 use bulkhead_tests::{
     envoy::{
         Envoy,
@@ -10,7 +10,7 @@ use bulkhead_tests::{
 };
 use serde_json::{Value, json};
 
-/// Filters that write none of our metadata: the only ones that may stand in a shipped chain beside ext_authz and ratelimit (S7).
+/// Filters that write none of our metadata: the only ones that may stand in a shipped chain beside ours (S7).
 const HARMLESS: [&str; 4] = ["local_ratelimit", "header_mutation", "dynamic_forward_proxy", "rbac"];
 
 fn manager(file: &Value) -> &Value {
@@ -25,6 +25,19 @@ fn filter<'a>(file: &'a Value, name: &str) -> &'a Value {
 
 fn clusters(file: &Value) -> &Vec<Value> {
     file["static_resources"]["clusters"].as_array().expect("clusters")
+}
+
+/// The default of a service's flag, as its help says.
+fn default_of(service: &str, flag: &str) -> String {
+    let help = std::process::Command::new(parts::service(service)).args(["serve", "--help"]).output();
+    let help = String::from_utf8(help.expect("its help").stdout).expect("text");
+    let default = help.split_once(&format!("{flag} ")).and_then(|(_, about)| about.split_once("[default: ")?.1.split_once(']'));
+    default.unwrap_or_else(|| panic!("{service} has no {flag}")).0.to_owned()
+}
+
+fn milliseconds(text: &str) -> u64 {
+    let (number, unit) = text.strip_suffix("ms").map_or_else(|| (text.strip_suffix('s').expect("a unit"), 1000), |number| (number, 1));
+    number.parse::<u64>().expect("a whole number") * unit
 }
 
 fn each_file(check: impl Fn(&str, &Value)) {
@@ -55,7 +68,7 @@ fn envoy_takes_every_shipped_file_as_it_is() {
 }
 
 #[test]
-fn s15_the_order_is_ext_authz_ratelimit_router_and_s7_nothing_beside_them_writes_metadata() {
+fn s15_the_order_is_ext_authz_ratelimit_ext_proc_router_and_s7_nothing_beside_them_writes_metadata() {
     each_file(|name, file| {
         let chain: Vec<&str> = manager(file)["http_filters"]
             .as_array()
@@ -64,9 +77,10 @@ fn s15_the_order_is_ext_authz_ratelimit_router_and_s7_nothing_beside_them_writes
             .map(|filter| filter["name"].as_str().and_then(|name| name.strip_prefix("envoy.filters.http.")).expect("a filter's own name"))
             .collect();
         let ours: Vec<&str> = chain.iter().copied().filter(|filter| !HARMLESS.contains(filter)).collect();
-        assert_eq!(ours, ["ext_authz", "ratelimit", "router"], "{name}");
+        assert_eq!(ours, ["ext_authz", "ratelimit", "ext_proc", "router"], "{name}");
         let place = |filter| chain.iter().position(|name| *name == filter);
         assert_eq!(place("ext_authz").map(|at| at + 1), place("ratelimit"), "{name}: nothing stands between the writer and the reader");
+        assert_eq!(place("ratelimit").map(|at| at + 1), place("ext_proc"), "{name}: nor between it and the last reader");
         assert_eq!(file["static_resources"]["listeners"].as_array().map(Vec::len), Some(1), "{name}: one listener, one chain");
     });
 }
@@ -94,6 +108,60 @@ fn s15_the_descriptor_is_the_contracts_and_every_entry_has_a_default() {
             "hits_addend": { "format": format!("%DYNAMIC_METADATA({METADATA_NAMESPACE}:{})%", metadata::COST) },
         }]);
         assert_eq!(limiter["rate_limits"], expected, "{name}");
+    });
+}
+
+#[test]
+fn s14_ext_proc_reads_everything_unless_ext_authz_says_otherwise_and_believes_nobody_else() {
+    each_file(|name, file| {
+        let filter = filter(file, "ext_proc");
+        let skipped = &filter["xds_matcher"]["matcher_list"]["matchers"];
+        assert_eq!(skipped.as_array().map(Vec::len), Some(1), "{name}");
+        let either = &skipped[0]["predicate"]["or_matcher"]["predicate"];
+        let (none, absent) = (&either[0]["single_predicate"], &either[1]["not_matcher"]["single_predicate"]);
+        assert_eq!(either.as_array().map(Vec::len), Some(2), "{name}");
+        for predicate in [none, absent] {
+            assert_eq!(predicate["input"]["typed_config"]["filter"], METADATA_NAMESPACE, "{name}");
+            assert_eq!(predicate["input"]["typed_config"]["path"], json!([{ "key": metadata::PROCESS }]), "{name}");
+        }
+        assert_eq!(none["custom_match"]["typed_config"]["value"], json!({ "string_match": { "exact": "none" } }), "{name}");
+        assert_eq!(absent["custom_match"]["typed_config"]["value"], json!({ "present_match": true }), "{name}");
+        assert!(filter["xds_matcher"]["on_no_match"].is_null(), "{name}: every other word is asked about");
+
+        let processor = &filter["extension_config"]["typed_config"];
+        let mode = &processor["processing_mode"];
+        assert_eq!((&mode["request_header_mode"], &mode["response_header_mode"]), (&json!("SEND"), &json!("SEND")), "{name}: fact 2");
+        assert_eq!((&mode["request_body_mode"], &mode["response_body_mode"]), (&json!("BUFFERED"), &json!("BUFFERED")), "{name}");
+        assert_eq!(processor["allow_mode_override"], true, "{name}");
+        assert_eq!(processor["failure_mode_allow"], false, "{name}");
+        assert_eq!(processor["route_cache_action"], "RETAIN", "{name}: S1");
+        assert_eq!(processor["metadata_options"], json!({ "forwarding_namespaces": { "untyped": [METADATA_NAMESPACE] } }), "{name}: S7");
+        for weak in ["observability_mode", "disable_immediate_response", "send_body_without_waiting_for_header_response"] {
+            assert!(processor[weak].is_null(), "{name}: {weak}");
+        }
+        assert!(processor["grpc_service"]["timeout"].is_null(), "{name}: it would end the stream of a long request");
+        let timeout = milliseconds(processor["message_timeout"].as_str().expect("a time-out"));
+        assert!(
+            timeout > milliseconds(&default_of("bulkhead-ext-authz", "--process-deadline")),
+            "{name}: a late answer is our denial, not Envoy's 504"
+        );
+    });
+}
+
+#[test]
+fn s14_check_sees_bodies_and_a_route_that_shows_none_says_so() {
+    each_file(|name, file| {
+        let shown = &filter(file, "ext_authz")["with_request_body"];
+        assert_eq!((&shown["allow_partial_message"], &shown["pack_as_bytes"]), (&json!(true), &json!(true)), "{name}");
+        let (most, held) = (&shown["max_request_bytes"], &file["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"]);
+        assert!(most.as_u64() <= held.as_u64(), "{name}: what Check has seen whole, ext_proc can hold");
+        let routes = manager(file)["route_config"]["virtual_hosts"][0]["routes"].as_array().expect("routes");
+        for route in routes {
+            let settings = &route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]["check_settings"];
+            if settings["disable_request_body_buffering"] == true {
+                assert_eq!(settings["context_extensions"][context::BODY], "off", "{name}: else a body that is not shown counts as none");
+            }
+        }
     });
 }
 
@@ -134,8 +202,9 @@ fn s9_both_services_fail_closed() {
     each_file(|name, file| {
         assert_eq!(filter(file, "ext_authz")["failure_mode_allow"], false, "{name}");
         assert_eq!(filter(file, "ratelimit")["failure_mode_deny"], true, "{name}");
-        for service in ["ext_authz", "ratelimit"] {
-            assert_eq!(filter(file, service)["status_on_error"]["code"], "ServiceUnavailable", "{name}");
+        let processor = &filter(file, "ext_proc")["extension_config"]["typed_config"];
+        for service in [filter(file, "ext_authz"), filter(file, "ratelimit"), processor] {
+            assert_eq!(service["status_on_error"]["code"], "ServiceUnavailable", "{name}");
         }
     });
 }
@@ -204,18 +273,14 @@ fn s4_shared_clusters_have_room_and_each_contract_host_has_its_own_bound() {
 
 #[test]
 fn envoy_looks_elsewhere_before_a_service_that_ends_closes_its_door() {
-    let help = std::process::Command::new(bulkhead_tests::parts::service("bulkhead-ratelimit")).args(["serve", "--help"]).output();
-    let help = String::from_utf8(help.expect("its help").stdout).expect("text");
-    let (_, delay) = help.split_once("--drain-delay").expect("the flag");
-    let (_, delay) = delay.split_once("[default: ").expect("a default");
-    let seconds = |text: &str| text.split_once('s').and_then(|(number, _)| number.parse::<u64>().ok()).expect("whole seconds");
+    let delay = milliseconds(&default_of("bulkhead-ratelimit", "--drain-delay"));
     each_file(|name, file| {
         for service in ["ext-authz", "ratelimit"] {
             let cluster = clusters(file).iter().find(|cluster| cluster["name"] == service).expect("the service's cluster");
             let check = &cluster["health_checks"][0];
-            let noticed =
-                seconds(check["interval"].as_str().expect("an interval")) * check["unhealthy_threshold"].as_u64().expect("a threshold");
-            assert!(noticed < seconds(delay), "{name}: {service} is noticed after {noticed} s");
+            let interval = milliseconds(check["interval"].as_str().expect("an interval"));
+            let noticed = interval * check["unhealthy_threshold"].as_u64().expect("a threshold");
+            assert!(noticed < delay, "{name}: {service} is noticed after {noticed} ms");
         }
     });
 }

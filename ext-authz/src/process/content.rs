@@ -46,13 +46,13 @@ impl Reader for OfPolicy {
         } else {
             content.filter.scan(&media, body).map(|found| Redacted { body: None, found })
         };
-        let Redacted { body, found } = match outcome {
-            Ok(redacted) => redacted,
+        let (body, found, unread) = match outcome {
+            Ok(Redacted { body, found }) => (body, found, None),
             // What was read and cannot be rewritten holds personal data for certain.
             Err(why) if content.allow_unscannable && why != Unscannable::Unrewritable => {
-                return Ok(Reading { unread: Some(why), ..Reading::default() });
+                (None, content.filter.glance(&media, body), Some(why))
             }
-            Err(why) => return Err(unread(self.side, why)),
+            Err(why) => return Err(refused(self.side, why)),
         };
         if !found.topics.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Topic, "the body touches a blocked topic")).because_of(found));
@@ -60,7 +60,7 @@ impl Reader for OfPolicy {
         if content.pii == PiiDetection::Block && !found.pii.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Pii, "the body holds personal data")).because_of(found));
         }
-        Ok(Reading { body, found, unread: None })
+        Ok(Reading { body, found, unread })
     }
 }
 
@@ -84,12 +84,12 @@ impl Reader for Everything {
     fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
         match EVERYTHING.redact(&representation.media(), body) {
             Ok(Redacted { body, found }) => Ok(Reading { body, found, unread: None }),
-            Err(why) => Err(unread(self.side, why)),
+            Err(why) => Err(refused(self.side, why)),
         }
     }
 }
 
-fn unread(side: Side, why: Unscannable) -> Refusal {
+fn refused(side: Side, why: Unscannable) -> Refusal {
     let reason = if why == Unscannable::TooLarge { Reason::TooLarge } else { Reason::Unreadable };
     Refusal::new(side, Denial::new(reason, why.to_string()))
 }

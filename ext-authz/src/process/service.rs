@@ -1,6 +1,6 @@
 //! Moves the messages of a stream: each is answered, in time, whatever happens.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use bulkhead_content::Found;
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    PATIENCE, Side,
+    Side,
     exchange::{Answer, Exchange, Next},
     held::Held,
     message::{Buffering, Message},
@@ -37,6 +37,8 @@ struct Processor {
     live: Live,
     offload: Arc<Offload>,
     held: Held,
+    /// How long one message may take.
+    patience: Duration,
     records: Arc<dyn Record>,
 }
 
@@ -49,11 +51,11 @@ struct Conversation<M> {
 }
 
 impl ProcessService {
-    /// A service that reads the snapshot of the moment at the start of each stream, reads bodies in `offload`'s places, and tells `records` what it
-    /// did with them.
+    /// A service that reads the snapshot of the moment at the start of each stream, reads bodies in `offload`'s places, denies a body that
+    /// was not read within `patience`, and tells `records` what it did with them.
     #[must_use]
-    pub fn new(live: Live, offload: Arc<Offload>, records: Arc<dyn Record>) -> Self {
-        Self(Arc::new(Processor { live, offload, held: Held::default(), records }))
+    pub fn new(live: Live, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
+        Self(Arc::new(Processor { live, offload, held: Held::default(), patience, records }))
     }
 
     /// The answers to messages, one each. The stream ends as if all were well only after Envoy has said that nothing more comes.
@@ -82,7 +84,7 @@ impl ProcessService {
 impl<M> Conversation<M> {
     /// The one answer to a message. What breaks or takes too long is denied.
     async fn answer(&mut self, request: ProcessingRequest) -> ProcessingResponse {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.processor.patience;
         let handling = AssertUnwindSafe(timeout_at(until, self.handle(request, until))).catch_unwind();
         let Answer { response, denied } = match handling.await {
             Ok(Ok(answer)) => answer,

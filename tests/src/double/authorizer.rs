@@ -64,11 +64,15 @@ impl Authorization for Door {
     }
 }
 
-/// An allow with this metadata: texts, and `cost` as the number that it must be.
+/// An allow with this metadata: texts, and `cost` as the number that it must be. Where the texts say nothing of `process` it is `none`, so that
+/// the shipped chains do not ask ext_proc.
 #[must_use]
 pub fn allow(metadata: &[(&str, &str)], cost: Option<f64>) -> CheckResponse {
     let text = |value: &str| ProtoValue { kind: Some(Kind::StringValue(value.to_owned())) };
     let mut fields: Vec<(String, ProtoValue)> = metadata.iter().map(|(key, value)| ((*key).to_owned(), text(value))).collect();
+    if fields.iter().all(|(key, _)| key != "process") {
+        fields.push(("process".to_owned(), text("none")));
+    }
     fields.extend(cost.map(|cost| ("cost".to_owned(), ProtoValue { kind: Some(Kind::NumberValue(cost)) })));
     CheckResponse {
         status: Some(RpcStatus { code: 0, ..RpcStatus::default() }),

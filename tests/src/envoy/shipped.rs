@@ -101,7 +101,7 @@ impl Shipped {
     }
 }
 
-/// Gives both services five seconds for an answer, in place of 250 and 100 ms: for tests whose point is the answer and not how soon it comes,
+/// Gives the services five seconds for an answer, in place of 250 and 100 ms, and of a second for a body: for tests whose point is the answer and not how soon it comes,
 /// on machines that do much else.
 ///
 /// # Panics
@@ -112,6 +112,7 @@ pub fn patient(bootstrap: &mut Value) {
     // It is the time-out of each try as well.
     authorizer["grpc_service"]["retry_policy"]["retry_back_off"]["max_interval"] = "5s".into();
     filter(bootstrap, "ratelimit")["timeout"] = "5s".into();
+    processor(bootstrap)["message_timeout"] = "5s".into();
 }
 
 /// The connection manager of the one listener.
@@ -132,6 +133,14 @@ pub fn filter<'b>(bootstrap: &'b mut Value, name: &str) -> &'b mut Value {
     let name = format!("envoy.filters.http.{name}");
     let filters = manager(bootstrap)["http_filters"].as_array_mut().expect("HTTP filters");
     &mut filters.iter_mut().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
+}
+
+/// What ext_proc is configured with, inside the matcher that skips it.
+///
+/// # Panics
+/// Where there is no such filter.
+pub fn processor(bootstrap: &mut Value) -> &mut Value {
+    &mut filter(bootstrap, "ext_proc")["extension_config"]["typed_config"]
 }
 
 /// A cluster, by its name.

@@ -334,6 +334,7 @@ async fn s24_a_contract_that_leads_back_to_the_gateway_ends_with_508_at_the_firs
 #[tokio::test(flavor = "multi_thread")]
 async fn s14_a_policy_that_reads_bodies_denies_while_nobody_is_declared_to_show_them() {
     let world = world()
+        .undeclared()
         .config(|config| {
             config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| {
                 policy["spec"]["contentFilter"] = json!({ "piiDetection": "block" })

@@ -23,6 +23,8 @@ use crate::{
     verdict::{Decision, Process},
 };
 
+const PATIENCE: Duration = Duration::from_millis(800);
+
 #[derive(Default)]
 struct Notes(Mutex<Vec<(String, &'static str)>>);
 
@@ -37,7 +39,7 @@ impl Record for Notes {
 fn service() -> (ProcessService, Arc<Notes>) {
     let (live, notes) = (Live::default(), Arc::new(Notes::default()));
     live.publish(fixture::own());
-    (ProcessService::new(live, Arc::new(Offload::default()), Arc::<Notes>::clone(&notes)), notes)
+    (ProcessService::new(live, Arc::new(Offload::default()), PATIENCE, Arc::<Notes>::clone(&notes)), notes)
 }
 
 fn metadata(fields: &[(&str, &str)]) -> Metadata {
