@@ -214,8 +214,10 @@ impl Files {
     }
 
     /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
-    pub(crate) fn in_place(&self) -> bool {
-        self.folder.holds(&self.names.current(), &self.data) && self.folder.holds(&self.names.head(), &self.head)
+    pub(crate) fn in_place(&self, region: &Folder, name: &str) -> bool {
+        region.holds(name, &self.folder)
+            && self.folder.holds(&self.names.current(), &self.data)
+            && self.folder.holds(&self.names.head(), &self.head)
     }
 }
 

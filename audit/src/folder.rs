@@ -4,7 +4,10 @@
 use std::{
     fs::{DirBuilder, File},
     io,
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::DirBuilderExt as _,
+    },
     path::Path,
 };
 
@@ -13,6 +16,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat,
 /// An open folder.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +88,14 @@ impl Folder {
         self.file(name, how)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} is not there")))
     }
 
-    /// Whether a name in this folder still stands for an open file: it may have been moved or deleted under us.
-    pub(crate) fn holds(&self, name: &str, file: &File) -> bool {
+    /// Whether a path still leads to this folder: it may have been moved or deleted under us.
+    pub(crate) fn stands_at(&self, path: &Path) -> bool {
+        let (Ok(named), Ok(opened)) = (rustix::fs::stat(path), fstat(&self.0)) else { return false };
+        (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+    }
+
+    /// Whether a name in this folder still stands for an open file or folder.
+    pub(crate) fn holds(&self, name: &str, file: impl AsFd) -> bool {
         let (Ok(named), Ok(opened)) = (statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW), fstat(file)) else { return false };
         (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
     }

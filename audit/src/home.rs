@@ -1,6 +1,10 @@
 //! A region's folder as one process holds it: open, and locked, so that no other process writes the same files.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     folder::Folder,
@@ -14,6 +18,7 @@ const FLOOR: u64 = 64 << 20;
 
 /// The folder, as long as it is this process's to write.
 pub(crate) struct Home {
+    path: PathBuf,
     folder: Folder,
     lock: File,
     lock_name: String,
@@ -30,7 +35,7 @@ impl Home {
             let writer = format!("{}-{}", settings.service, instance.numbered(number));
             let lock_name = format!(".{writer}.lock");
             if let Some(lock) = folder.lock(&lock_name)? {
-                return Ok(Self { folder, lock, lock_name, writer });
+                return Ok(Self { path: path.to_path_buf(), folder, lock, lock_name, writer });
             }
         }
         let who = format!("{}-{instance}", settings.service);
@@ -49,7 +54,7 @@ impl Home {
 
     /// Whether the folder is still there, and the lock with it.
     pub(crate) fn in_place(&self) -> bool {
-        self.folder.holds(&self.lock_name, &self.lock)
+        self.folder.stands_at(&self.path) && self.folder.holds(&self.lock_name, &self.lock)
     }
 
     /// Whether its disk has more left than the part that is kept for records that must be written.

@@ -302,7 +302,7 @@ impl Writer {
 impl Stream {
     /// Opens its files, if they are not open and in their place.
     fn open(&mut self, home: &Home, name: &str, writing: &Writing, now_us: u64) -> std::io::Result<()> {
-        if self.files.as_ref().is_some_and(Files::in_place) {
+        if self.files.as_ref().is_some_and(|files| files.in_place(home.folder(), name)) {
             return Ok(());
         }
         self.files = None;

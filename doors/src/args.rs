@@ -32,14 +32,6 @@ pub struct ConfigArgs {
     pub config: PathBuf,
 }
 
-/// `--audit-dir`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct AuditArgs {
-    /// Where audit streams of regions without a folder of their own are written; without it nothing is written to disk
-    #[arg(long, value_name = "DIR")]
-    pub audit_dir: Option<PathBuf>,
-}
-
 /// The three doors, and how they are closed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DoorArgs {

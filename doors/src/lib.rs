@@ -53,6 +53,7 @@
 pub mod address;
 pub mod admin;
 pub mod args;
+pub mod audit;
 pub mod configuration;
 pub mod deadline;
 pub mod fatal;

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use bulkhead_doors::{
-    args::{AuditArgs, ConfigArgs, DoorArgs, Service, duration},
+    args::{ConfigArgs, DoorArgs, Service, duration},
+    audit::{AuditArgs, VerifyArgs},
     probe::ProbeArgs,
 };
 use clap::{ArgAction, builder::BoolishValueParser};
@@ -37,6 +38,8 @@ pub enum Command {
     Validate(ConfigArgs),
     /// Say how one request would be decided, step by step, without serving
     Explain(ExplainArgs),
+    /// Say what in audit streams is not as it was written: exit status 2 if anything is
+    Verify(VerifyArgs),
     /// Exit 0 if the service that runs here is ready: a container's health check
     Probe(ProbeArgs),
 }

@@ -177,6 +177,7 @@ impl<I: Identify> Judge<I> {
             Ok(caller) => {
                 trail.facts.tenant = Some(caller.tenant.clone());
                 trail.facts.subject.clone_from(&caller.subject);
+                trail.facts.client.clone_from(&caller.client);
                 // Identity has seen to this; it is the one thing that must never be wrong.
                 let meant = address.tenant.as_deref().is_none_or(|named| named == caller.tenant.name.as_str());
                 if !meant || !address.consistent {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bulkhead_doors::{args, configuration::validate, fatal::exit, probe::probe, run::block_on};
+use bulkhead_doors::{args, audit::verify, configuration::validate, fatal::exit, probe::probe, run::block_on};
 use bulkhead_ext_authz::{
     args::{Cli, Command, SERVICE},
     explain::explain,
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => block_on(serve(*args)),
         Command::Validate(args) => validate(&args.config),
         Command::Explain(args) => block_on(explain(args)),
+        Command::Verify(args) => verify(&args),
         Command::Probe(args) => exit(probe(&args)),
     }
 }

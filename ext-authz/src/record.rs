@@ -1,24 +1,70 @@
-//! What becomes of a decision once it is made: counted, and denials told to the operator. Audit streams take this seam.
+//! What becomes of a decision once it is made: put on record before it is answered, then counted and remembered.
 
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bulkhead_audit::{
+    audit::{Audit as Streams, Receipt, Whom},
+    refused::Refused,
+};
 use bulkhead_doors::metrics::{Metrics, TenantCounter};
-use bulkhead_tenancy::api::Audit;
+use bulkhead_tenancy::{api::Audit, platform::Platform};
+use tokio::time::Instant;
 
 use crate::{
+    attributes::Attributes,
     process::Side,
-    verdict::{Decision, Denial, Facts, Step, Verdict},
+    verdict::{Decision, Denial, Facts, Reason, Step, Verdict},
 };
 
+pub mod audit;
 pub mod log;
+#[cfg(test)]
+mod tests;
+
+/// What a decision is about, as far as it may be kept: no header, query or body.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// Host or `:authority`.
+    pub authority: String,
+    /// The path, without its query.
+    pub path: String,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
+}
+
+impl From<&Attributes> for Seen {
+    fn from(Attributes { method, authority, path, source, .. }: &Attributes) -> Self {
+        Self { method: method.clone(), authority: authority.clone(), path: path.clone(), source: *source }
+    }
+}
+
+/// A decision, with what it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Noted<'a> {
+    /// The decision.
+    pub decision: &'a Decision,
+    /// What was asked, as far as the request could be read.
+    pub seen: Option<&'a Seen>,
+    /// The platform of the snapshot that decided.
+    pub platform: Option<&'a Platform>,
+}
 
 /// Whoever is told of decisions. It must not block: it is called on the way of the answer.
 pub trait Record: Send + Sync + 'static {
-    /// Takes note of a decision, and of how long it took.
-    fn record(&self, decision: &Decision, took: Duration);
+    /// Puts a decision on record. It is not answered before that is kept.
+    fn keep(&self, noted: &Noted<'_>) -> Kept;
 
-    /// Takes note of what was done with a body on its way, after the decision that let the request in.
-    fn processed(&self, processed: &Processed);
+    /// Takes note of a denial that is answered in place of a decision that could not be put on record.
+    fn unkept(&self, noted: &Noted<'_>, refused: &Refused);
+
+    /// Counts what is answered, and how long it took.
+    fn answered(&self, noted: &Noted<'_>, took: Duration);
+
+    /// Takes note of what was done with a body on its way, after the decision that let the request in. The body does not go on before that is
+    /// kept.
+    fn processed(&self, processed: &Processed) -> Kept;
 }
 
 /// What ext_proc did with one body.
@@ -32,6 +78,8 @@ pub struct Processed {
     pub side: Side,
     /// What was done.
     pub handled: Handled,
+    /// The platform of the snapshot of the moment.
+    pub platform: Option<Arc<Platform>>,
 }
 
 /// What was done with a body.
@@ -64,19 +112,54 @@ impl Processed {
     }
 }
 
-/// Counts every decision, and logs denials as each API's `audit` asks.
+/// Whether a decision is on record.
+#[derive(Debug)]
+#[must_use = "nothing may be answered before it is on record"]
+pub enum Kept {
+    /// It may be answered now.
+    Now,
+    /// Once its record is there (`audit: full`).
+    Once(Receipt),
+    /// Never: there is no record of it.
+    Never(Refused),
+}
+
+impl Kept {
+    /// Waits for the record, but no longer than until a moment.
+    ///
+    /// # Errors
+    /// There is none, and the decision must not be answered.
+    pub async fn until(self, moment: Instant) -> Result<(), Refused> {
+        match self {
+            Self::Now => Ok(()),
+            Self::Once(receipt) => receipt.until(moment).await,
+            Self::Never(refused) => Err(refused),
+        }
+    }
+}
+
+/// The denial that is answered in place of a decision without a record: 503, for that tenant alone (S11).
+#[must_use]
+pub fn unrecorded(decision: Decision, refused: &Refused) -> Decision {
+    let denial = Denial::new(Reason::Unavailable, format!("`audit: full`, and {refused}"));
+    let Decision { id, generation, verdict } = decision;
+    Decision { id, generation, verdict: Verdict { outcome: Err(denial), ..verdict } }
+}
+
+/// Counts every decision, and records it as each API's `audit` asks: in the audit streams, or in the log where there are none.
 pub struct Ledger {
     decisions: TenantCounter,
     shadow: TenantCounter,
     bodies: TenantCounter,
     pii: TenantCounter,
     log: log::DenialLog,
+    streams: Arc<Streams>,
 }
 
 impl Ledger {
     /// A ledger that counts in these metrics.
     #[must_use]
-    pub fn new(metrics: &Metrics, log: log::DenialLog) -> Self {
+    pub fn new(metrics: &Metrics, log: log::DenialLog, streams: Arc<Streams>) -> Self {
         metrics::describe_histogram!("bulkhead_authz_decision_seconds", metrics::Unit::Seconds, "How long decisions took.");
         Self {
             decisions: metrics.tenant_counter("bulkhead_authz_decisions_total", "Decisions, by proven tenant and verdict.", "verdict"),
@@ -88,12 +171,14 @@ impl Ledger {
             ),
             pii: metrics.tenant_counter("bulkhead_authz_pii_total", "Requests and answers that hold personal data, by its kind.", "kind"),
             log,
+            streams,
         }
     }
 
     /// Tells of merged denials whose window is over. Called from time to time, so that the last ones of a flood are told, too.
     pub fn sweep(&self) {
         self.log.sweep();
+        self.streams.sweep();
     }
 
     fn found(&self, facts: &Facts) {
@@ -102,15 +187,63 @@ impl Ledger {
         }
     }
 
-    /// Tells of every merged denial. Called when the service ends.
-    pub fn flush(&self) {
+    /// Tells of every merged denial, and waits for what is not written yet. Called when the service ends.
+    pub fn flush(&self, patience: Duration) {
         self.log.flush();
+        self.streams.close(patience);
+    }
+
+    /// Best effort: a denial, or an allow that a policy in shadow would have denied.
+    fn offer(&self, noted: &Noted<'_>) {
+        let verdict = &noted.decision.verdict;
+        let name = match (&verdict.outcome, verdict.shadow.as_slice()) {
+            (Ok(_), []) => return,
+            (Ok(_), _) => "shadow",
+            (Err(denial), _) => denial.reason.name(),
+        };
+        let tenant = verdict.facts.tenant.as_ref();
+        match self.stream(noted) {
+            Some(stream) => self.streams.denied(&stream, tenant, &noted.decision.id, name, || audit::record(noted)),
+            None => self.log.told(noted.decision),
+        }
+    }
+
+    fn stream(&self, noted: &Noted<'_>) -> Option<bulkhead_audit::audit::Stream> {
+        let whom = noted.decision.verdict.facts.tenant.as_ref().map_or(Whom::Unresolved, Whom::Tenant);
+        self.streams.stream(noted.platform?, whom)
     }
 }
 
 impl Record for Ledger {
-    fn record(&self, decision: &Decision, took: Duration) {
-        let verdict = &decision.verdict;
+    fn keep(&self, noted: &Noted<'_>) -> Kept {
+        let facts = &noted.decision.verdict.facts;
+        match facts.api.as_ref().map_or(Audit::Denied, |api| api.audit) {
+            Audit::None => Kept::Now,
+            Audit::Denied => {
+                self.offer(noted);
+                Kept::Now
+            }
+            Audit::Full => {
+                let Some(stream) = self.stream(noted) else { return Kept::Never(Refused::Nowhere) };
+                self.streams.must(&stream, facts.tenant.as_ref(), audit::record(noted)).map_or_else(Kept::Never, Kept::Once)
+            }
+        }
+    }
+
+    fn unkept(&self, noted: &Noted<'_>, refused: &Refused) {
+        let tenant = noted.decision.verdict.facts.tenant.as_ref();
+        if *refused == Refused::Late {
+            self.streams.count_late(tenant.map(Arc::as_ref));
+        }
+        self.log.told(noted.decision);
+        // A record that was late may still be written: the one after it says what was answered.
+        if let Some(stream) = self.stream(noted).filter(|_| *refused == Refused::Late) {
+            self.streams.denied(&stream, tenant, &noted.decision.id, noted.decision.verdict.name(), || audit::record(noted));
+        }
+    }
+
+    fn answered(&self, noted: &Noted<'_>, took: Duration) {
+        let verdict = &noted.decision.verdict;
         let tenant = verdict.facts.tenant.as_deref();
         self.decisions.count(tenant, verdict.name());
         metrics::histogram!("bulkhead_authz_decision_seconds").record(took);
@@ -118,25 +251,34 @@ impl Record for Ledger {
             self.shadow.count(tenant, mark.reason.name());
         }
         self.found(&verdict.facts);
-        let api = verdict.facts.api.as_deref();
-        match &verdict.outcome {
-            Ok(_) => log::allowed(decision),
-            // `audit: none`: not even denials.
-            Err(_) if api.is_some_and(|api| api.audit == Audit::None) => {}
-            Err(denial) => self.log.denied(decision, denial),
+        if verdict.outcome.is_ok() {
+            log::allowed(noted.decision);
         }
     }
 
-    fn processed(&self, processed: &Processed) {
-        let facts = &processed.facts;
-        self.bodies.count(facts.tenant.as_deref(), processed.name());
+    fn processed(&self, processed: &Processed) -> Kept {
+        let Processed { id, facts, handled, platform, .. } = processed;
+        let tenant = facts.tenant.as_ref();
+        self.bodies.count(tenant.map(Arc::as_ref), processed.name());
         self.found(facts);
-        if let Handled::Denied(denial) = &processed.handled
-            && facts.api.as_ref().is_none_or(|api| api.audit != Audit::None)
-        {
-            let outcome = Err(denial.clone());
-            let verdict = Verdict { outcome, step: Step::Guardrails, facts: facts.clone(), shadow: Vec::new() };
-            self.log.denied(&Decision { id: processed.id.clone(), generation: None, verdict }, denial);
+        let whom = tenant.map_or(Whom::Unresolved, Whom::Tenant);
+        let stream = platform.as_deref().and_then(|platform| self.streams.stream(platform, whom));
+        let audit = facts.api.as_ref().map_or(Audit::Denied, |api| api.audit);
+        match (audit, handled, stream) {
+            (Audit::None, ..) | (Audit::Denied, Handled::Kept | Handled::Rewritten | Handled::Unread(_), _) => Kept::Now,
+            (Audit::Full, _, Some(stream)) => {
+                self.streams.must(&stream, tenant, audit::processed(processed)).map_or_else(Kept::Never, Kept::Once)
+            }
+            (Audit::Full, _, None) => Kept::Never(Refused::Nowhere),
+            (Audit::Denied, Handled::Denied(denial), Some(stream)) => {
+                self.streams.denied(&stream, tenant, id, denial.reason.name(), || audit::processed(processed));
+                Kept::Now
+            }
+            (Audit::Denied, Handled::Denied(denial), None) => {
+                let verdict = Verdict { facts: facts.clone(), step: Step::Guardrails, ..Verdict::denied(denial.clone()) };
+                self.log.told(&Decision { id: id.clone(), generation: None, verdict });
+                Kept::Now
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
     admin::AdminRoutes,
-    configuration,
+    audit, configuration,
     fatal::Fatal,
     logs,
     metrics::Metrics,
@@ -32,6 +32,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// How often the keys of context tokens are looked after.
 const TURN: Duration = Duration::from_secs(60);
 
+/// How long the end waits for records that are not written yet: a disk may hang.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
 /// Serves until it is asked to end.
 ///
 /// # Errors
@@ -40,16 +43,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     logs::install(&args.doors.logs)?;
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::on_signals()?;
-    if args.audit.audit_dir.is_some() {
-        tracing::warn!("--audit-dir: this release writes no audit streams; denials go to the log, and `audit: full` denies");
-    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let streams = audit::open(&args.audit, "ext-authz", Arc::clone(&clock), &metrics)?;
     let identity = identity(&clock)?;
     let context_tokens = Arc::new(context_tokens(args.context_token_keys, &clock)?);
     let loader = Arc::new(configuration::follow(&args.config.config)?);
     let doors = Doors::bind(&SERVICE, &args.doors).await?;
 
-    let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock))));
+    let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock)), streams));
     let sweeping = tokio::spawn(sweep(Arc::clone(&ledger)));
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let judge = Judge::new(identity, clock, args.declared.into());
@@ -71,7 +72,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let ended = doors.run(rooms, metrics, shutdown).await;
     sweeping.abort();
     turning.abort();
-    ledger.flush();
+    ledger.flush(LAST_RECORDS);
     ended
 }
 

@@ -3,15 +3,12 @@
 //! A gRPC error is no denial to Envoy (even PERMISSION_DENIED is answered with `status_on_error`, or let through under
 //! `failure_mode_allow`), so whatever happens here becomes a `CheckResponse`: no snapshot, no time left, a fault of our own.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bulkhead_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, authorization_server::Authorization};
 use bulkhead_tenancy::snapshot::{Live, Snapshot};
 use futures::FutureExt;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -19,7 +16,7 @@ use crate::{
     attributes::{Attributes, Headers},
     context_token::ContextTokens,
     decide::{Due, Identify, Judge},
-    record::Record,
+    record::{Noted, Record, Seen, unrecorded},
     reply::Reply,
     verdict::{Decision, Denial, Reason, Verdict},
 };
@@ -52,20 +49,35 @@ impl<I: Identify> CheckService<I> {
         Self { context_tokens: Some(context_tokens), ..self }
     }
 
-    /// Decides within `patience`, records the decision and answers.
+    /// Decides within `patience`, puts the decision on record and answers. What must be on record and is not is denied.
     pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
         let started = Instant::now();
         let snapshot = self.live.load();
-        let (decision, reply) = self.decide(snapshot.as_ref(), request, patience).await;
-        self.records.record(&decision, started.elapsed());
+        let mut seen = None;
+        let (mut decision, mut reply) = self.decide(snapshot.as_ref(), request, patience, &mut seen).await;
+        let (seen, platform) = (seen.as_ref(), snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref()));
+        let kept = self.records.keep(&Noted { decision: &decision, seen, platform });
+        if let Err(refused) = kept.until(started + patience).await {
+            decision = unrecorded(decision, &refused);
+            reply = Reply::to(&decision, &Headers::default());
+            self.records.unkept(&Noted { decision: &decision, seen, platform }, &refused);
+        }
+        self.records.answered(&Noted { decision: &decision, seen, platform }, started.elapsed());
         reply
     }
 
-    async fn decide(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest, patience: Duration) -> (Decision, Reply) {
+    /// `seen` is what was asked, once it is read: known also of a decision that breaks.
+    async fn decide(
+        &self,
+        snapshot: Option<&Arc<Snapshot>>,
+        request: CheckRequest,
+        patience: Duration,
+        seen: &mut Option<Seen>,
+    ) -> (Decision, Reply) {
         let id = Uuid::now_v7().to_string();
         let generation = snapshot.map(|snapshot| snapshot.generation());
         let whole = async {
-            let (mut verdict, headers) = self.verdict(snapshot, request, patience).await;
+            let (mut verdict, headers) = self.verdict(snapshot, request, patience, seen).await;
             self.sign(snapshot, &id, &mut verdict);
             let decision = Decision { id: id.clone(), generation, verdict };
             let reply = Reply::to(&decision, &headers);
@@ -82,13 +94,20 @@ impl<I: Identify> CheckService<I> {
         (decision, reply)
     }
 
-    async fn verdict(&self, snapshot: Option<&Arc<Snapshot>>, request: CheckRequest, patience: Duration) -> (Verdict, Headers) {
+    async fn verdict(
+        &self,
+        snapshot: Option<&Arc<Snapshot>>,
+        request: CheckRequest,
+        patience: Duration,
+        seen: &mut Option<Seen>,
+    ) -> (Verdict, Headers) {
         let Some(snapshot) = snapshot else {
             return (Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet")), Headers::default());
         };
         match Attributes::of(request) {
             Ok(attributes) => {
-                let now = tokio::time::Instant::now();
+                *seen = Some(Seen::from(&attributes));
+                let now = Instant::now();
                 let due = Due { proof: now + deadline::of_proof(patience), verdict: now + deadline::of_verdict(patience) };
                 (self.judge.decide(snapshot, &attributes, due).await, attributes.headers)
             }

@@ -292,6 +292,8 @@ pub struct Facts {
     pub subscription: Option<Arc<Subscription>>,
     /// The caller inside the tenant.
     pub subject: Option<String>,
+    /// The client of the token (`azp`, else `client_id`).
+    pub client: Option<String>,
     /// What guardrails found.
     pub findings: Findings,
 }

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bulkhead_audit::audit::Audit;
 use bulkhead_doors::admin::AdminRoutes;
 use bulkhead_tenancy::{clock::Clock, snapshot::Live};
 use http::StatusCode;
@@ -31,6 +32,8 @@ pub struct Inside {
     pub keys: Keyspace,
     /// The drop-in, if the process stands in for envoyproxy/ratelimit.
     pub dropin: Option<Arc<Dropin>>,
+    /// The streams that changes by hand are recorded in, beside the log.
+    pub audit: Option<Arc<Audit>>,
     /// What time it is: the store's own clock decides, this one only stands in records and defaults.
     pub clock: Arc<dyn Clock>,
 }

@@ -3,6 +3,7 @@
 //! A counter is one bucket that decisions pay from; which there are comes from the same [`Levels`] that charge ([`inventory`]). To look is a
 //! charge of nothing, so what is shown is what the next request would meet. Every change is recorded ([`record`]), whatever became of it.
 
+mod audit;
 mod change;
 pub mod descriptor;
 pub mod inventory;
@@ -12,6 +13,7 @@ pub mod routes;
 
 use std::{sync::Arc, time::Duration};
 
+use bulkhead_audit::audit::Audit;
 use bulkhead_tenancy::{
     clock::Clock,
     snapshot::{Live, Snapshot},
@@ -43,6 +45,7 @@ pub struct Counters {
     levels: Levels,
     store: Arc<dyn Store>,
     dropin: Option<Arc<Dropin>>,
+    audit: Option<Arc<Audit>>,
     clock: Arc<dyn Clock>,
     changes: Changes,
 }
@@ -51,8 +54,8 @@ impl Counters {
     /// The counters that decisions pay from.
     #[must_use]
     pub fn new(inside: Inside) -> Self {
-        let Inside { live, store, keys, dropin, clock } = inside;
-        Self { live, levels: Levels::new(keys), store, dropin, clock, changes: Changes::default() }
+        let Inside { live, store, keys, dropin, audit, clock } = inside;
+        Self { live, levels: Levels::new(keys), store, dropin, audit, clock, changes: Changes::default() }
     }
 
     fn snapshot(&self) -> Result<Arc<Snapshot>, Refusal> {

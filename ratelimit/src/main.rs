@@ -2,9 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use bulkhead_audit::audit::Audit;
 use bulkhead_doors::{
     admin::AdminRoutes,
-    args::{self, AuditArgs, ConfigArgs, DoorArgs, Service},
+    args::{self, ConfigArgs, DoorArgs, Service},
+    audit::{self, AuditArgs, VerifyArgs},
     configuration,
     fatal::{Fatal, exit},
     logs,
@@ -42,6 +44,9 @@ use tonic::service::Routes;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the end waits for audit records that are not written yet: a disk may hang.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
+
 /// How long the end waits for the store to take back what was taken in advance.
 const LAST_RETURNS: Duration = Duration::from_secs(1);
 
@@ -69,6 +74,8 @@ enum Command {
     Serve(Box<Serve>),
     /// Check the configuration folder: one line an error, exit status 2 if there is one
     Validate(ConfigArgs),
+    /// Say what in audit streams is not as it was written: exit status 2 if anything is
+    Verify(VerifyArgs),
     /// Exit 0 if the service that runs here is ready: a container's health check
     Probe(ProbeArgs),
 }
@@ -86,9 +93,8 @@ struct Serve {
     metering: bool,
     #[command(flatten)]
     doors: DoorArgs,
-    /// Taken so that both services start with the same flags; the limiter writes no audit stream of its own yet
     #[command(flatten)]
-    _audit: AuditArgs,
+    audit: AuditArgs,
 }
 
 /// How long the drop-in's own ports have for requests in progress once the doors are closed, and what waits for the store for being told.
@@ -102,6 +108,7 @@ fn main() -> ExitCode {
             Err(why) => exit(Err(why)),
         },
         Command::Validate(validate) => configuration::validate(&validate.config),
+        Command::Verify(args) => audit::verify(&args),
         Command::Probe(args) => exit(probe(&args)),
     }
 }
@@ -120,16 +127,19 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     logs::install(&serve.doors.logs)?;
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::on_signals()?;
+    let streams = audit::open(&serve.audit, "ratelimit", Arc::new(SystemClock), &metrics)?;
     let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
     let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
     let store = serve.store.with_silos(serve.store.open(Arc::new(SystemClock)).await?, loader.live())?;
-    let admin = admin::routes(inside(Some(&loader), &store, None));
+    let admin = admin::routes(inside(Some(&loader), &store, None, &streams));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
-    let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics);
+    let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics).recording(Arc::clone(&streams));
     let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let ended = bill(&later, doors.run(rooms(Routes::new(rls), admin, Some(loader), || None), metrics, shutdown)).await;
+    let serving = doors.run(rooms(Routes::new(rls), admin, Some(loader), || None), metrics, shutdown);
+    let ended = bill(&later, audit::sweeping(&streams, serving)).await;
+    streams.close(LAST_RECORDS);
     // No call is in progress any more: what was taken in advance for them is the other replicas' now.
     leases.drain(LAST_RETURNS).await;
     ended
@@ -154,6 +164,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     // As the original takes it.
     shutdown.on_hangup()?;
     let loader = serve.config.as_deref().map(configuration::follow).transpose()?.map(Arc::new);
+    let streams = audit::open(&serve.audit, "ratelimit", Arc::new(SystemClock), &metrics)?;
     let protected = start::open_door(&mut serve.doors, settings);
     let clock = Arc::new(SystemClock);
     let stores = start::stores(&serve.store, settings, clock.clone()).await?;
@@ -174,19 +185,23 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
     let ports = Ports::bind(settings, statsd).await?;
     let health = Health::new(live, settings, looked_at, shutdown.clone()).await;
-    let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin))));
+    let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin)), &streams));
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
     let own = match &loader {
         None => Own::NotConfigured,
         Some(_) if !protected => Own::Unprotected,
-        Some(loader) => Own::Served(Box::new(limiter(&serve, loader, leases.clone(), Arc::clone(&later), &metrics))),
+        Some(loader) => {
+            let rls = limiter(&serve, loader, leases.clone(), Arc::clone(&later), &metrics).recording(Arc::clone(&streams));
+            Own::Served(Box::new(rls))
+        }
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
     let service = RateLimitServiceServer::new(Domains::new(dropin, own)).max_decoding_message_size(domains::MAX_REQUEST_BYTES);
     let rooms = rooms(Routes::new(service), admin, loader, move || health.waits_for());
-    let ended = bill(&later, doors.run(rooms, metrics, shutdown)).await;
+    let ended = bill(&later, audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
+    streams.close(LAST_RECORDS);
     end.cancel();
     let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
     leases.drain(LAST_RETURNS).await;
@@ -209,9 +224,16 @@ async fn bill(later: &Later, serving: impl Future<Output = Result<(), Fatal>>) -
 }
 
 /// What the admin door looks at; without a configuration folder there are no tenants to tell of.
-fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dropin>>) -> Inside {
+fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dropin>>, streams: &Arc<Audit>) -> Inside {
     let live = loader.map(Loader::live).unwrap_or_default();
-    Inside { live, store: Arc::clone(store), keys: Keyspace::default(), dropin, clock: Arc::new(SystemClock) }
+    Inside {
+        live,
+        store: Arc::clone(store),
+        keys: Keyspace::default(),
+        dropin,
+        audit: Some(Arc::clone(streams)),
+        clock: Arc::new(SystemClock),
+    }
 }
 
 fn rooms(

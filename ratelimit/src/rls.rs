@@ -5,20 +5,27 @@
 
 mod count;
 pub(crate) mod deadline;
+mod record;
 mod reply;
 mod request;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bulkhead_audit::audit::Audit;
 use bulkhead_doors::metrics::Metrics;
 use bulkhead_proto::{
     contract::DOMAIN,
     pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
 };
 use bulkhead_tenancy::snapshot::Live;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use self::{count::Counts, request::Asked};
+use self::{
+    count::Counts,
+    record::{Records, Verdict},
+    request::Asked,
+};
 use crate::{
     levels::Levels,
     limiter::{Limiter, Ruling},
@@ -34,13 +41,23 @@ pub struct Rls {
     levels: Levels,
     limiter: Arc<Limiter>,
     counts: Counts,
+    records: Records,
 }
+
+/// How long a record may take, where the caller states no time-out.
+const LONGEST_RECORD: Duration = Duration::from_secs(5);
 
 impl Rls {
     /// A service that decides by the snapshot of the moment.
     #[must_use]
     pub fn new(live: Live, levels: Levels, limiter: Arc<Limiter>, metrics: &Metrics) -> Self {
-        Self { live, levels, limiter, counts: Counts::new(metrics) }
+        Self { live, levels, limiter, counts: Counts::new(metrics), records: Records::default() }
+    }
+
+    /// Puts verdicts on record in these streams. Without this nothing is recorded, and `audit: full` is refused.
+    #[must_use]
+    pub fn recording(self, streams: Arc<Audit>) -> Self {
+        Self { records: Records::on(streams), ..self }
     }
 
     /// A 429, or an OK with the state of the tightest level.
@@ -68,6 +85,8 @@ impl Rls {
 impl RateLimitService for Rls {
     async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
         let budget = deadline::budget(request.metadata());
+        // Nine tenths of the call's time, where a decision has three quarters of it.
+        let recorded = Instant::now() + budget.map_or(LONGEST_RECORD, |budget| budget.mul_f64(1.2));
         let request = request.into_inner();
         if request.domain != DOMAIN {
             self.counts.refused("domain");
@@ -80,7 +99,13 @@ impl RateLimitService for Rls {
             Status::invalid_argument(why)
         })?;
         self.counts.oddities(&asked);
-        let answer = match self.limiter.decide(asked.charge(), asked.fallback(), budget).await {
+        let ruling = self.limiter.decide(asked.charge(), asked.fallback(), budget).await;
+        if let Err(refused) = self.records.keep(&asked, snapshot.platform(), Verdict::of(&ruling), recorded).await {
+            self.counts.unrecorded(&asked);
+            tracing::debug!(decision.id = asked.decision(), tenant_id = asked.tenant().map(|tenant| tenant.name.as_str()), error = %refused, "not on record");
+            return Err(Status::unavailable("the decision cannot be put on record"));
+        }
+        let answer = match ruling {
             Ruling::Exact(outcome) => self.answer(&asked, &outcome),
             Ruling::Local(outcome) => {
                 self.counts.without_store(&asked, "local");

@@ -259,6 +259,26 @@ async fn a_folder_that_cannot_be_written_refuses_its_region_alone_until_it_can()
 }
 
 #[tokio::test]
+async fn a_folder_that_is_moved_away_under_its_writer_is_not_written_any_more() {
+    let stage = Stage::new(Arc::new(RealDisk), |_| {});
+    for moved in ["eu", "eu/tenant-acme"] {
+        stage.must("acme", "before", LONG).await.unwrap();
+        let (from, to) = (stage.directory.path().join(moved), stage.directory.path().join("moved"));
+        std::fs::rename(&from, &to).unwrap();
+        std::fs::write(&from, "").unwrap();
+        assert!(matches!(stage.must("acme", "x", LONG).await, Err(Refused::Disk(_))), "{moved}");
+        std::fs::remove_file(&from).unwrap();
+        std::fs::rename(&to, &from).unwrap();
+        let until = std::time::Instant::now() + LONG;
+        while stage.must("acme", "after", LONG).await.is_err() {
+            assert!(std::time::Instant::now() < until);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(stage.faults(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn two_processes_never_write_one_file() {
     let stage = Stage::new(Arc::new(RealDisk), |_| {});
     stage.must("acme", "x", LONG).await.unwrap();

@@ -127,9 +127,12 @@ fn a_stream_that_is_deleted_under_its_writer_is_missed() {
     let directory = TempDir::new().unwrap();
     let mut files = open(&directory, &real(), None);
     appended(&mut files, &real(), 3);
-    assert!(files.in_place());
-    std::fs::remove_dir_all(directory.path().join("tenant-acme")).unwrap();
-    assert!(!files.in_place());
+    let region = Folder::region(directory.path()).unwrap();
+    assert!(files.in_place(&region, "tenant-acme"));
+    std::fs::rename(directory.path().join("tenant-acme"), directory.path().join("moved")).unwrap();
+    assert!(!files.in_place(&region, "tenant-acme"));
+    std::fs::remove_dir_all(directory.path().join("moved")).unwrap();
+    assert!(!files.in_place(&region, "tenant-acme"));
     appended(&mut open(&directory, &real(), Some(files.end())), &real(), 1);
     assert_eq!(faults(&directory), ["records 1 to 3 are missing before it"]);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::AuditArgs;
 
 #[derive(Debug, clap::Parser)]
 struct Cli {

@@ -67,7 +67,6 @@ async fn the_first_judgement_in_the_order_of_precedence_answers() {
     assert_eq!(verdict(get("/acme/nowhere").method("PATCH").by("acme client:old-app")).await, "unknown_api");
     assert_eq!(verdict(get("/acme/billing-api").method("PATCH").by("acme key-only")).await, "no_credentials");
     assert_eq!(verdict(get("/acme/billing-api").method("PATCH").by("acme client:old-app")).await, "method");
-    assert_eq!(verdict(get("/acme/full-api").by("acme client:old-app")).await, "unavailable");
     assert_eq!(verdict(get("/acme/roles-api").by("acme client:old-app")).await, "subscription");
     assert_eq!(verdict(get("/acme/roles-api").by("acme")).await, "role");
     assert_eq!(verdict(get("/acme/unlisted-api").by("acme client:old-app")).await, "subscription");
@@ -79,14 +78,6 @@ async fn s24_a_request_that_already_passed_through_us_is_508_in_any_spelling() {
     for name in [header::HOP, "Bulkhead-Hop", "bulkhead_hop", "BULKHEAD_HOP"] {
         assert_eq!(verdict(get("/acme/billing-api").by("acme").with(name, "")).await, "loop", "{name}");
     }
-}
-
-#[tokio::test]
-async fn what_is_not_served_yet_denies_and_says_so_to_the_operator() {
-    let refused = decided(&fixture::own(), &get("/acme/full-api").by("acme")).await;
-    let denial = refused.outcome.unwrap_err();
-    assert_eq!(denial.reason, Reason::Unavailable);
-    assert!(denial.detail.contains("audit: full"), "{}", denial.detail);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     offload::Offload,
-    record::{Handled, Processed, Record},
+    record::{Handled, Kept, Processed, Record},
     verdict::{Denial, Facts, Findings, Reason},
 };
 
@@ -93,7 +93,8 @@ impl<M> Conversation<M> {
         };
         if let Some((side, refusal)) = denied {
             let Refusal { denial, found, .. } = *refusal;
-            self.processor.tell(self.exchange.as_ref(), side, *found, Handled::Denied(denial));
+            // Denied is denied, whether or not it is on record.
+            let _ = self.processor.tell(self.exchange.as_ref(), side, *found, Handled::Denied(denial)).until(until).await;
         }
         *response
     }
@@ -109,9 +110,12 @@ impl<M> Conversation<M> {
             Next::Read(side, representation, body) => (side, representation, body),
         };
         let Some(plan) = exchange.plan() else { return exchange.fail("a body without a plan: this is a fault of ours") };
-        let outcome = self.processor.read(plan, side, representation, body, until).await;
+        let mut outcome = self.processor.read(plan, side, representation, body, until).await;
         if let Ok(reading) = &outcome {
-            self.processor.tell(Some(exchange), side, reading.found.clone(), handled(reading));
+            let kept = self.processor.tell(Some(exchange), side, reading.found.clone(), handled(reading));
+            if let Err(refused) = kept.until(until).await {
+                outcome = Err(Refusal::new(side, Denial::new(Reason::Unavailable, format!("`audit: full`, and {refused}"))));
+            }
         }
         exchange.read(outcome)
     }
@@ -154,7 +158,7 @@ impl Processor {
         self.offload.run(&plan.tenant.uid, until, work).await.map_err(|undone| refuse(undone.into()))?
     }
 
-    fn tell(&self, exchange: Option<&Exchange>, side: Side, found: Found, handled: Handled) {
+    fn tell(&self, exchange: Option<&Exchange>, side: Side, found: Found, handled: Handled) -> Kept {
         let plan = exchange.and_then(Exchange::plan);
         let facts = Facts {
             tenant: plan.map(|plan| Arc::clone(&plan.tenant)),
@@ -163,7 +167,8 @@ impl Processor {
             ..Facts::default()
         };
         let id = exchange.map(|exchange| exchange.decision_id().to_owned()).unwrap_or_default();
-        self.records.processed(&Processed { id, facts, side, handled });
+        let platform = self.live.load().map(|snapshot| Arc::clone(snapshot.platform()));
+        self.records.processed(&Processed { id, facts, side, handled, platform })
     }
 }
 

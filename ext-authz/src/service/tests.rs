@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use bulkhead_audit::refused::Refused;
 use bulkhead_proto::{
     contract::{header, metadata},
     pb::{
@@ -14,7 +15,7 @@ use super::*;
 use crate::{
     decide::Declared,
     fixture::{self, Stand, get},
-    record::Processed,
+    record::{Kept, Processed},
     tenant::{Addressed, Presented, Refusal, Sender},
     verdict::Caller,
 };
@@ -24,11 +25,19 @@ use crate::{
 struct Notes(Mutex<Vec<(String, &'static str)>>);
 
 impl Record for Notes {
-    fn record(&self, decision: &Decision, _took: Duration) {
-        self.0.lock().unwrap().push((decision.id.clone(), decision.verdict.name()));
+    fn keep(&self, _: &Noted<'_>) -> Kept {
+        Kept::Now
     }
 
-    fn processed(&self, _processed: &Processed) {}
+    fn unkept(&self, _: &Noted<'_>, _: &Refused) {}
+
+    fn answered(&self, noted: &Noted<'_>, _took: Duration) {
+        self.0.lock().unwrap().push((noted.decision.id.clone(), noted.decision.verdict.name()));
+    }
+
+    fn processed(&self, _processed: &Processed) -> Kept {
+        Kept::Now
+    }
 }
 
 fn service<I: Identify>(live: Live, identity: I) -> (CheckService<I>, Arc<Notes>) {

@@ -1,7 +1,9 @@
 //! Resets and grants.
 
+use std::sync::Arc;
+
 use bulkhead_doors::admin::Caller;
-use bulkhead_tenancy::limit::MAX_REQUESTS;
+use bulkhead_tenancy::{limit::MAX_REQUESTS, tenant::Tenant};
 use serde::Deserialize;
 
 use super::{
@@ -78,7 +80,7 @@ impl Counters {
         caller: &Caller,
         store: &dyn Store,
         counter: Counter,
-        tenant_uid: Option<String>,
+        tenant: Option<Arc<Tenant>>,
         action: Action,
         order: Order,
     ) -> Result<record::Change, Refusal> {
@@ -88,7 +90,7 @@ impl Counters {
             by: caller.to_string(),
             action: action.as_str(),
             counter: counter.path.clone(),
-            tenant_uid,
+            tenant_uid: tenant.as_ref().map(|tenant| tenant.uid.to_string()),
             requests: order.requests,
             reason: order.reason,
             outcome: Outcome::NotDone,
@@ -108,6 +110,7 @@ impl Counters {
             record.after = look().await;
         }
         self.changes.add(record.clone());
+        self.put_on_record(tenant.as_ref(), &record).await;
         Ok(record)
     }
 }

@@ -132,10 +132,10 @@ pub(crate) async fn change(
         Err(why) => return Ok(why.into_response()),
     };
     let (path, action) = Action::of(&path).ok_or(Refusal::NotFound)?;
-    let Found { counter, store, uid, limit } = find(&counters, &caller, &owner, path, named)?;
+    let Found { counter, store, tenant, limit } = find(&counters, &caller, &owner, path, named)?;
     // Whoever asked may hang up: what was begun is ended and recorded all the same.
     let changing = tokio::spawn(async move {
-        let changed = counters.change(&caller, store.as_ref(), counter, uid, action, order).await;
+        let changed = counters.change(&caller, store.as_ref(), counter, tenant, action, order).await;
         limit.iter().for_each(|limit| counters.forget(limit));
         changed
     });
@@ -184,7 +184,7 @@ fn tenant<'s>(caller: &Caller, snapshot: &'s Snapshot, named: Option<&str>) -> R
 struct Found {
     counter: Counter,
     store: Arc<dyn Store>,
-    uid: Option<String>,
+    tenant: Option<Arc<Tenant>>,
     limit: Option<Limit>,
 }
 
@@ -202,22 +202,22 @@ fn find(
     let Query(named) = named.map_err(|why| Refusal::Bad(why.body_text()))?;
     if owner == PLATFORM && path == DESCRIPTOR {
         let descriptor::Found { counter, store, limit } = counters.descriptor(named)?;
-        return Ok(Found { counter, store, uid: None, limit: Some(limit) });
+        return Ok(Found { counter, store, tenant: None, limit: Some(limit) });
     }
     if !named.is_empty() {
         return Err(Refusal::Bad("only a descriptor is named by `domain` and `entries`".to_owned()));
     }
     let snapshot = counters.snapshot()?;
     let inventory = counters.inventory(&snapshot);
-    let (counter, uid) = if owner == PLATFORM {
+    let (counter, tenant) = if owner == PLATFORM {
         let path = format!("{owner}/{path}");
         (inventory.platform().into_iter().find(|one| one.path == path), None)
     } else {
         let tenant = snapshot.tenant(owner).filter(|tenant| caller.sees(tenant)).ok_or(Refusal::NotFound)?;
-        (inventory.find(tenant, path).filter(|one| visible(caller, tenant, one)), Some(tenant.uid.to_string()))
+        (inventory.find(tenant, path).filter(|one| visible(caller, tenant, one)), Some(Arc::clone(tenant)))
     };
     let counter = counter.ok_or(Refusal::NotFound)?;
-    Ok(Found { counter, store: Arc::clone(&counters.store), uid, limit: None })
+    Ok(Found { counter, store: Arc::clone(&counters.store), tenant, limit: None })
 }
 
 /// A guarantee that the plan does not state is a share of what others leave: its size would tell a tenant how many they are (S22).

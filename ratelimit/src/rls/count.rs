@@ -46,6 +46,11 @@ impl Counts {
         }
     }
 
+    /// A decision that is not answered, because it must be on record and is not.
+    pub(super) fn unrecorded(&self, asked: &Asked) {
+        self.decisions.count(asked.tenant(), "unavailable");
+    }
+
     /// A request that nothing was decided about.
     pub(super) fn refused(&self, why: &'static str) {
         self.oddities.count(None, why);

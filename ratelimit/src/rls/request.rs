@@ -10,6 +10,8 @@ use bulkhead_proto::{
     pb::envoy::{extensions::common::ratelimit::v3::RateLimitDescriptor, service::ratelimit::v3::RateLimitRequest},
 };
 use bulkhead_tenancy::{
+    api::Audit,
+    name::{ApiName, SubscriptionName},
     policy::TenantPolicy,
     snapshot::Snapshot,
     tenant::{Policy, StoreFailure, Tenant},
@@ -61,6 +63,11 @@ pub(super) struct Asked {
     fallback: Fallback,
     tenant: Option<Arc<Tenant>>,
     decision: Option<String>,
+    subscription: Option<SubscriptionName>,
+    api: Option<ApiName>,
+    /// What is recorded of it: the most that any of its APIs asks for.
+    audit: Audit,
+    generation: u64,
     oddities: Vec<Oddity>,
 }
 
@@ -75,8 +82,18 @@ impl Asked {
         }
         let replicas = snapshot.platform().limiter.replicas;
         let open = Fallback { mode: StoreFailure::Open, replicas };
-        let mut asked =
-            Self { charge: Charge::new(), shares: Vec::new(), fallback: open, tenant: None, decision: None, oddities: Vec::new() };
+        let mut asked = Self {
+            charge: Charge::new(),
+            shares: Vec::new(),
+            fallback: open,
+            tenant: None,
+            decision: None,
+            subscription: None,
+            api: None,
+            audit: Audit::None,
+            generation: snapshot.generation(),
+            oddities: Vec::new(),
+        };
         let hits = u64::from(request.hits_addend.max(1));
         for descriptor in &request.descriptors {
             if descriptor.is_negative_hits {
@@ -88,6 +105,7 @@ impl Asked {
         if request.descriptors.is_empty() {
             asked.oddities.push(Oddity::NoDescriptors);
             asked.pay(levels.unresolved(snapshot, hits), StoreFailure::Local);
+            asked.audit = Audit::Denied;
         }
         // What no store decides must not come to look like a store that is away: a failure mode might let it through (S9).
         if asked.charge.is_oversized() {
@@ -97,6 +115,9 @@ impl Asked {
     }
 
     fn add(&mut self, descriptor: &RateLimitDescriptor, cost: u64, snapshot: &Snapshot, levels: &Levels) {
+        let asked_before = self.audit;
+        // As ext-authz takes it: denials, unless the API says otherwise.
+        self.audit = stricter(asked_before, Audit::Denied);
         if descriptor.limit.is_some() {
             // Limits of this domain come from the snapshot alone.
             self.oddities.push(Oddity::LimitOverride);
@@ -124,6 +145,13 @@ impl Asked {
         };
         let subscription = self.known(policy, subscription, TenantPolicy::subscription, Oddity::UnknownSubscription);
         let api = self.known(policy, api, TenantPolicy::api, Oddity::UnknownApi);
+        if let Some(api) = api {
+            self.audit = stricter(asked_before, api.audit);
+        }
+        if self.tenant.is_none() {
+            self.subscription = subscription.map(|subscription| subscription.name.clone());
+            self.api = api.map(|api| api.name.clone());
+        }
         let charge = levels.charge(snapshot, tenant, subscription, api, cost);
         self.tenant.get_or_insert_with(|| Arc::clone(tenant));
         self.pay(charge, tenant.on_store_failure);
@@ -170,6 +198,29 @@ impl Asked {
         self.tenant.as_deref()
     }
 
+    /// As [`Asked::tenant`], to be kept.
+    pub(super) fn tenant_shared(&self) -> Option<&Arc<Tenant>> {
+        self.tenant.as_ref()
+    }
+
+    /// The subscription of the first tenant that pays.
+    pub(super) fn subscription(&self) -> Option<&str> {
+        self.subscription.as_ref().map(SubscriptionName::as_str)
+    }
+
+    /// The API of the first tenant that pays.
+    pub(super) fn api(&self) -> Option<&str> {
+        self.api.as_ref().map(ApiName::as_str)
+    }
+
+    pub(super) fn audit(&self) -> Audit {
+        self.audit
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(super) fn decision(&self) -> Option<&str> {
         self.decision.as_deref()
     }
@@ -214,6 +265,15 @@ impl<'d> Names<'d> {
             return None;
         }
         Some((self.tenant?, self.subscription?, self.api?))
+    }
+}
+
+/// What is recorded where two ask for it.
+fn stricter(one: Audit, other: Audit) -> Audit {
+    match (one, other) {
+        (Audit::Full, _) | (_, Audit::Full) => Audit::Full,
+        (Audit::Denied, _) | (_, Audit::Denied) => Audit::Denied,
+        (Audit::None, Audit::None) => Audit::None,
     }
 }
 

@@ -248,7 +248,14 @@ impl Stage {
         let rooms = Rooms {
             grpc: tonic::service::Routes::default(),
             health: axum::Router::new(),
-            admin: admin::routes(Inside { live, store: decided, keys: keys.clone(), dropin: None, clock: Arc::new(clock.clone()) }),
+            admin: admin::routes(Inside {
+                live,
+                store: decided,
+                keys: keys.clone(),
+                dropin: None,
+                audit: None,
+                clock: Arc::new(clock.clone()),
+            }),
             waits_for: Arc::new(|| None),
             report: Arc::new(SnapshotReport::default),
         };

@@ -3,7 +3,7 @@
 
 use super::draft::Draft;
 use crate::{
-    api::{Audit, Protocol},
+    api::Protocol,
     fault::Fault,
     guardrail::PiiDetection,
     name::ApiName,
@@ -28,9 +28,6 @@ pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>
         }
         if api.openapi.is_some() {
             ask(Some(name), "openapi".to_owned(), &draft.place);
-        }
-        if api.audit == Audit::Full {
-            ask(Some(name), "audit: full".to_owned(), &draft.place);
         }
     }
     for policy in draft.guardrails.iter().filter(|policy| !policy.shadow) {

@@ -1,5 +1,6 @@
 use std::{collections::HashMap, sync::Mutex};
 
+use bulkhead_audit::refused::Refused;
 use bulkhead_proto::{
     contract::{METADATA_NAMESPACE, metadata as key},
     pb::{
@@ -20,7 +21,8 @@ use super::*;
 use crate::{
     fixture,
     process::{exchange::tests::plan_with, reader::Reader},
-    verdict::{Decision, Process},
+    record::Noted,
+    verdict::Process,
 };
 
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -29,10 +31,17 @@ const PATIENCE: Duration = Duration::from_millis(800);
 struct Notes(Mutex<Vec<(String, &'static str)>>);
 
 impl Record for Notes {
-    fn record(&self, _: &Decision, _: std::time::Duration) {}
+    fn keep(&self, _: &Noted<'_>) -> Kept {
+        Kept::Now
+    }
 
-    fn processed(&self, processed: &Processed) {
+    fn unkept(&self, _: &Noted<'_>, _: &Refused) {}
+
+    fn answered(&self, _: &Noted<'_>, _: std::time::Duration) {}
+
+    fn processed(&self, processed: &Processed) -> Kept {
         self.0.lock().unwrap().push((processed.id.clone(), processed.name()));
+        Kept::Now
     }
 }
 

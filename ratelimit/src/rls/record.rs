@@ -1,0 +1,111 @@
+//! The limiter's verdict on record. Whoever charges the limits records their verdict: ext-authz's record says only that the request was
+//! authorized.
+
+use std::sync::Arc;
+
+use bulkhead_audit::{
+    audit::{Audit as Streams, Whom},
+    record::{Action, Actor, Decision, Event, Record, Whose},
+    refused::Refused,
+    text::Text,
+};
+use bulkhead_tenancy::{api::Audit, platform::Platform, tenant::Policy};
+use tokio::time::Instant;
+
+use super::request::Asked;
+use crate::{
+    charge::{Part, Scope},
+    limiter::Ruling,
+};
+
+/// What was decided, as it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Allow,
+    OverLimit(Scope),
+    Unavailable,
+}
+
+impl Verdict {
+    pub(super) fn of(ruling: &Ruling) -> Self {
+        match ruling {
+            Ruling::Exact(outcome) | Ruling::Local(outcome) => outcome.denial().map_or(Self::Allow, |denial| Self::OverLimit(denial.scope)),
+            Ruling::Open => Self::Allow,
+            Ruling::Unavailable => Self::Unavailable,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::OverLimit(_) => "over_limit",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Puts verdicts on record, as each API's `audit` asks.
+#[derive(Default)]
+pub(super) struct Records(Option<Arc<Streams>>);
+
+impl Records {
+    pub(super) fn on(streams: Arc<Streams>) -> Self {
+        Self(Some(streams))
+    }
+
+    /// Puts a verdict on record. It is not answered before that is done.
+    ///
+    /// # Errors
+    /// `audit: full`, and there is no record of it: it must not be answered.
+    pub(super) async fn keep(&self, asked: &Asked, platform: &Platform, verdict: Verdict, until: Instant) -> Result<(), Refused> {
+        match asked.audit() {
+            Audit::None => return Ok(()),
+            Audit::Denied if verdict == Verdict::Allow => return Ok(()),
+            Audit::Denied | Audit::Full => {}
+        }
+        let tenant = asked.tenant_shared();
+        let found =
+            self.0.as_ref().and_then(|streams| Some((streams, streams.stream(platform, tenant.map_or(Whom::Unresolved, Whom::Tenant))?)));
+        match (asked.audit(), found) {
+            (Audit::Full, None) => Err(Refused::Nowhere),
+            (Audit::Full, Some((streams, stream))) => {
+                let kept = streams.must(&stream, tenant, record(asked, verdict))?.until(until).await;
+                if kept == Err(Refused::Late) {
+                    streams.count_late(tenant.map(Arc::as_ref));
+                }
+                kept
+            }
+            (_, Some((streams, stream))) => {
+                let id = asked.decision().unwrap_or_default();
+                streams.denied(&stream, tenant, id, verdict.name(), || record(asked, verdict));
+                Ok(())
+            }
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+fn record(asked: &Asked, verdict: Verdict) -> Record {
+    let tenant = asked.tenant();
+    let cost = asked.charge().parts().iter().map(Part::cost).fold(0, u64::saturating_add);
+    let (status, scope) = match verdict {
+        Verdict::Allow => (None, None),
+        Verdict::OverLimit(scope) => (Some(429), Some(scope.as_str())),
+        Verdict::Unavailable => (Some(503), None),
+    };
+    let policy = tenant.and_then(|tenant| match &tenant.policy {
+        Policy::Ready(policy) => Some(policy.hash().as_str().to_owned()),
+        Policy::Unavailable(_) => None,
+    });
+    Record {
+        event: Event::Limit,
+        id: asked.decision().map(|id| Text::bounded(id, 128)),
+        whose: tenant.map(Whose::from),
+        actor: Actor { subscription: asked.subscription().map(str::to_owned), ..Actor::default() },
+        action: Action { api: asked.api().map(str::to_owned), tool: None },
+        decision: Some(Decision { status, scope, cost: Some(cost), ..Decision::new(verdict.name()) }),
+        generation: Some(asked.generation()),
+        policy,
+        ..Record::default()
+    }
+}
