@@ -16,7 +16,7 @@ use crate::{
         path::SafePath,
     },
     tenant::{Addressed, Identity, Presented, Refusal, Sender},
-    verdict::{Allowed, Caller, Denial, Facts, Obligations, Reason, Step, Verdict},
+    verdict::{Allowed, Caller, Denial, Facts, Named, Obligations, Reason, Step, Verdict},
 };
 
 #[cfg(test)]
@@ -123,6 +123,8 @@ impl<I: Identify> Judge<I> {
         let path = SafePath::judge(&request.path)?;
         let host = Host::of_authority(&request.authority)?;
         let address = Address::of(snapshot, &host, path, &request.context);
+        let Address { tenant, api, consistent, .. } = &address;
+        trail.facts.named = Some(Named { tenant: tenant.clone(), api: api.clone(), agree: *consistent });
 
         trail.step = Step::Tenant;
         let caller = self.prove(snapshot, request, &address, due.proof, trail).await?;

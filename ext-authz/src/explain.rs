@@ -1,6 +1,6 @@
 //! `explain`: how one request would be decided, step by step, by the same code that serves.
 
-use std::{fmt::Write as _, io::Read, io::Write as _, sync::Arc, time::Duration};
+use std::{io::Read, io::Write as _, sync::Arc, time::Duration};
 
 use bulkhead_doors::fatal::Fatal;
 use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest};
@@ -16,17 +16,19 @@ use crate::{
     args::ExplainArgs,
     attributes::{Attributes, Headers},
     decide::{Declared, Due, Identify, Judge},
+    record::Seen,
     reply::Reply,
-    route::{
-        address::{Address, Host},
-        path::SafePath,
-    },
     serve,
-    verdict::{Decision, Facts, Step, Verdict},
+    verdict::{Decision, Verdict},
 };
 
+pub mod recent;
+pub mod routes;
 #[cfg(test)]
 mod tests;
+pub mod told;
+
+use self::told::Told;
 
 /// How long it may take to prove who sends the request, if its own bounds are not shorter.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,66 +57,21 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
     read.map_err(|error| Fatal::usage(format!("the CheckRequest cannot be read: {error}")))
 }
 
-/// Five lines, a step each, and the response that Envoy would get.
+/// What is told of a request: a line for each step, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
+    let (told, response) = decided(snapshot, judge, request).await;
+    format!("{}{response:#}\n", told.explained())
+}
+
+/// Decides about a request as it is decided in service, and gives the response that Envoy would get.
+async fn decided<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> (Told, serde_json::Value) {
     let (verdict, attributes) = match Attributes::of(request) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };
-    let mut told = String::new();
-    for (number, step) in (1..).zip(Step::ALL) {
-        let line = match step.cmp(&verdict.step) {
-            std::cmp::Ordering::Greater => "not reached".to_owned(),
-            std::cmp::Ordering::Equal => format!("{}{}", decided(&verdict), learnt(step, snapshot, attributes.as_ref(), &verdict, "; ")),
-            std::cmp::Ordering::Less => format!("passes{}", learnt(step, snapshot, attributes.as_ref(), &verdict, ": ")),
-        };
-        let _ = writeln!(told, "{number} {:<10}  {line}", step.name());
-    }
-    for mark in &verdict.shadow {
-        let _ = writeln!(told, "  in shadow   the policy {} would deny: {}", mark.policy, mark.reason.name());
-    }
     let decision = Decision { id: Uuid::now_v7().to_string(), generation: Some(snapshot.generation()), verdict };
     let nothing = Headers::default();
     let headers = attributes.as_ref().map_or(&nothing, |attributes| &attributes.headers);
     let response = check::write_response(&Reply::to(&decision, headers).into_response());
-    let _ = writeln!(told, "{response:#}");
-    told
-}
-
-fn decided(verdict: &Verdict) -> String {
-    match &verdict.outcome {
-        Ok(_) => "allows".to_owned(),
-        Err(denial) => format!("DENIES {} {}: {}", denial.reason.status(), denial.reason.name(), denial.detail),
-    }
-}
-
-/// What a step found out, after a mark that parts it from what stands before; nothing if it found nothing.
-fn learnt(step: Step, snapshot: &Snapshot, attributes: Option<&Attributes>, verdict: &Verdict, mark: &str) -> String {
-    let Facts { tenant, api, subscription, subject, .. } = &verdict.facts;
-    let found = match step {
-        Step::Attributes => attributes.map(|attributes| asked(snapshot, attributes)),
-        Step::Tenant => tenant.as_ref().map(|tenant| {
-            let who = subject.as_deref().map(|subject| format!(", subject {subject:?}")).unwrap_or_default();
-            format!("the credentials prove {}{who}", tenant.name)
-        }),
-        Step::Route => api.as_ref().map(|api| format!("{} in its contract", api.name)),
-        Step::Guardrails => subscription.as_ref().map(|subscription| format!("subscription {}", subscription.name)),
-        Step::Reply => None,
-    };
-    found.map(|found| format!("{mark}{found}")).unwrap_or_default()
-}
-
-/// The request, and what it names.
-fn asked(snapshot: &Snapshot, attributes: &Attributes) -> String {
-    let Attributes { method, authority, path, headers, body, .. } = attributes;
-    let named = match (Host::of_authority(authority), SafePath::judge(path)) {
-        (Ok(host), Ok(path)) => {
-            let address = Address::of(snapshot, &host, path, &attributes.context);
-            let name = |name: Option<String>| name.map_or_else(|| "none".to_owned(), |name| format!("{name:?}"));
-            let agree = if address.consistent { "" } else { ", which do not agree" };
-            format!("; it names tenant {}, API {}{agree}", name(address.tenant), name(address.api))
-        }
-        _ => String::new(),
-    };
-    format!("{method:?} {path:?} at {authority:?}, {} headers, body {body:?}{named}", headers.len())
+    (Told::new(decision, attributes.as_ref().map(Seen::from)), response)
 }

@@ -1,6 +1,6 @@
 //! What becomes of a decision once it is made: put on record before it is answered, then counted and remembered.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use bulkhead_audit::{
     audit::{Audit as Streams, Receipt, Whom},
@@ -11,7 +11,8 @@ use bulkhead_tenancy::{api::Audit, platform::Platform};
 use tokio::time::Instant;
 
 use crate::{
-    attributes::Attributes,
+    attributes::{Attributes, Body},
+    explain::{recent::Recent, told::Told},
     process::Side,
     verdict::{Decision, Denial, Facts, Reason, Step, Verdict},
 };
@@ -32,11 +33,16 @@ pub struct Seen {
     pub path: String,
     /// Where it came from.
     pub source: Option<IpAddr>,
+    /// How many headers it had.
+    pub headers: usize,
+    /// The state of its body.
+    pub body: Cow<'static, str>,
 }
 
 impl From<&Attributes> for Seen {
-    fn from(Attributes { method, authority, path, source, .. }: &Attributes) -> Self {
-        Self { method: method.clone(), authority: authority.clone(), path: path.clone(), source: *source }
+    fn from(Attributes { method, authority, path, source, headers, body, .. }: &Attributes) -> Self {
+        let body = if *body == Body::Absent { Cow::Borrowed("Absent") } else { Cow::Owned(format!("{body:?}")) };
+        Self { method: method.clone(), authority: authority.clone(), path: path.clone(), source: *source, headers: headers.len(), body }
     }
 }
 
@@ -59,8 +65,8 @@ pub trait Record: Send + Sync + 'static {
     /// Takes note of a denial that is answered in place of a decision that could not be put on record.
     fn unkept(&self, noted: &Noted<'_>, refused: &Refused);
 
-    /// Counts what is answered, and how long it took.
-    fn answered(&self, noted: &Noted<'_>, took: Duration);
+    /// Counts what is answered, and how long it took, and remembers it for a while.
+    fn answered(&self, decision: Decision, seen: Option<Seen>, took: Duration);
 
     /// Takes note of what was done with a body on its way, after the decision that let the request in. The body does not go on before that is
     /// kept.
@@ -154,6 +160,7 @@ pub struct Ledger {
     pii: TenantCounter,
     log: log::DenialLog,
     streams: Arc<Streams>,
+    recent: Arc<Recent>,
 }
 
 impl Ledger {
@@ -172,13 +179,21 @@ impl Ledger {
             pii: metrics.tenant_counter("bulkhead_authz_pii_total", "Requests and answers that hold personal data, by its kind.", "kind"),
             log,
             streams,
+            recent: Arc::default(),
         }
+    }
+
+    /// The last decisions.
+    #[must_use]
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
     }
 
     /// Tells of merged denials whose window is over. Called from time to time, so that the last ones of a flood are told, too.
     pub fn sweep(&self) {
         self.log.sweep();
         self.streams.sweep();
+        self.recent.sweep();
     }
 
     fn found(&self, facts: &Facts) {
@@ -242,8 +257,8 @@ impl Record for Ledger {
         }
     }
 
-    fn answered(&self, noted: &Noted<'_>, took: Duration) {
-        let verdict = &noted.decision.verdict;
+    fn answered(&self, decision: Decision, seen: Option<Seen>, took: Duration) {
+        let verdict = &decision.verdict;
         let tenant = verdict.facts.tenant.as_deref();
         self.decisions.count(tenant, verdict.name());
         metrics::histogram!("bulkhead_authz_decision_seconds").record(took);
@@ -252,8 +267,9 @@ impl Record for Ledger {
         }
         self.found(&verdict.facts);
         if verdict.outcome.is_ok() {
-            log::allowed(noted.decision);
+            log::allowed(&decision);
         }
+        self.recent.add(Told::new(decision, seen));
     }
 
     fn processed(&self, processed: &Processed) -> Kept {

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
-    admin::AdminRoutes,
     audit, configuration,
     fatal::Fatal,
     logs,
@@ -21,6 +20,7 @@ use crate::{
     args::{SERVICE, ServeArgs},
     context_token::{self, ContextTokens, KeySource, Keys, KeysError},
     decide::Judge,
+    explain::{self, routes::Inside},
     process::service::ProcessService,
     record::{Ledger, Record, log::DenialLog},
     service::{CheckService, MAX_MESSAGE_BYTES},
@@ -53,6 +53,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock)), streams));
     let sweeping = tokio::spawn(sweep(Arc::clone(&ledger)));
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
+    let tried = Judge::new(self::identity(&clock)?, Arc::clone(&clock), args.declared.into());
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
     let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records));
@@ -61,11 +62,12 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
     let check = CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens));
     let check = AuthorizationServer::new(check).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let admin = explain::routes::routes(Inside { recent: Arc::clone(ledger.recent()), live: loader.live(), judge: tried });
     let (following, reporting) = (Arc::clone(&loader), loader);
     let rooms = Rooms {
         grpc: Routes::default().add_service(check).add_service(process),
         health: context_token::router(context_tokens),
-        admin: AdminRoutes::default(),
+        admin,
         waits_for: Arc::new(move || following.waits_for()),
         report: Arc::new(move || reporting.report().into()),
     };

@@ -55,14 +55,14 @@ impl<I: Identify> CheckService<I> {
         let snapshot = self.live.load();
         let mut seen = None;
         let (mut decision, mut reply) = self.decide(snapshot.as_ref(), request, patience, &mut seen).await;
-        let (seen, platform) = (seen.as_ref(), snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref()));
-        let kept = self.records.keep(&Noted { decision: &decision, seen, platform });
+        let platform = snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref());
+        let kept = self.records.keep(&Noted { decision: &decision, seen: seen.as_ref(), platform });
         if let Err(refused) = kept.until(started + patience).await {
             decision = unrecorded(decision, &refused);
             reply = Reply::to(&decision, &Headers::default());
-            self.records.unkept(&Noted { decision: &decision, seen, platform }, &refused);
+            self.records.unkept(&Noted { decision: &decision, seen: seen.as_ref(), platform }, &refused);
         }
-        self.records.answered(&Noted { decision: &decision, seen, platform }, started.elapsed());
+        self.records.answered(decision, seen, started.elapsed());
         reply
     }
 

@@ -294,8 +294,21 @@ pub struct Facts {
     pub subject: Option<String>,
     /// The client of the token (`azp`, else `client_id`).
     pub client: Option<String>,
+    /// What the request names, once its host and path are read.
+    pub named: Option<Named>,
     /// What guardrails found.
     pub findings: Findings,
+}
+
+/// What a request names, before anybody has proven anything: no tenant or API need have that name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The tenant.
+    pub tenant: Option<String>,
+    /// The API.
+    pub api: Option<String>,
+    /// Whether all that name something agree (S20).
+    pub agree: bool,
 }
 
 /// What guardrails found in a request: kinds and names that policies gave, never a value out of the request.

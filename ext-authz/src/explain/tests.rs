@@ -13,7 +13,7 @@ async fn an_allow_is_told_step_by_step_with_its_response() {
         told[..6],
         [
             r#"1 attributes  passes: "GET" "/acme/billing-api/x" at "gateway.example.com", 1 headers, body Absent; it names tenant "acme", API "billing-api""#,
-            r#"2 tenant      passes: the credentials prove acme, subject "alice""#,
+            r#"2 tenant      passes: the credentials prove acme, subject "alice", client "app""#,
             "3 route       passes: billing-api in its contract",
             "4 guardrails  passes: subscription by-client",
             "5 reply       allows",

@@ -15,7 +15,7 @@ const NAME: usize = 128;
 pub fn record(noted: &Noted<'_>) -> Record {
     let decision = noted.decision;
     let Verdict { outcome, step, facts, shadow } = &decision.verdict;
-    let Facts { tenant, api, subscription, subject, client, findings } = facts;
+    let Facts { tenant, api, subscription, subject, client, findings, .. } = facts;
     let decided = match outcome {
         Ok(allowed) => Decided { cost: Some(allowed.cost), ..Decided::new("allow") },
         Err(denial) => Decided { status: Some(denial.reason.status()), ..Decided::new(denial.reason.name()).because(&denial.detail) },

@@ -31,8 +31,8 @@ impl Record for Notes {
 
     fn unkept(&self, _: &Noted<'_>, _: &Refused) {}
 
-    fn answered(&self, noted: &Noted<'_>, _took: Duration) {
-        self.0.lock().unwrap().push((noted.decision.id.clone(), noted.decision.verdict.name()));
+    fn answered(&self, decision: Decision, _: Option<Seen>, _took: Duration) {
+        self.0.lock().unwrap().push((decision.id.clone(), decision.verdict.name()));
     }
 
     fn processed(&self, _processed: &Processed) -> Kept {

@@ -21,8 +21,8 @@ use super::*;
 use crate::{
     fixture,
     process::{exchange::tests::plan_with, reader::Reader},
-    record::Noted,
-    verdict::Process,
+    record::{Noted, Seen},
+    verdict::{Decision, Process},
 };
 
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -37,7 +37,7 @@ impl Record for Notes {
 
     fn unkept(&self, _: &Noted<'_>, _: &Refused) {}
 
-    fn answered(&self, _: &Noted<'_>, _: std::time::Duration) {}
+    fn answered(&self, _: Decision, _: Option<Seen>, _: std::time::Duration) {}
 
     fn processed(&self, processed: &Processed) -> Kept {
         self.0.lock().unwrap().push((processed.id.clone(), processed.name()));
