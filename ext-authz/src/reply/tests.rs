@@ -160,7 +160,15 @@ async fn an_allow_has_its_whole_answer() {
         (header::HOP, "1"),
     ]);
     assert_eq!(pairs(&ok.headers), expected);
-    let removed = ["authorization", "x-api-key", "x-bulkhead-cluster", "x-bulkhead-upstream", "x-subscription-id", "x-tenant-id"];
+    let removed = [
+        "authorization",
+        "x-api-key",
+        "x-bulkhead-cluster",
+        "x-bulkhead-context",
+        "x-bulkhead-upstream",
+        "x-subscription-id",
+        "x-tenant-id",
+    ];
     assert_eq!(ok.headers_to_remove, removed);
     assert_eq!(
         ok,
