@@ -36,6 +36,8 @@
 mod audit;
 #[path = "rules/configuration.rs"]
 mod configuration;
+#[path = "rules/content.rs"]
+mod content;
 #[path = "rules/doors.rs"]
 mod doors;
 #[path = "rules/identity.rs"]
