@@ -88,7 +88,6 @@ struct Sums {
 struct Spread {
     chance: Chance,
     plan: Plan,
-    keys: Keyspace,
     now_us: u64,
     events: BinaryHeap<Reverse<(u64, u64)>>,
     waiting: BTreeMap<u64, Event>,
@@ -104,6 +103,8 @@ struct Spread {
     tokens: Shadow,
     buckets: Vec<Shadow>,
     guarantees: Vec<Shadow>,
+    /// What was admitted without a token: a guarantee must have held it.
+    lent: Vec<Shadow>,
     sums: Sums,
     report: Report,
     trace: bool,
@@ -142,10 +143,10 @@ impl Spread {
             tokens: Shadow::new(plan.global, 0),
             buckets: shadows(|one| one.limit),
             guarantees: shadows(|one| one.guarantee),
+            lent: shadows(|one| one.guarantee),
             sums: Sums::default(),
             report: Report::default(),
             trace,
-            keys,
             plan,
         };
         for replica in 0..world.replicas.len() {
@@ -241,7 +242,6 @@ impl Spread {
         let most = all.max().unwrap_or_default();
         self.report.worst = (most.requests, most.allowed);
         self.report.worst_unallowed = self.buckets.iter().map(|one| one.worst.requests).max().unwrap_or(0);
-        let _ = &self.keys;
         Ok(self.report)
     }
 }

@@ -185,6 +185,10 @@ impl Spread {
                 let what = format!("tokens admitted beyond the global limit: {:?}", self.tokens.worst);
                 return Err(self.wrong(what));
             }
+            let lent = self.lent.get_mut(tenant).filter(|_| way == Way::Lent);
+            if lent.is_some_and(|lent| !lent.admit(now_us, cost)) {
+                return Err(self.wrong(format!("tenant {tenant} was lent more than its guarantee holds")));
+            }
             if way == Way::Lent {
                 self.report.alone += 1;
                 self.replicas.iter_mut().skip(request.replica).take(1).for_each(|one| one.prepaid.owe(cost));
