@@ -1,8 +1,9 @@
-//! `cargo xtask demo | test | bench | simulate | parts`: the project's own commands. Light on dependencies, so that it compiles in seconds.
+//! `cargo xtask demo | test | bench | simulate | fuzz | parts`: the project's own commands. Light on dependencies, so that it compiles in seconds.
 #![expect(clippy::print_stderr, reason = "a command line tool shows its progress there")]
 
 mod bench;
 mod demo;
+mod fuzz;
 mod keycloak;
 mod parts;
 mod redis_tls;
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Options),
     /// Play the limiter's protocol with faults, seed by seed
     Simulate(simulate::Options),
+    /// Look for inputs that a parser falls for, guided by coverage
+    Fuzz(fuzz::Options),
     /// Fetch Envoy, Valkey, a Redis with TLS and Keycloak (verified, cached), and print where they are
     Parts,
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Simulate(options) => simulate::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Parts => parts::print(),
     };
     match done {

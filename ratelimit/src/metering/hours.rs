@@ -43,6 +43,12 @@ impl Hours {
         Self { from: self.from.max(hour.0), ..self }
     }
 
+    /// How many.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.to - self.from
+    }
+
     pub(super) fn iter(self) -> impl Iterator<Item = Hour> {
         (self.from..self.to).map(Hour)
     }
