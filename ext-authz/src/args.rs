@@ -66,6 +66,9 @@ pub struct ServeArgs {
     /// Without it each replica makes keys of its own
     #[arg(long, value_name = "FILE")]
     pub context_token_keys: Option<PathBuf>,
+    /// Whether issuers' keys are fetched before anybody asks for them, and refreshed every five minutes though nobody does
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
+    pub keys_ahead: bool,
 }
 
 /// What the operator declares of the Envoy in front of us (S14).

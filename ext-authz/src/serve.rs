@@ -24,7 +24,7 @@ use crate::{
     process::service::ProcessService,
     record::{Ledger, Record, log::DenialLog},
     service::{CheckService, MAX_MESSAGE_BYTES},
-    tenant::{HttpBounds, HttpKeys, Identity, Settings},
+    tenant::{Ahead, HttpBounds, HttpKeys, Identity, Settings},
 };
 
 /// How often merged denials are looked after.
@@ -54,6 +54,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let sweeping = tokio::spawn(sweep(Arc::clone(&ledger)));
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let tried = Judge::new(self::identity(&clock)?, Arc::clone(&clock), args.declared.into());
+    let ahead = args.keys_ahead.then(|| tokio::spawn(identity.keep_ahead(Ahead::default(), loader.live())));
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
     let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records));
@@ -74,6 +75,9 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let ended = doors.run(rooms, metrics, shutdown).await;
     sweeping.abort();
     turning.abort();
+    if let Some(ahead) = ahead {
+        ahead.abort();
+    }
     ledger.flush(LAST_RECORDS);
     ended
 }

@@ -8,6 +8,7 @@ mod budget;
 mod claims;
 mod compartment;
 mod failures;
+mod flight;
 pub mod foreign;
 mod keys;
 mod presented;
@@ -26,7 +27,7 @@ use std::{
 
 use bulkhead_tenancy::{
     clock::Clock,
-    snapshot::Snapshot,
+    snapshot::{Live, Snapshot},
     tenant::{Policy, Tenant},
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -35,13 +36,13 @@ use crate::verdict::{Caller, Denial, Reason};
 
 pub use budget::Shares;
 pub use compartment::Caps;
-pub use keys::{FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
+pub use keys::{Ahead, FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
 pub use presented::Presented;
 
 use api_key::KeyProof;
 use compartment::Compartments;
 use failures::{Counters, Source, Unresolved};
-use keys::Supply;
+use keys::{Standing, Supply};
 use presented::Credentials;
 use proof::Unproven;
 use verified::{Verified, VerifiedTokens};
@@ -160,7 +161,8 @@ impl Identity {
             return Err(too_many("too many failed authentications of the source", wait).into());
         }
         let deadline = (Instant::now() + self.wait).min(sender.until);
-        let failure = match self.prove(snapshot, presented, addressed, deadline).await {
+        let asking = Asking { source, deadline };
+        let failure = match self.prove(snapshot, presented, addressed, asking).await {
             Ok(caller) => return Ok(caller),
             Err(failure) => failure,
         };
@@ -172,7 +174,7 @@ impl Identity {
         snapshot: &Arc<Snapshot>,
         presented: &Presented<'_>,
         addressed: Addressed<'_>,
-        deadline: Instant,
+        asking: Asking,
     ) -> Result<Caller, Failure> {
         let credentials = Credentials::read(presented).map_err(|denial| Failure { refusal: denial.into(), signed: false })?;
         let key = credentials.api_key.map(|key| api_key::prove(key, snapshot, addressed));
@@ -181,7 +183,7 @@ impl Identity {
         }
         let token = match credentials.token {
             None => None,
-            Some(text) => match self.prove_token(text, snapshot, deadline).await {
+            Some(text) => match self.prove_token(text, snapshot, asking).await {
                 Ok(proven) => Some(proven),
                 Err(Unproven::Unfit(why)) => return Err(Failure::invalid(why)),
                 Err(Unproven::Signed(why)) => return Err(Failure { signed: true, ..Failure::invalid(why) }),
@@ -227,6 +229,20 @@ impl Identity {
         }
     }
 
+    /// Fetches the keys of all tenants that are served before they are asked for, for as long as it is polled (S18: slowly, and within each
+    /// tenant's own bounds).
+    pub fn keep_ahead(&self, ahead: Ahead, live: Live) -> impl Future<Output = ()> + Send + use<> {
+        ahead.run(Arc::clone(&self.compartments), live)
+    }
+
+    /// How a source stands when a token of it does not verify.
+    fn standing(&self, source: Option<Source>) -> Standing {
+        match source {
+            Some(source) if !self.by_source.failed_lately(source, self.clock.now_us()) => Standing::Good,
+            _ => Standing::Suspect,
+        }
+    }
+
     /// Drops the keys and bounds of tenants and issuers that are gone, once for each snapshot.
     fn sweep(&self, snapshot: &Arc<Snapshot>) {
         let generation = snapshot.generation();
@@ -235,6 +251,13 @@ impl Identity {
             tokio::task::spawn_blocking(move || compartments.sweep(&snapshot));
         }
     }
+}
+
+/// Who asks, and until when it may be waited for.
+#[derive(Clone, Copy)]
+struct Asking {
+    source: Option<Source>,
+    deadline: Instant,
 }
 
 /// A request that proved nobody.

@@ -2,6 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -93,38 +94,121 @@ impl Keycloak {
     /// # Panics
     /// Where Keycloak refuses.
     pub async fn rotate(&self, realm: &str) {
-        let form = [("grant_type", "password"), ("client_id", "admin-cli"), ("username", &self.admin.0), ("password", &self.admin.1)];
-        let token = self.token_of("master", &form).await;
-        let base = format!("http://{}/admin/realms/{realm}", self.address);
-        let get = async |path: &str| -> Value { read(self.client.get(format!("{base}{path}")).bearer_auth(&token)).await };
-        let id = get("").await["id"].clone();
-        let providers = get("/components?type=org.keycloak.keys.KeyProvider").await;
-        let key = json!({
-            "name": "rotated", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider", "parentId": id,
-            "config": { "priority": ["200"], "enabled": ["true"], "active": ["true"], "keySize": ["2048"], "algorithm": ["RS256"] }
-        });
-        let added = self
-            .client
-            .post(format!("{base}/components"))
-            .bearer_auth(&token)
-            .header("content-type", "application/json")
-            .body(key.to_string())
-            .send()
-            .await;
-        assert_eq!(added.map(|answer| answer.status().as_u16()).ok(), Some(201), "a key is added");
-        let providers = providers.as_array().expect("a list of key providers");
-        for old in providers.iter().filter(|provider| provider["providerId"] == "rsa-generated") {
-            let url = format!("{base}/components/{}", old["id"].as_str().expect("a component has an id"));
-            let gone = self.client.delete(url).bearer_auth(&token).send().await;
-            assert_eq!(gone.map(|answer| answer.status().as_u16()).ok(), Some(204), "the old key is withdrawn");
+        let old = self.key_providers(realm, "rsa-generated").await;
+        self.add_key(realm, "rsa-generated", "RS256", 200).await;
+        for id in old {
+            let gone = self.admin(Method::DELETE, &format!("/{realm}/components/{id}"), None).await;
+            assert_eq!(gone.0, 204, "the old key is withdrawn");
         }
     }
 
+    /// A new key signs from now on: of the provider `rsa-generated` or `ecdsa-generated`, above all keys of a lower priority.
+    ///
+    /// # Panics
+    /// Where Keycloak refuses.
+    pub async fn add_key(&self, realm: &str, provider: &str, algorithm: &str, priority: u32) {
+        let (_, of_realm) = self.admin(Method::GET, &format!("/{realm}"), None).await;
+        let mut key = json!({
+            "name": format!("{provider}-{priority}"), "providerId": provider, "providerType": "org.keycloak.keys.KeyProvider",
+            "parentId": of_realm["id"],
+            "config": { "priority": [priority.to_string()], "enabled": ["true"], "active": ["true"], "algorithm": [algorithm] }
+        });
+        match provider {
+            "ecdsa-generated" => key["config"]["ecdsaEllipticCurveKey"] = json!(["P-256"]),
+            _ => key["config"]["keySize"] = json!(["2048"]),
+        }
+        let added = self.admin(Method::POST, &format!("/{realm}/components"), Some(&key)).await;
+        assert_eq!(added.0, 201, "a key is added");
+    }
+
+    /// Keys of a provider sign no more, and stay in the key set.
+    ///
+    /// # Panics
+    /// Where Keycloak refuses.
+    pub async fn retire(&self, realm: &str, provider: &str) {
+        for id in self.key_providers(realm, provider).await {
+            let path = format!("/{realm}/components/{id}");
+            let (_, mut component) = self.admin(Method::GET, &path, None).await;
+            component["config"]["active"] = json!(["false"]);
+            assert_eq!(self.admin(Method::PUT, &path, Some(&component)).await.0, 204, "the key is retired");
+        }
+    }
+
+    /// Clients of a realm sign their access tokens with this algorithm.
+    ///
+    /// # Panics
+    /// Where Keycloak refuses.
+    pub async fn sign_with(&self, realm: &str, algorithm: &str) {
+        let change = json!({ "defaultSignatureAlgorithm": algorithm });
+        assert_eq!(self.admin(Method::PUT, &format!("/{realm}"), Some(&change)).await.0, 204, "the algorithm is changed");
+    }
+
+    /// Disables a realm: it gives no tokens.
+    ///
+    /// # Panics
+    /// Where Keycloak refuses.
+    pub async fn disable(&self, realm: &str) {
+        assert_eq!(self.admin(Method::PUT, &format!("/{realm}"), Some(&json!({ "enabled": false }))).await.0, 204, "the realm is disabled");
+    }
+
+    /// Deletes a realm, with all its keys.
+    ///
+    /// # Panics
+    /// Where Keycloak refuses.
+    pub async fn delete(&self, realm: &str) {
+        assert_eq!(self.admin(Method::DELETE, &format!("/{realm}"), None).await.0, 204, "the realm is deleted");
+    }
+
+    /// The status with which a realm's key set is answered, and its keys.
+    ///
+    /// # Panics
+    /// Where Keycloak does not answer.
+    pub async fn keys(&self, realm: &str) -> (u16, Vec<Value>) {
+        let url = format!("http://{}/realms/{realm}/protocol/openid-connect/certs", self.address);
+        let answer = self.client.get(url).send().await.expect("Keycloak answers");
+        let status = answer.status().as_u16();
+        let set: Value = serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default();
+        (status, set["keys"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Whether a realm's token endpoint still gives tokens to a client.
+    ///
+    /// # Panics
+    /// Where Keycloak does not answer.
+    pub async fn gives_tokens(&self, realm: &str, client: &str, secret: &str) -> bool {
+        let form = [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret)];
+        self.ask_for_token(realm, &form).send().await.expect("Keycloak answers").status().is_success()
+    }
+
+    async fn key_providers(&self, realm: &str, provider: &str) -> Vec<String> {
+        let (_, all) = self.admin(Method::GET, &format!("/{realm}/components?type=org.keycloak.keys.KeyProvider"), None).await;
+        let all = all.as_array().expect("a list of key providers");
+        let of_kind = all.iter().filter(|one| one["providerId"] == provider);
+        of_kind.map(|one| one["id"].as_str().expect("a component has an id").to_owned()).collect()
+    }
+
+    /// Calls the admin API below `/admin/realms`: the status, and what is answered.
+    async fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let form = [("grant_type", "password"), ("client_id", "admin-cli"), ("username", &self.admin.0), ("password", &self.admin.1)];
+        // A new one each time: they live for a minute.
+        let token = self.token_of("master", &form).await;
+        let mut request = self.client.request(method, format!("http://{}/admin/realms{path}", self.address)).bearer_auth(&token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.expect("Keycloak answers");
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+    }
+
     async fn token_of(&self, realm: &str, form: &[(&str, &str)]) -> String {
+        read(self.ask_for_token(realm, form)).await["access_token"].as_str().expect("an access token").to_owned()
+    }
+
+    fn ask_for_token(&self, realm: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let url = format!("http://{}/realms/{realm}/protocol/openid-connect/token", self.address);
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
-        read(request).await["access_token"].as_str().expect("an access token").to_owned()
+        self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 }
 

@@ -251,6 +251,10 @@ impl<'a> Builder<'a> {
             strangers(&config);
         }
         self.tell("ext-authz and ratelimit");
+        // Tests say when keys are fetched, and how the provider answers then.
+        if !self.ext_authz.contains(&"--keys-ahead") {
+            self.ext_authz.extend(["--keys-ahead", "off"]);
+        }
         let path = config.path();
         // As the shipped files are: Envoy shows bodies to Check, and ext_proc stands in the chain (S14).
         let declared = if self.undeclared { Vec::new() } else { vec!["--body", "on", "--process", "on"] };

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bulkhead_tests::{
     client::{Answer, Request},
     compose,
     config::Config,
+    deadline,
     keycloak::Keycloak,
     world::World,
 };
@@ -16,11 +18,11 @@ use bulkhead_tests::{
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_realms_of_keycloak_are_two_tenants_and_a_rotation_is_followed() {
+async fn two_realms_of_keycloak_are_two_tenants_through_rotation_other_keys_disabling_and_deletion() {
     let keycloak = Keycloak::start().await;
     let ext_authz = compose::arguments("ext-authz", &["--config", "--grpc", "--health", "--admin"]);
     let ratelimit = compose::arguments("ratelimit", &["--config", "--store", "--grpc", "--health", "--admin"]);
-    let world = World::builder()
+    let mut world = World::builder()
         .valkey()
         .config(|config| back_channel(config, &keycloak))
         .ext_authz(&ext_authz.iter().map(String::as_str).collect::<Vec<_>>())
@@ -29,7 +31,8 @@ async fn two_realms_of_keycloak_are_two_tenants_and_a_rotation_is_followed() {
         .await;
     let acme = async || keycloak.token("tenant-acme", "acme-billing-app", "acme-demo-secret").await;
     let globex = async || keycloak.token("tenant-globex", "globex-inventory-app", "globex-demo-secret").await;
-    let ask = async |path: &str, token: &str| -> Answer { world.send(&Request::get(path).bearer(token)).await };
+    let envoy = world.envoy.address();
+    let ask = async |path: &str, token: &str| -> Answer { Request::get(path).bearer(token).send(envoy).await };
 
     let (of_acme, of_globex) = (acme().await, globex().await);
     // Each realm's token reaches its own tenant's API, at the upstream and the path of the contract.
@@ -65,6 +68,52 @@ async fn two_realms_of_keycloak_are_two_tenants_and_a_rotation_is_followed() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(ask("/globex/inventory-api/items", &rotated).await.status, 401);
+
+    // An elliptic key takes over; the RSA key signs no more and stays in the set, so what it signed stands until it expires.
+    keycloak.add_key("tenant-acme", "ecdsa-generated", "ES256", 300).await;
+    keycloak.sign_with("tenant-acme", "ES256").await;
+    keycloak.retire("tenant-acme", "rsa-generated").await;
+    let elliptic = acme().await;
+    assert!(header_of(&elliptic).contains("ES256"), "Keycloak signs with the new key");
+    assert!(keycloak.keys("tenant-acme").await.1.iter().any(|key| key["alg"] == "RS256"), "a retired key stays published");
+    deadline::until("the elliptic key's token to be accepted", FOLLOWED_WITHIN, || async {
+        let status = ask("/acme/billing-api/invoices", &elliptic).await.status;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(ask("/acme/billing-api/invoices", &rotated).await.status, 200, "what a retired key signed stands");
+
+    // A disabled realm gives no tokens and answers its keys all the same: nobody can tell by them, so what it signed stands until it expires.
+    // It is the tenant's own status that stops it at once.
+    keycloak.disable("tenant-acme").await;
+    assert!(!keycloak.gives_tokens("tenant-acme", "acme-billing-app", "acme-demo-secret").await);
+    assert_eq!(keycloak.keys("tenant-acme").await.0, 200);
+    assert_eq!(ask("/acme/billing-api/invoices", &elliptic).await.status, 200);
+    world.config.edit("tenants/acme.yaml", |tenant| tenant["spec"]["status"] = "suspended".into());
+    deadline::until("acme to be suspended", FOLLOWED_WITHIN, || async {
+        (ask("/acme/billing-api/invoices", &elliptic).await.status == 403).then_some(())
+    })
+    .await;
+
+    // A deleted realm answers 404: its keys are believed for an hour at the most, as of any provider that is away (S18, S23).
+    let last = globex().await;
+    keycloak.delete("tenant-globex").await;
+    assert_eq!(keycloak.keys("tenant-globex").await, (404, Vec::new()));
+    assert_eq!(ask("/globex/inventory-api/items", &last).await.status, 200, "its last token stands until it expires");
+    // After a start without its keys there is nothing to believe: 503 at its own address, and 401 elsewhere (S22).
+    world.ext_authz.restart().await;
+    deadline::until("the deleted realm's token to be unjudgeable", FOLLOWED_WITHIN, || async {
+        (ask("/globex/inventory-api/items", &last).await.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(ask("/acme/billing-api/invoices", &last).await.status, 401);
+}
+
+/// The header of a token, as text.
+fn header_of(token: &str) -> String {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    String::from_utf8_lossy(&header.expect("a token has a header")).into_owned()
 }
 
 /// Points both tenants' keys at Keycloak's address, in place of the name that it has in compose.

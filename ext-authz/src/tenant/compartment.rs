@@ -15,7 +15,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     budget::{Account, Pool, Shares},
+    flight::Flights,
     keys::{Keyring, Supply},
+    proof::Refused,
+    verified::{TokenHash, Verified},
 };
 
 /// The caps of every tenant, and the memory that they share.
@@ -25,6 +28,8 @@ pub struct Caps {
     pub waiting: usize,
     /// Key fetches at a time.
     pub fetching: usize,
+    /// Names of providers that are looked up at a time.
+    pub lookups: usize,
     /// First-sight verifications that wait for their turn or run.
     pub first_sights: usize,
     /// First-sight verifications that run at a time.
@@ -40,9 +45,11 @@ impl Default for Caps {
         const KIB: usize = 1024;
         const MIB: usize = 1024 * KIB;
         Self {
-            waiting: 64,
+            // Who waits takes memory alone. A queue of so many signatures is worked off in some tens of milliseconds.
+            waiting: 1024,
             fetching: 2,
-            first_sights: 64,
+            lookups: 4,
+            first_sights: 512,
             verifying: 4,
             keys: Shares { floor: 16 * KIB, ceiling: 256 * KIB, pool: 32 * MIB },
             tokens: Shares { floor: 16 * KIB, ceiling: 8 * MIB, pool: 128 * MIB },
@@ -54,15 +61,27 @@ impl Default for Caps {
 pub(super) struct Bounds {
     pub(super) waiting: Semaphore,
     pub(super) fetching: Semaphore,
+    /// Places of which fetches that nobody waits for leave some free.
+    fetching_in_all: usize,
+    pub(super) lookups: Arc<Semaphore>,
     pub(super) first_sights: Arc<Semaphore>,
     pub(super) verifying: Arc<Semaphore>,
     pub(super) keys: Arc<Account>,
     pub(super) tokens: Arc<Account>,
 }
 
+impl Bounds {
+    /// Whether a fetch that nobody waits for may be made: a tenant's dead providers never take the last place of its living ones.
+    pub(super) fn may_fetch_ahead(&self) -> bool {
+        self.fetching.available_permits() > self.fetching_in_all / 2
+    }
+}
+
 /// The bounds of one tenant, and the keys of its issuers.
 pub(super) struct Compartment {
     pub(super) bounds: Arc<Bounds>,
+    /// Tokens that are being verified.
+    pub(super) flights: Flights<TokenHash, Result<Arc<Verified>, Refused>>,
     rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
 }
 
@@ -91,16 +110,18 @@ impl Compartments {
     }
 
     fn empty(&self) -> Compartment {
-        let Caps { waiting, fetching, first_sights, verifying, .. } = self.caps;
+        let Caps { waiting, fetching, lookups, first_sights, verifying, .. } = self.caps;
         let bounds = Bounds {
             waiting: Semaphore::new(waiting),
             fetching: Semaphore::new(fetching),
+            fetching_in_all: fetching,
+            lookups: Arc::new(Semaphore::new(lookups)),
             first_sights: Arc::new(Semaphore::new(first_sights)),
             verifying: Arc::new(Semaphore::new(verifying)),
             keys: self.keys.account(),
             tokens: self.tokens.account(),
         };
-        Compartment { bounds: Arc::new(bounds), rings: Mutex::default() }
+        Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default() }
     }
 
     /// The keys of an issuer as it is configured now: other places, keys or algorithms make a new ring.

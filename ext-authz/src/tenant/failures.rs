@@ -91,6 +91,13 @@ impl Counters {
         Filling::a_minute(a_minute).full(slot.until, now).map(seconds)
     }
 
+    /// Whether this key failed within the last minute, as far as it is remembered.
+    pub(super) fn failed_lately(&self, key: impl Hash, now: u64) -> bool {
+        let (key, row) = self.row(key);
+        let row = row.lock().unwrap_or_else(PoisonError::into_inner);
+        row.iter().any(|slot| slot.key == key && slot.until.saturating_add(MINUTE_US) > now)
+    }
+
     /// Counts one failure.
     pub(super) fn count(&self, key: impl Hash, a_minute: u64, now: u64) {
         let (key, row) = self.row(key);

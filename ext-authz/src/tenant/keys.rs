@@ -1,5 +1,6 @@
 //! The keys of an issuer: where they come from, how long they are believed, and which of them may verify a token.
 
+mod ahead;
 pub(super) mod document;
 mod http;
 mod jwk;
@@ -13,10 +14,11 @@ use serde_json::Value;
 
 use super::budget::Charge;
 
+pub use ahead::Ahead;
 pub use http::{HttpBounds, HttpKeys};
 pub(super) use jwk::{Fingerprint, Key};
 pub use keyring::Pace;
-pub(super) use keyring::{Keyring, Supply, Unavailable};
+pub(super) use keyring::{Keyring, Standing, Supply, Unavailable};
 
 /// The most keys that a set may have: beyond it the set is refused, not shortened, since nobody could say which keys count.
 pub(super) const MAX_KEYS: usize = 64;

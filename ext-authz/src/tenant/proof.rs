@@ -6,7 +6,7 @@ use bulkhead_tenancy::{issuer::Issuer, snapshot::Snapshot, tenant::Tenant};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Identity,
+    Asking, Identity,
     compartment::{Bounds, Compartment},
     keys::{SharedKeys, Unavailable},
     token::{Signed, UnverifiedToken},
@@ -23,13 +23,31 @@ pub(super) enum Unproven {
     Unchecked(Arc<Tenant>, &'static str),
 }
 
+/// Why a token is refused that was checked: good for everybody who presents it at this moment.
+#[derive(Clone, Copy)]
+pub(super) enum Refused {
+    /// See [`Unproven::Unfit`].
+    Unfit(&'static str),
+    /// See [`Unproven::Signed`].
+    Signed(&'static str),
+}
+
+impl From<Refused> for Unproven {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unfit(why) => Self::Unfit(why),
+            Refused::Signed(why) => Self::Signed(why),
+        }
+    }
+}
+
 impl Identity {
     /// Proves a token: by what is remembered, else by its signature.
     pub(super) async fn prove_token(
         &self,
         text: &str,
         snapshot: &Snapshot,
-        deadline: Instant,
+        asking: Asking,
     ) -> Result<(Arc<Tenant>, Arc<Verified>), Unproven> {
         let hash = TokenHash::of(text);
         if let Some(remembered) = self.remembered(hash, snapshot) {
@@ -38,15 +56,41 @@ impl Identity {
         let token = UnverifiedToken::read(text).map_err(|malformed| Unproven::Unfit(malformed.why()))?;
         let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
         let compartment = self.compartments.of(&tenant.uid);
+        let first_sight = self.first_sight(hash, token, tenant, issuer, &compartment, asking);
+        let verified = match timeout_at(asking.deadline, compartment.flights.join(hash, first_sight)).await {
+            Ok(settled) => settled?.map_err(Unproven::from)?,
+            Err(_) => return Err(Unproven::Unchecked(Arc::clone(tenant), "the token could not be verified in time")),
+        };
+        if !verified.is_of(tenant, issuer) {
+            // Somebody else verified it under another snapshot.
+            return Err(Unproven::Unchecked(Arc::clone(tenant), "the issuer's configuration changes at this moment"));
+        }
+        verified.claims.stand(tenant, issuer, self.clock.now_s()).map_err(|unfit| Unproven::Signed(unfit.why()))?;
+        Ok((Arc::clone(tenant), verified))
+    }
+
+    /// Verifies a token that is not remembered, and remembers it if it stands.
+    async fn first_sight(
+        &self,
+        hash: TokenHash,
+        token: UnverifiedToken,
+        tenant: &Arc<Tenant>,
+        issuer: &Arc<Issuer>,
+        compartment: &Compartment,
+        asking: Asking,
+    ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
-        let signed = self.signed(Arc::new(token), &compartment, issuer, deadline).await.map_err(unchecked)?;
-        let signed = signed.ok_or(Unproven::Unfit("no key of the issuer verifies the signature"))?;
-        let claims = signed.claims(issuer).map_err(|unfit| Unproven::Signed(unfit.why()))?;
+        let signed = self.signed(Arc::new(token), compartment, issuer, asking).await.map_err(unchecked)?;
+        let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
-        claims.stand(tenant, issuer, now).map_err(|unfit| Unproven::Signed(unfit.why()))?;
+        let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
+        let claims = match claims {
+            Ok(claims) => claims,
+            Err(unfit) => return Ok(Err(Refused::Signed(unfit.why()))),
+        };
         let verified = Arc::new(Verified { tenant: tenant.uid.clone(), issuer: Arc::clone(issuer), key: signed.key, claims });
         self.verified.insert(hash, &verified, &compartment.bounds.tokens, now);
-        Ok((Arc::clone(tenant), verified))
+        Ok(Ok(verified))
     }
 
     /// What is remembered of a token, if its tenant, issuer and key still are what they were: a key that the issuer withdrew stops its tokens
@@ -68,26 +112,24 @@ impl Identity {
         Some(Ok((Arc::clone(tenant), verified)))
     }
 
-    /// The claims under one of the issuer's keys. Where no key of the set could be the token's, newer keys are asked for, once.
+    /// The claims under one of the issuer's keys. Where none of the set verifies the token, newer ones are asked for, once: its key may be
+    /// new, under a new `kid` or an old one.
     async fn signed(
         &self,
         token: Arc<UnverifiedToken>,
         compartment: &Compartment,
         issuer: &Arc<Issuer>,
-        deadline: Instant,
+        Asking { source, deadline }: Asking,
     ) -> Result<Option<Signed>, Unavailable> {
         let ring = self.compartments.ring(compartment, issuer);
         let keys = ring.keys(deadline).await?;
         let known = token.has_candidate(&keys);
-        if known {
-            let signed = self.verify(&token, &keys, &compartment.bounds, deadline).await?;
-            // A token that names its key, which is there, and does not verify, is forged: nothing newer would help it.
-            if signed.is_some() || token.kid().is_some() {
-                return Ok(signed);
-            }
+        if known && let Some(signed) = self.verify(&token, &keys, &compartment.bounds, deadline).await? {
+            return Ok(Some(signed));
         }
-        let newer = match ring.newer_than(&keys, deadline).await {
+        let newer = match ring.newer_than(&keys, self.standing(source), deadline).await {
             Ok(newer) => newer,
+            // A signature that is wrong by a key that is there is forged until something else is known.
             Err(_) if known => None,
             Err(unavailable) => return Err(unavailable),
         };

@@ -18,6 +18,7 @@ mod agreement;
 mod attacks;
 mod caching;
 mod flood;
+mod rfc8725;
 
 const ACME: &str = "https://auth.example/realms/tenant-acme";
 const GLOBEX: &str = "https://auth.example/realms/tenant-globex";

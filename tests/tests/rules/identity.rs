@@ -323,3 +323,25 @@ async fn s25_no_claim_makes_a_header_that_envoy_or_an_upstream_could_choke_on() 
         }
     }
 }
+
+/// The provider takes longer than a request waits, and falls silent afterwards: only what was fetched ahead can serve the first request.
+#[tokio::test(flavor = "multi_thread")]
+async fn s18_keys_are_there_before_the_first_request_and_readiness_waits_for_no_provider() {
+    let slow = Issuer::discoverable("acme").await;
+    slow.mood(Mood::Slow(std::time::Duration::from_secs(2)));
+    let world = world()
+        .config(|config| {
+            config.edit(ACME, |tenant| {
+                tenant["spec"]["issuers"].as_array_mut().expect("issuers").push(json!({ "issuer": slow.issuer() }));
+            });
+        })
+        .ext_authz(&["--keys-ahead", "on"])
+        .start()
+        .await;
+    // The world is there: ext-authz was ready while its provider had not answered.
+    deadline::until("the keys to be asked for", PATIENCE, || async { (slow.key_fetches() == 1).then_some(()) }).await;
+    slow.mood(Mood::Hanging);
+    let request = Request::get(INVOICES).bearer(&slow.token().sign());
+    until_status(&world, &request, 200).await;
+    assert_eq!((slow.discoveries(), slow.key_fetches()), (1, 1));
+}

@@ -67,7 +67,8 @@ impl HttpKeys {
                 .connect_timeout(bounds.connect)
                 .timeout(bounds.total)
                 .pool_max_idle_per_host(1)
-                .pool_idle_timeout(Duration::from_secs(30))
+                // Long enough to ask for the keys after discovery: ten thousand providers leave no thousands of idle connections.
+                .pool_idle_timeout(Duration::from_secs(2))
                 .http2_max_header_list_size(16 * 1024);
             if no_authorities { client.tls_certs_only([]).build() } else { client.build() }
         };
@@ -173,6 +174,16 @@ impl Written {
     }
 }
 
+tokio::task_local! {
+    /// The places for lookups of the tenant whose keys are fetched.
+    static LOOKUPS: Arc<Semaphore>;
+}
+
+/// Fetches for a tenant, within its own places for lookups: the names of one that never resolve keep no other's from being looked up.
+pub(super) async fn for_tenant<F: Future>(lookups: &Arc<Semaphore>, fetch: F) -> F::Output {
+    LOOKUPS.scope(Arc::clone(lookups), fetch).await
+}
+
 /// Resolves names, so that what is connected to is what was judged: a second answer cannot differ from the first (DNS rebinding).
 struct Resolver {
     /// Whether addresses that no tenant may point at are left out.
@@ -185,8 +196,13 @@ struct Resolver {
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (checked, places) = (self.checked, Arc::clone(&self.places));
-        // Spawned: whoever stops waiting does not give the place back before the lookup has ended.
+        let of_tenant = LOOKUPS.try_with(Arc::clone).ok();
+        // Spawned: whoever stops waiting does not give the places back before the lookup has ended.
         let lookup = tokio::spawn(async move {
+            let _own = match of_tenant {
+                Some(places) => Some(places.acquire_owned().await?),
+                None => None,
+            };
             let _place = places.acquire_owned().await?;
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(found)

@@ -11,11 +11,11 @@ use bulkhead_tenancy::{
     issuer::{Issuer, KeySource},
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
-use super::{FetchError, KeyProvider, KeySet, SharedKeys};
+use super::{FetchError, KeyProvider, KeySet, SharedKeys, http};
 use crate::tenant::compartment::Bounds;
 
 /// How often keys are fetched, and how long they are believed.
@@ -26,8 +26,11 @@ pub struct Pace {
     /// The age from which keys are not believed any more, whatever the provider does. Revocation takes effect within `refresh` while the
     /// provider answers, and within this when it does not (S23).
     pub stale: Duration,
-    /// The least time between two fetches for keys that a token named and the set lacks.
-    pub unknown_kid: Duration,
+    /// The least time between two fetches because of a token that no key verifies, for a source that did not fail lately. The key may be
+    /// new, so such a token is not refused before somebody looked.
+    pub unverified: Duration,
+    /// The same for a source that failed lately, or is not known: its tokens are refused meanwhile.
+    pub unverified_suspect: Duration,
     /// The wait after a first failure; it doubles with each further one.
     pub backoff: Duration,
     /// The longest wait after failures.
@@ -41,7 +44,8 @@ impl Default for Pace {
         Self {
             refresh: Duration::from_secs(300),
             stale: Duration::from_secs(3600),
-            unknown_kid: Duration::from_secs(10),
+            unverified: Duration::from_secs(1),
+            unverified_suspect: Duration::from_secs(10),
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             fetch: Duration::from_secs(6),
@@ -54,6 +58,16 @@ impl Default for Pace {
 pub(in crate::tenant) struct Unavailable {
     /// For the operator.
     pub(in crate::tenant) why: &'static str,
+}
+
+/// Who brings a token that no key verifies. A stranger who does it all the time is suspect after the first one, and keeps nobody else from
+/// having a new key looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tenant) enum Standing {
+    /// A source that did not fail lately.
+    Good,
+    /// A source that failed lately, or nobody knows which.
+    Suspect,
 }
 
 /// What all keyrings share: where keys come from, and how many fetches run at a time in all.
@@ -130,24 +144,29 @@ impl Keyring {
         self.wait(None, deadline).await?.ok_or(Unavailable { why: "the issuer's keys were not fetched" })
     }
 
-    /// Keys that are newer than a set that lacks what a token names; absent where none were fetched because it was asked not long ago.
+    /// Keys that are newer than a set that does not verify a token; absent where there are none, or, for a suspect, where it was asked not
+    /// long ago.
     ///
     /// # Errors
-    /// When the provider does not answer: then nobody knows whether there are newer ones.
+    /// When nobody knows whether there are newer ones: the provider does not answer, or was asked a moment ago.
     pub(in crate::tenant) async fn newer_than(
         self: &Arc<Self>,
         seen: &SharedKeys,
+        standing: Standing,
         deadline: Instant,
     ) -> Result<Option<SharedKeys>, Unavailable> {
-        self.wait(Some(seen), deadline).await
+        self.wait(Some((seen, standing)), deadline).await
     }
 
-    async fn wait(self: &Arc<Self>, seen: Option<&SharedKeys>, deadline: Instant) -> Result<Option<SharedKeys>, Unavailable> {
+    async fn wait(self: &Arc<Self>, seen: Option<(&SharedKeys, Standing)>, deadline: Instant) -> Result<Option<SharedKeys>, Unavailable> {
         // Subscribed before the look, so that a fetch that ends in between is not missed.
         let mut landed = self.landed.subscribe();
         match self.look(seen) {
             Look::Keys(keys) => return Ok(Some(keys)),
-            Look::Not(why) => return self.settled(seen, why),
+            Look::Not(why) if seen.is_some_and(|(_, standing)| standing == Standing::Suspect) => return self.settled(true, why),
+            // Of keys in the configuration there are no newer ones.
+            Look::Not(_) if seen.is_some() && self.is_inline() => return Ok(None),
+            Look::Not(why) => return Err(Unavailable { why }),
             Look::Wait => {}
         }
         let Ok(_place) = self.bounds.waiting.try_acquire() else {
@@ -160,37 +179,67 @@ impl Keyring {
         let now = self.supply.clock.now_us();
         let state = self.state();
         match state.believed(now, self.supply.pace.stale) {
-            Some(keys) if seen.is_none_or(|seen| !Arc::ptr_eq(seen, keys)) => Ok(Some(Arc::clone(keys))),
+            Some(keys) if seen.is_none_or(|(seen, _)| !Arc::ptr_eq(seen, keys)) => Ok(Some(Arc::clone(keys))),
             _ => {
                 drop(state);
-                self.settled(seen, "the issuer's keys could not be fetched")
+                self.settled(seen.is_some(), "the issuer's keys could not be fetched")
             }
         }
     }
 
     /// The answer where no newer keys came: nothing newer, unless it is the provider that failed.
-    fn settled(&self, seen: Option<&SharedKeys>, why: &'static str) -> Result<Option<SharedKeys>, Unavailable> {
-        let asked_in_vain = seen.is_some() && self.state().failures == 0;
+    fn settled(&self, newer: bool, why: &'static str) -> Result<Option<SharedKeys>, Unavailable> {
+        let asked_in_vain = newer && self.state().failures == 0;
         if asked_in_vain { Ok(None) } else { Err(Unavailable { why }) }
     }
 
-    /// Looks for keys (newer than `seen`, if that is given) and starts a fetch where one is due.
-    fn look(self: &Arc<Self>, seen: Option<&SharedKeys>) -> Look {
+    /// Whether the keys stand in the configuration.
+    fn is_inline(&self) -> bool {
+        matches!(self.issuer.keys, KeySource::Inline(_))
+    }
+
+    /// Whether a fetch is due though nobody asks: there are no keys, or they are old. A provider that fails is left alone ever longer.
+    pub(super) fn is_due(&self) -> bool {
         let pace = &self.supply.pace;
         let now = self.supply.clock.now_us();
-        let inline = matches!(self.issuer.keys, KeySource::Inline(_));
+        let state = self.state();
+        let old = state.age(now).is_none_or(|age| age >= pace.refresh);
+        let rested = state.tried.is_none_or(|tried| since(tried, now) >= state.backoff(pace.backoff, pace.stale / 2));
+        old && rested && !state.flying && !self.is_inline() && self.bounds.may_fetch_ahead()
+    }
+
+    /// Whether there are keys that are believed, without asking for any.
+    #[cfg(test)]
+    pub(super) fn has_keys(&self) -> bool {
+        self.state().believed(self.supply.clock.now_us(), self.supply.pace.stale).is_some()
+    }
+
+    /// Starts a fetch that nobody waits for, unless one is on its way. `place` goes with it.
+    pub(super) fn fetch_ahead(self: &Arc<Self>, place: OwnedSemaphorePermit) {
+        let mut state = self.state();
+        if !state.flying {
+            self.fly(&mut state, Some(place));
+        }
+    }
+
+    /// Looks for keys (newer than `seen`, if that is given) and starts a fetch where one is due.
+    fn look(self: &Arc<Self>, seen: Option<(&SharedKeys, Standing)>) -> Look {
+        let pace = &self.supply.pace;
+        let now = self.supply.clock.now_us();
+        let inline = self.is_inline();
         let mut state = self.state();
         let believed = if inline { state.keys.as_ref().map(|(keys, _)| keys) } else { state.believed(now, pace.stale) };
-        let keys = believed.filter(|keys| seen.is_none_or(|seen| !Arc::ptr_eq(seen, keys))).cloned();
+        let keys = believed.filter(|keys| seen.is_none_or(|(seen, _)| !Arc::ptr_eq(seen, keys))).cloned();
         let (wanted, least) = match (&keys, seen) {
             (Some(_), _) => (!inline && state.age(now).is_none_or(|age| age >= pace.refresh), Duration::ZERO),
-            (None, Some(_)) => (!inline, pace.unknown_kid),
+            (None, Some((_, Standing::Good))) => (!inline, pace.unverified),
+            (None, Some((_, Standing::Suspect))) => (!inline, pace.unverified_suspect),
             (None, None) => (!inline, Duration::ZERO),
         };
-        let least = least.max(state.backoff(pace));
+        let least = least.max(state.backoff(pace.backoff, pace.backoff_max));
         let rested = state.tried.is_none_or(|tried| since(tried, now) >= least);
         if wanted && rested && !state.flying {
-            self.fly(&mut state);
+            self.fly(&mut state, None);
         }
         match keys {
             Some(keys) => Look::Keys(keys),
@@ -200,10 +249,11 @@ impl Keyring {
     }
 
     /// Starts the one fetch. It goes on when those who wait have gone.
-    fn fly(self: &Arc<Self>, state: &mut State) {
+    fn fly(self: &Arc<Self>, state: &mut State, place: Option<OwnedSemaphorePermit>) {
         state.flying = true;
         let mut flight = Flight { ring: Arc::clone(self), fetched: Err(FetchError::TimedOut) };
         tokio::spawn(async move {
+            let _place = place;
             let fetched = tokio::time::timeout(flight.ring.supply.pace.fetch, flight.ring.fetch()).await;
             flight.brings(fetched.unwrap_or(Err(FetchError::TimedOut)));
         });
@@ -214,7 +264,7 @@ impl Keyring {
         let closed = |_| FetchError::TimedOut;
         let _own = self.bounds.fetching.acquire().await.map_err(closed)?;
         let _any = self.supply.fetches.acquire().await.map_err(closed)?;
-        let jwks = self.supply.provider.fetch(&self.issuer).await?;
+        let jwks = http::for_tenant(&self.bounds.lookups, self.supply.provider.fetch(&self.issuer)).await?;
         KeySet::read(&jwks, &self.issuer, |bytes| self.bounds.keys.charge(bytes))
     }
 
@@ -257,10 +307,10 @@ impl State {
     }
 
     /// The wait after the failures so far.
-    fn backoff(&self, pace: &Pace) -> Duration {
+    fn backoff(&self, first: Duration, longest: Duration) -> Duration {
         match self.failures.checked_sub(1) {
             None => Duration::ZERO,
-            Some(doublings) => pace.backoff.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(pace.backoff_max),
+            Some(doublings) => first.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(longest),
         }
     }
 }

@@ -157,3 +157,45 @@ async fn what_is_gone_from_the_snapshot_is_swept_away() {
     let after = world.identity.compartments.of(&"uid-acme".parse().unwrap());
     assert!(!Arc::ptr_eq(&before, &after));
 }
+
+#[tokio::test]
+async fn s5_hundreds_of_first_tokens_before_the_keys_are_there_are_all_served() {
+    let world = Arc::new(World::new());
+    world.provider.set(ACME, Answer::Late(vec![signer(ACME).jwk("k")]));
+    let waiting: Vec<_> = (0..400)
+        .map(|number| {
+            tokio::spawn({
+                let world = Arc::clone(&world);
+                async move { world.token(&token_with(ACME, json!({"jti": number})), None).await }
+            })
+        })
+        .collect();
+    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
+    let caps = Caps::default();
+    until("they wait", || compartment.bounds.waiting.available_permits() == caps.waiting - 400).await;
+    assert_eq!(
+        compartment.bounds.first_sights.available_permits(),
+        caps.first_sights,
+        "who waits for keys takes no place of who is verified"
+    );
+    world.provider.gate.add_permits(1);
+    for one in waiting {
+        assert_eq!(one.await.unwrap().as_deref(), Ok("acme"));
+    }
+    assert_eq!(world.provider.asked(), 1);
+}
+
+#[tokio::test]
+async fn s5_a_token_that_comes_a_hundred_times_at_once_is_verified_once() {
+    // One place alone: whoever verified for himself would be refused it.
+    let caps = Caps { first_sights: 1, ..Caps::default() };
+    let world = World::with(PLAIN, Settings { caps, ..Settings::default() });
+    let token = token_of(ACME);
+    let served = futures::future::join_all((0..100).map(|_| world.token(&token, None))).await;
+    assert!(served.iter().all(Result::is_ok), "{served:?}");
+    let forged = signer(GLOBEX).token("k", &claims(ACME));
+    let refused = futures::future::join_all((0..100).map(|_| world.token(&forged, None))).await;
+    assert!(refused.iter().all(|one| *one == Err(Reason::InvalidToken)), "{refused:?}");
+    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
+    assert_eq!(compartment.flights.len(), 0);
+}

@@ -297,3 +297,18 @@ async fn s18_an_unreachable_providers_error_says_why_and_not_where() {
     assert!(error.causes().contains("no address that may be connected to"), "{}", error.causes());
     assert!(!error.causes().contains("xxx") && error.causes().len() < 400);
 }
+
+#[tokio::test]
+async fn s5_a_tenants_lookups_that_never_end_keep_no_others_name_from_being_found() {
+    let site = Site::serve(|_, _| text(set())).await;
+    let uri = format!("http://localhost:{}/certs", site.address.port());
+    let by_name = issuer("https://auth.example/realms/acme", KeySource::JwksUri(uri.parse().unwrap()));
+    let keys = HttpKeys::new(HttpBounds { total: Duration::from_millis(300), ..bounds() }).unwrap();
+    let (dead, living) = (Arc::new(Semaphore::new(4)), Arc::new(Semaphore::new(4)));
+    // Four lookups of this tenant are on their way for ever.
+    let _stuck = Arc::clone(&dead).acquire_many_owned(4).await.unwrap();
+    assert!(matches!(for_tenant(&dead, keys.fetch(&by_name)).await, Err(FetchError::TimedOut | FetchError::Unreachable(_))));
+    assert!(site.asked().is_empty());
+    assert_eq!(for_tenant(&living, keys.fetch(&by_name)).await.unwrap().len(), 1);
+    assert_eq!(living.available_permits(), 4);
+}

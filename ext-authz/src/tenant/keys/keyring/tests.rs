@@ -94,7 +94,7 @@ async fn s18_a_storm_of_unknown_kids_is_one_fetch_in_ten_seconds() {
             .map(|_| {
                 tokio::spawn({
                     let (ring, seen) = (Arc::clone(&ring), Arc::clone(&seen));
-                    async move { ring.newer_than(&seen, patient()).await }
+                    async move { ring.newer_than(&seen, Standing::Suspect, patient()).await }
                 })
             })
             .collect();
@@ -112,7 +112,7 @@ async fn a_key_that_was_added_is_found_by_the_first_token_that_names_it() {
     let seen = ring.keys(patient()).await.unwrap();
     rig.provider.set(ACME, keys(&["one", "two"]));
     rig.clock.advance_us(11 * SECOND);
-    let newer = ring.newer_than(&seen, patient()).await.unwrap().unwrap();
+    let newer = ring.newer_than(&seen, Standing::Suspect, patient()).await.unwrap().unwrap();
     assert_eq!(kids(&newer), ["one", "two"]);
     assert_eq!(rig.provider.asked(), 2);
 }
@@ -292,7 +292,7 @@ async fn keys_in_the_configuration_are_never_fetched_and_never_grow_old() {
     rig.clock.advance_us(1_000 * MINUTE);
     let seen = ring.keys(patient()).await.unwrap();
     assert_eq!(kids(&seen), ["one"]);
-    assert!(ring.newer_than(&seen, patient()).await.unwrap().is_none());
+    assert!(ring.newer_than(&seen, Standing::Suspect, patient()).await.unwrap().is_none());
     let broken = rig.ring("acme", issuer("broken", KeySource::Inline(vec![json!({})])));
     assert!(broken.keys(patient()).await.is_err());
     assert_eq!(rig.provider.asked(), 0);
