@@ -20,7 +20,7 @@ use crate::verdict::{Denial, Reason};
 
 pub use body::Body;
 pub use headers::Headers;
-pub(crate) use headers::understood;
+pub(crate) use headers::{understood_as, understood_below};
 
 mod body;
 mod headers;
@@ -88,15 +88,15 @@ impl Attributes {
     /// A denial where something is missing without which nothing can be decided.
     pub fn of(request: CheckRequest) -> Result<Self, Denial> {
         let mut attributes = request.attributes.ok_or_else(|| missing("attributes"))?;
-        let http = attributes.request.take().and_then(|request| request.http).ok_or_else(|| missing("attributes.request.http"))?;
-        let headers = Headers::of(&http);
+        let mut http = attributes.request.take().and_then(|request| request.http).ok_or_else(|| missing("attributes.request.http"))?;
+        let headers = Headers::of(&mut http);
         if headers.len() > MAX_HEADERS {
             return Err(Denial::new(Reason::Unreadable, "the request has more than 1000 headers"));
         }
         if http.method.is_empty() {
             return Err(missing("attributes.request.http.method"));
         }
-        let body = Body::of(&http, &headers);
+        let body = Body::of(&mut http, &headers);
         let HttpRequest { method, path, host, scheme, .. } = http;
         let (path, query) = split_query(path);
         if shown_otherwise(&headers, &path) {

@@ -7,7 +7,7 @@ use bulkhead_tenancy::{clock::Clock, snapshot::Snapshot};
 use tokio::time::Instant;
 
 use crate::{
-    attributes::{Attributes, Context, understood},
+    attributes::{Attributes, Context, understood_as},
     guardrails::{Asked, Found, Guardrails, access},
     route::{
         self,
@@ -117,7 +117,7 @@ impl<I: Identify> Judge<I> {
 
     async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
         // Attributes: can this request be judged at all?
-        if request.headers.names().any(|name| understood(name) == header::HOP) {
+        if request.headers.names().any(|name| understood_as(name, header::HOP)) {
             return Err(Denial::new(Reason::Loop, "the request already carries our hop mark"));
         }
         let path = SafePath::judge(&request.path)?;

@@ -9,6 +9,10 @@ use bulkhead_ext_authz::{
     serve::serve,
 };
 
+/// With the system's allocator a large part of a decision goes to malloc and free.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match args::parse::<Cli>(&SERVICE).command {
         Command::Serve(args) => block_on(serve(*args)),

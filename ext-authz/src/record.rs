@@ -158,6 +158,7 @@ pub struct Ledger {
     shadow: TenantCounter,
     bodies: TenantCounter,
     pii: TenantCounter,
+    took: metrics::Histogram,
     log: log::DenialLog,
     streams: Arc<Streams>,
     recent: Arc<Recent>,
@@ -177,6 +178,7 @@ impl Ledger {
                 "outcome",
             ),
             pii: metrics.tenant_counter("bulkhead_authz_pii_total", "Requests and answers that hold personal data, by its kind.", "kind"),
+            took: metrics::histogram!("bulkhead_authz_decision_seconds"),
             log,
             streams,
             recent: Arc::default(),
@@ -261,7 +263,7 @@ impl Record for Ledger {
         let verdict = &decision.verdict;
         let tenant = verdict.facts.tenant.as_deref();
         self.decisions.count(tenant, verdict.name());
-        metrics::histogram!("bulkhead_authz_decision_seconds").record(took);
+        self.took.record(took);
         for mark in &verdict.shadow {
             self.shadow.count(tenant, mark.reason.name());
         }

@@ -22,13 +22,13 @@ pub(super) const PARTIAL: &str = "x-envoy-auth-partial-body";
 
 impl Body {
     /// `raw_body` (with `pack_as_bytes`), else `body`; the headers say what is not there.
-    pub(super) fn of(http: &HttpRequest, headers: &Headers) -> Self {
+    pub(super) fn of(http: &mut HttpRequest, headers: &Headers) -> Self {
         if headers.all(PARTIAL).any(|value| value.eq_ignore_ascii_case(b"true")) {
             return Self::Truncated;
         }
         match (http.raw_body.is_empty(), http.body.is_empty()) {
-            (false, _) => Self::Whole(http.raw_body.clone()),
-            (true, false) => Self::Whole(http.body.clone().into_bytes()),
+            (false, _) => Self::Whole(std::mem::take(&mut http.raw_body)),
+            (true, false) => Self::Whole(std::mem::take(&mut http.body).into_bytes()),
             (true, true) if signalled(headers) => Self::Unseen,
             (true, true) => Self::Absent,
         }

@@ -9,9 +9,12 @@ pub struct Headers(Vec<(String, Vec<u8>)>);
 impl Headers {
     /// With `encode_raw_headers` Envoy fills `header_map` with raw values; without it (Istio, Envoy Gateway) the map `headers`, equal
     /// names joined by commas. Both are read, so a header can hide in neither.
-    pub(super) fn of(http: &HttpRequest) -> Self {
-        let listed = http.header_map.iter().flat_map(listed);
-        let mapped = http.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()));
+    pub(super) fn of(http: &mut HttpRequest) -> Self {
+        let listed = http.header_map.take().unwrap_or_default().headers.into_iter().map(|header| {
+            let value = if header.raw_value.is_empty() { header.value.into_bytes() } else { header.raw_value };
+            (lower(header.key), value)
+        });
+        let mapped = std::mem::take(&mut http.headers).into_iter().map(|(name, value)| (lower(name), value.into_bytes()));
         Self(listed.chain(mapped).collect())
     }
 
@@ -50,7 +53,19 @@ fn listed(map: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
-/// A header's name as some server behind us may understand it: CGI and its descendants take `_` for `-` (S8).
-pub(crate) fn understood(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+/// The name in lower case. Envoy shows names so already, and nothing is copied.
+fn lower(mut name: String) -> String {
+    name.make_ascii_lowercase();
+    name
+}
+
+/// Whether some server behind us may understand a header's name as `ours`: CGI and its descendants take `_` for `-` (S8).
+pub(crate) fn understood_as(name: &str, ours: &str) -> bool {
+    name.len() == ours.len() && understood_below(name, ours)
+}
+
+/// Whether such a name begins with `prefix`.
+pub(crate) fn understood_below(name: &str, prefix: &str) -> bool {
+    let understood = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() >= prefix.len() && name.bytes().map(understood).zip(prefix.bytes()).all(|(one, other)| one == other)
 }

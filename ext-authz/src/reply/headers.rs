@@ -1,12 +1,10 @@
 //! The headers of an allow. Every contract header is set or removed, whatever Envoy stripped before (S8).
 
-use std::collections::BTreeSet;
-
 use bulkhead_proto::contract::header;
 
 use super::claim;
 use crate::{
-    attributes::{Headers, understood},
+    attributes::{Headers, understood_as, understood_below},
     verdict::{Allowed, Decision},
 };
 
@@ -38,20 +36,22 @@ pub(super) fn set(decision: &Decision, allowed: &Allowed) -> Vec<(&'static str, 
 
 /// What is removed. Envoy removes after it sets, so a name that is set must never stand here, in any case.
 pub(super) fn removed(set: &[(&'static str, String)], forward_credentials: bool, arrived: &Headers) -> Vec<String> {
+    let absent = |name: &str| set.iter().all(|(own, _)| *own != name);
     let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain(ROUTING);
     let stopped = CREDENTIALS.into_iter().filter(|_| !forward_credentials);
     // These go even if they were not seen: Envoy may be told to hide headers from us.
-    let always = contract.chain(stopped).map(str::to_owned);
-    let seen = arrived.names().filter(|name| is_taken_for_ours(name)).map(str::to_owned);
-    let removed: BTreeSet<String> = always.chain(seen).filter(|name| set.iter().all(|(own, _)| own != name)).collect();
-    removed.into_iter().collect()
+    let mut removed: Vec<String> = contract.chain(stopped).filter(|name| absent(name)).map(str::to_owned).collect();
+    for seen in arrived.names().filter(|name| is_taken_for_ours(name)) {
+        if absent(seen) && removed.iter().all(|name| name != seen) {
+            removed.push(seen.to_owned());
+        }
+    }
+    removed
 }
 
 /// Whether some server behind us could take a header for one of the contract, though it is spelt otherwise; or for a credential that
 /// was not verified.
 fn is_taken_for_ours(name: &str) -> bool {
-    let understood = understood(name);
-    let foreign = header::FOREIGN.contains(&understood.as_str());
-    let misspelt = understood != name && (CREDENTIALS.contains(&understood.as_str()) || understood == header::HOP);
-    understood.starts_with(header::PREFIX) || foreign || misspelt
+    let credential = || CREDENTIALS.iter().chain([&header::HOP]).any(|ours| *ours != name && understood_as(name, ours));
+    understood_below(name, header::PREFIX) || header::FOREIGN.iter().any(|ours| understood_as(name, ours)) || credential()
 }

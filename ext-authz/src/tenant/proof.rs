@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Asking, Identity,
     compartment::{Bounds, Compartment},
-    keys::{SharedKeys, Unavailable},
+    keys::{Keyring, SharedKeys, Unavailable},
     token::{Signed, UnverifiedToken},
     verified::{TokenHash, Verified},
 };
@@ -80,7 +80,8 @@ impl Identity {
         asking: Asking,
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
-        let signed = self.signed(Arc::new(token), compartment, issuer, asking).await.map_err(unchecked)?;
+        let ring = self.compartments.ring(compartment, issuer);
+        let signed = self.signed(Arc::new(token), &ring, &compartment.bounds, asking).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
         let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
@@ -88,7 +89,7 @@ impl Identity {
             Ok(claims) => claims,
             Err(unfit) => return Ok(Err(Refused::Signed(unfit.why()))),
         };
-        let verified = Arc::new(Verified { tenant: tenant.uid.clone(), issuer: Arc::clone(issuer), key: signed.key, claims });
+        let verified = Arc::new(Verified { tenant: tenant.uid.clone(), issuer: Arc::clone(issuer), key: signed.key, claims, ring });
         self.verified.insert(hash, &verified, &compartment.bounds.tokens, now);
         Ok(Ok(verified))
     }
@@ -99,9 +100,7 @@ impl Identity {
     fn remembered(&self, hash: TokenHash, snapshot: &Snapshot) -> Option<Result<(Arc<Tenant>, Arc<Verified>), Unproven>> {
         let verified = self.verified.get(&hash)?;
         let (tenant, issuer) = snapshot.by_issuer(verified.issuer.id.as_str())?;
-        let compartment = self.compartments.of(&tenant.uid);
-        let keys = self.compartments.ring(&compartment, issuer).current()?;
-        if !verified.is_of(tenant, issuer) || !keys.holds(verified.key) {
+        if !verified.is_of(tenant, issuer) || !verified.ring.current()?.holds(verified.key) {
             self.verified.forget(&hash);
             return None;
         }
@@ -117,14 +116,13 @@ impl Identity {
     async fn signed(
         &self,
         token: Arc<UnverifiedToken>,
-        compartment: &Compartment,
-        issuer: &Arc<Issuer>,
+        ring: &Arc<Keyring>,
+        bounds: &Bounds,
         Asking { source, deadline }: Asking,
     ) -> Result<Option<Signed>, Unavailable> {
-        let ring = self.compartments.ring(compartment, issuer);
         let keys = ring.keys(deadline).await?;
         let known = token.has_candidate(&keys);
-        if known && let Some(signed) = self.verify(&token, &keys, &compartment.bounds, deadline).await? {
+        if known && let Some(signed) = self.verify(&token, &keys, bounds, deadline).await? {
             return Ok(Some(signed));
         }
         let newer = match ring.newer_than(&keys, self.standing(source), deadline).await {
@@ -134,7 +132,7 @@ impl Identity {
             Err(unavailable) => return Err(unavailable),
         };
         match newer {
-            Some(newer) => self.verify(&token, &newer, &compartment.bounds, deadline).await,
+            Some(newer) => self.verify(&token, &newer, bounds, deadline).await,
             None => Ok(None),
         }
     }

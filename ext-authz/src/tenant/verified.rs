@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     budget::{Account, Charge},
     claims::Claims,
-    keys::Fingerprint,
+    keys::{Fingerprint, Keyring},
 };
 
 /// The longest that a verified token is remembered, whatever its `exp`.
@@ -39,6 +39,8 @@ pub(super) struct Verified {
     pub(super) issuer: Arc<Issuer>,
     pub(super) key: Fingerprint,
     pub(super) claims: Claims,
+    /// The keys of that issuer, as they come and go.
+    pub(super) ring: Arc<Keyring>,
 }
 
 impl Verified {

@@ -328,7 +328,7 @@ async fn s25_no_claim_makes_a_header_that_envoy_or_an_upstream_could_choke_on() 
 #[tokio::test(flavor = "multi_thread")]
 async fn s18_keys_are_there_before_the_first_request_and_readiness_waits_for_no_provider() {
     let slow = Issuer::discoverable("acme").await;
-    slow.mood(Mood::Slow(std::time::Duration::from_secs(2)));
+    slow.mood(Mood::Slow(std::time::Duration::from_secs(1)));
     let world = world()
         .config(|config| {
             config.edit(ACME, |tenant| {
