@@ -32,6 +32,8 @@ use serde_json::json;
 
 /// How many different requests are prepared; they are sent round and round.
 const PREPARED: usize = 20_000;
+/// How many different tokens are prepared where none may be seen twice: more than are sent, with the warm-up, in five rounds.
+const FIRST_SIGHTS: usize = 200_000;
 
 /// Requests to one service, encoded, in the order in which they are sent. Clones continue one order.
 #[derive(Clone)]
@@ -47,13 +49,30 @@ impl Calls {
     pub(crate) fn check(scale: &Scale, key: &Key) -> Self {
         let mut tokens = HashMap::new();
         let requests = zipf(scale.tenants).map(|tenant| {
-            let token = tokens.entry(tenant).or_insert_with(|| sign(tenant, key));
+            let token = tokens.entry(tenant).or_insert_with(|| sign(tenant, key, 0));
             let name = Scale::tenant(tenant);
             check(&format!("/{name}/api-1/invoices/17?page=2"), &[("authorization", &format!("Bearer {token}"))])
         });
-        Self::new("/envoy.service.auth.v3.Authorization/Check", requests, |answer| {
-            CheckVerdict::decode(answer).is_ok_and(|answer| answer.status.is_none_or(|status| status.code == 0))
-        })
+        Self::new(CHECK, requests, allowed)
+    }
+
+    /// Requests to ext-authz: an API key each.
+    pub(crate) fn check_by_key(scale: &Scale) -> Self {
+        let requests = zipf(scale.tenants).map(|tenant| {
+            let path = format!("/{}/api-0/invoices/17?page=2", Scale::tenant(tenant));
+            check(&path, &[("x-api-key", &Scale::api_key(tenant, 0))])
+        });
+        Self::new(CHECK, requests, allowed)
+    }
+
+    /// Requests to ext-authz: a token each that no other has.
+    pub(crate) fn check_first_sight(scale: &Scale, key: &Key) -> Self {
+        let tenants = (0..FIRST_SIGHTS / PREPARED).flat_map(|_| zipf(scale.tenants));
+        let requests = tenants.enumerate().map(|(number, tenant)| {
+            let token = sign(tenant, key, number);
+            check(&format!("/{}/api-1/invoices/17?page=2", Scale::tenant(tenant)), &[("authorization", &format!("Bearer {token}"))])
+        });
+        Self::new(CHECK, requests, allowed)
     }
 
     /// Requests to ratelimit: the descriptor that our Envoy files send.
@@ -105,11 +124,17 @@ struct CheckStatus {
     code: i32,
 }
 
-fn sign(tenant: usize, key: &Key) -> String {
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+fn allowed(answer: Bytes) -> bool {
+    CheckVerdict::decode(answer).is_ok_and(|answer| answer.status.is_none_or(|status| status.code == 0))
+}
+
+fn sign(tenant: usize, key: &Key, number: usize) -> String {
     let header = json!({ "alg": key.algorithm(), "typ": "JWT", "kid": key.kid() });
     let claims = json!({
         "iss": Scale::issuer(tenant), "sub": "user-123", "azp": Scale::client(tenant, 1), "tenant_id": Scale::tenant(tenant),
-        "exp": token::now() + 3600, "roles": ["billing-reader"],
+        "jti": number, "exp": token::now() + 3600, "roles": ["billing-reader"],
     });
     token::jws(&header.to_string(), &claims.to_string(), |message| key.sign(message))
 }

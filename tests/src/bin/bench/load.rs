@@ -49,12 +49,22 @@ impl Round {
 pub(crate) struct Measured {
     pub(crate) floor: Vec<Round>,
     pub(crate) service: Vec<Round>,
+    /// Of first sights: what the crypto library alone needs for a signature, in microseconds.
+    pub(crate) alone_us: Option<f64>,
+    /// Of first sights: by how much the service grew for each token that it was shown, in bytes.
+    pub(crate) bytes_a_token: Option<f64>,
 }
 
 impl Measured {
     /// The service's figure over the floor's of the same turn: the median.
     pub(crate) fn ratio(&self, figure: impl Fn(&Round) -> f64) -> f64 {
         median(self.service.iter().zip(&self.floor).map(|(service, floor)| figure(service) / figure(floor)))
+    }
+
+    /// What a server that does nothing but verify would need, over what the service needs, in processor time.
+    pub(crate) fn share_of_signature(&self) -> f64 {
+        let alone = self.alone_us.unwrap_or(0.0);
+        median(self.service.iter().zip(&self.floor).map(|(service, floor)| (floor.server_cpu + alone) / service.server_cpu))
     }
 
     /// Answers of the service that were no allow, in all rounds.
@@ -87,7 +97,7 @@ pub(crate) async fn compare(floor: &Subject, service: &Subject, calls: &Calls, s
         }
     }
     let [floor, service] = sides;
-    Measured { floor, service }
+    Measured { floor, service, alone_us: None, bytes_a_token: None }
 }
 
 async fn round(subject: &Subject, client: &Client, streams: usize, time: Duration) -> Round {

@@ -76,12 +76,19 @@ fn path_of(answer: &CheckResponse) -> Option<&str> {
     ok.headers.iter().filter_map(|option| option.header.as_ref()).find(|header| header.key == ":path").map(|header| header.value.as_str())
 }
 
-/// What Linux says of a process, in MB.
+/// Resident memory of a process now and at its highest, in MB.
 fn memory(process: u32) -> (u64, u64) {
+    (memory_kb(process) / 1024, status_kb(process, "VmHWM:") / 1024)
+}
+
+/// Resident memory of a process, in KiB.
+pub(crate) fn memory_kb(process: u32) -> u64 {
+    status_kb(process, "VmRSS:")
+}
+
+/// What Linux says of a process.
+fn status_kb(process: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells of processes");
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    };
-    (field("VmRSS:").unwrap_or(0) / 1024, field("VmHWM:").unwrap_or(0) / 1024)
+    let line = status.lines().find(|line| line.starts_with(field));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }

@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod codec;
 mod cpu;
+mod first_sight;
 mod floor;
 mod load;
 mod loading;
@@ -22,7 +23,7 @@ use clap::Parser;
 use self::{
     floor::Floor,
     load::compare,
-    matrix::Case,
+    matrix::{Case, What},
     report::{Report, Row},
     subject::{Configs, Running},
 };
@@ -76,7 +77,11 @@ async fn measure(options: &Options) -> Report {
         let running = Running::start(setup, configs.folder(setup)).await;
         for &case in cases {
             let time = Duration::from_secs_f64(options.seconds);
-            let measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;
+            let mut measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;
+            if setup.what == What::FirstSight {
+                measured.alone_us = Some(first_sight::alone_us(configs.key()));
+                measured.bytes_a_token = Some(first_sight::bytes_a_token(&running.subject(), &calls).await);
+            }
             let row = Row { case, measured };
             eprintln!("{row}");
             report.rows.push(row);

@@ -7,6 +7,10 @@ use std::fmt;
 pub(crate) enum What {
     /// ext-authz, with tokens that were seen before.
     ExtAuthz,
+    /// ext-authz, with API keys.
+    ApiKey,
+    /// ext-authz, with tokens that nobody has seen before: each costs a signature.
+    FirstSight,
     /// ratelimit, each decision in the store.
     Exact,
     /// ratelimit, with tokens taken from the store in advance.
@@ -50,10 +54,17 @@ impl What {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext-authz",
+            Self::ApiKey => "api-key",
+            Self::FirstSight => "first-sight",
             Self::Exact => "exact",
             Self::Leased => "leased",
             Self::Memory => "memory",
         }
+    }
+
+    /// Whether it is the authorizer.
+    pub(crate) const fn is_authorizer(self) -> bool {
+        matches!(self, Self::ExtAuthz | Self::ApiKey | Self::FirstSight)
     }
 
     /// Whether a Redis or Valkey stands behind it.
@@ -76,7 +87,7 @@ impl fmt::Display for Case {
         let Setup { what, tenants, metering, sockets } = self.setup;
         let plural = |number| if number == 1 { "" } else { "s" };
         write!(f, "{} {tenants}-tenant{} {}-stream{}", what.as_str(), plural(tenants), self.streams, plural(self.streams))?;
-        if what != What::ExtAuthz {
+        if !what.is_authorizer() {
             write!(f, " metering-{}", if metering { "on" } else { "off" })?;
         }
         write!(f, " {}", sockets.as_str())
@@ -124,8 +135,10 @@ pub(crate) fn full() -> Vec<Case> {
 }
 
 fn authorizer() -> Vec<Case> {
-    let setup = |tenants| Setup { what: What::ExtAuthz, tenants, metering: false, sockets: Sockets::Tcp };
-    [1, 10_000].into_iter().flat_map(|tenants| both(setup(tenants))).collect()
+    let setup = |what, tenants| Setup { what, tenants, metering: false, sockets: Sockets::Tcp };
+    let tokens = [1, 10_000].into_iter().flat_map(|tenants| both(setup(What::ExtAuthz, tenants)));
+    let others = [What::ApiKey, What::FirstSight].map(|what| Case { setup: setup(what, 10_000), streams: 200 });
+    tokens.chain(others).collect()
 }
 
 fn both(setup: Setup) -> [Case; 2] {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     load::{Measured, Round, middle},
     loading::Loading,
-    matrix::{Case, Setup, What},
+    matrix::{Case, Setup},
     target,
 };
 
@@ -70,7 +70,7 @@ impl Row {
     fn line(&self) -> String {
         let (measured, Setup { what, tenants, metering, sockets }) = (&self.measured, self.case.setup);
         let metering = match (what, metering) {
-            (What::ExtAuthz, _) => "-",
+            (what, _) if what.is_authorizer() => "-",
             (_, true) => "on",
             (_, false) => "off",
         };
@@ -98,13 +98,13 @@ impl Row {
         let (measured, Setup { what, tenants, metering, sockets }) = (&self.measured, self.case.setup);
         json!({
             "what": what.as_str(), "tenants": tenants, "streams": self.case.streams, "sockets": sockets.as_str(),
-            "metering": (what != What::ExtAuthz).then_some(metering),
+            "metering": (!what.is_authorizer()).then_some(metering),
             "ratios": {
                 "throughput": measured.ratio(|round| round.rate), "throughput_by_cpu": measured.ratio(|round| 1.0 / round.all_cpu()),
                 "p50": measured.ratio(|round| round.p50), "p99": measured.ratio(|round| round.p99),
                 "p999": measured.ratio(|round| round.p999), "server_cpu": measured.ratio(|round| round.server_cpu),
             },
-            "denied": measured.refused(),
+            "denied": measured.refused(), "crypto_alone_us": measured.alone_us, "bytes_a_token": measured.bytes_a_token,
             "service": side(&measured.service), "floor": side(&measured.floor),
         })
     }
@@ -126,7 +126,11 @@ impl fmt::Display for Row {
             us(&measured.service, |round| round.server_cpu),
             us(&measured.floor, |round| round.server_cpu),
             us(&measured.service, |round| round.store_cpu),
-        )
+        )?;
+        if let Some(alone) = measured.alone_us {
+            write!(f, "; the signature alone {alone:.1}")?;
+        }
+        measured.bytes_a_token.map_or(Ok(()), |bytes| write!(f, "; {bytes:.0} bytes a remembered token"))
     }
 }
 

@@ -44,11 +44,18 @@ impl Configs {
         folder.path()
     }
 
+    /// The key that signs every token.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The calls that a setup is measured by.
     pub(crate) fn calls(&self, setup: Setup) -> Calls {
         let scale = self.scale(setup);
         match setup.what {
             What::ExtAuthz => Calls::check(&scale, &self.key),
+            What::ApiKey => Calls::check_by_key(&scale),
+            What::FirstSight => Calls::check_first_sight(&scale, &self.key),
             What::Exact | What::Leased | What::Memory => Calls::should_rate_limit(&scale),
         }
     }
@@ -73,7 +80,7 @@ impl Running {
         }
         let store = if setup.what.has_store() { Some(Valkey::start().await) } else { None };
         let service = match setup.what {
-            What::ExtAuthz => Service::ext_authz(config, &arguments).await,
+            What::ExtAuthz | What::ApiKey | What::FirstSight => Service::ext_authz(config, &arguments).await,
             What::Exact | What::Leased | What::Memory => {
                 let url = store.as_ref().map_or_else(
                     || "memory".to_owned(),
