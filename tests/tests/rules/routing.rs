@@ -330,21 +330,3 @@ async fn s24_a_contract_that_leads_back_to_the_gateway_ends_with_508_at_the_firs
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s14_a_policy_that_reads_bodies_denies_while_nobody_is_declared_to_show_them() {
-    let world = world()
-        .undeclared()
-        .config(|config| {
-            config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| {
-                policy["spec"]["contentFilter"] = json!({ "piiDetection": "block" })
-            });
-        })
-        .start()
-        .await;
-    let (acme, globex) = (world.acme.issuer.token().sign(), world.globex.issuer.token().sign());
-    let body = r#"{"email":"somebody@example.com"}"#;
-    let answer = world.send(&Request::post(INVOICES, body).bearer(&acme)).await;
-    assert_eq!((answer.status, answer.reason().as_str(), world.acme.requests()), (503, "unavailable", 0));
-    assert_eq!(world.send(&Request::post(PRODUCTS, body).bearer(&globex)).await.status, 200);
-}
