@@ -1,10 +1,25 @@
 //! The gRPC door: where Envoy calls. Health answers beside the service.
+//!
+//! The methods that Envoy calls for every request are [`Unary`]: read, decided and answered in the connection's own task where they need not wait. All other
+//! methods (health, streams) are routed.
 
-use std::{future::Future, time::Duration};
+mod answer;
+mod inline;
+mod unary;
 
-use tonic::{service::Routes, transport::Server};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http2, service::Service};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_stream::StreamExt as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Service as _;
 
+pub use self::unary::Unary;
+use self::{answer::Answer, inline::Inline};
 use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 
 /// Calls in progress on one connection. Envoy opens one connection a worker and sends everything over it: a low bound would queue tenants
@@ -20,28 +35,88 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How soon a change of readiness shows in gRPC health.
 const HEALTH_PERIOD: Duration = Duration::from_millis(50);
 
-/// Serves `routes`, and health, until `stop` ends; then Envoy is told to go away (GOAWAY) and calls in progress are finished. With an age, so is a
-/// connection that reached it. No time is set for those calls: tonic's grace takes the place of GOAWAY, and cuts the connection off in its calls.
+/// What is behind the door.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    methods: Arc<[Unary]>,
+    routes: Routes,
+}
+
+impl Calls {
+    pub(crate) fn new(methods: Vec<Unary>, routes: Routes) -> Self {
+        Self { methods: methods.into(), routes: routes.prepare() }
+    }
+}
+
+impl Service<Request<Incoming>> for Calls {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match self.methods.iter().find(|method| method.path() == request.uri().path()) {
+            Some(method) => method.answer(request),
+            None => {
+                let routed = self.routes.clone().call(request);
+                Box::pin(async move { Ok(routed.await?.map(Answer::Routed)) })
+            }
+        }
+    }
+}
+
+/// Serves, and health, until `stop` ends; then Envoy is told to go away (GOAWAY) and calls in progress are finished. With an age, so is a
+/// connection that reached it. No time is set for those calls.
 ///
 /// # Errors
-/// The server broke.
-pub(crate) async fn serve(listener: Listener, routes: Routes, age: Option<Duration>, stop: impl Future<Output = ()>) -> Result<(), Fatal> {
-    let server = Server::builder();
-    let server = match age {
-        Some(age) => server.max_connection_age(age),
-        None => server,
-    };
+/// Nothing accepts connections any more.
+pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration>, stop: impl Future<Output = ()>) -> Result<(), Fatal> {
+    let mut server = http2::Builder::new(Inline);
     server
+        .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(HEADER_LIST)
-        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
-        .http2_max_local_error_reset_streams(Some(RESET_STREAMS))
-        .http2_keepalive_interval(Some(KEEPALIVE.0))
-        .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(listener.incoming(), stop)
-        .await
-        .map_err(|why| Fatal::failed(format!("the gRPC door broke: {why}")))
+        .max_header_list_size(HEADER_LIST)
+        .max_pending_accept_reset_streams(RESET_STREAMS)
+        .max_local_error_reset_streams(RESET_STREAMS)
+        .keep_alive_interval(KEEPALIVE.0)
+        .keep_alive_timeout(KEEPALIVE.1);
+    let (end, connections) = (CancellationToken::new(), TaskTracker::new());
+    let mut incoming = listener.incoming();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let conn = tokio::select! {
+            () = &mut stop => break,
+            conn = incoming.next() => match conn {
+                Some(Ok(conn)) => conn,
+                Some(Err(_)) => continue,
+                None => return Err(Fatal::failed("the gRPC door broke: nothing accepts connections any more")),
+            },
+        };
+        let connection = server.serve_connection(TokioIo::new(conn), calls.clone());
+        let end = end.clone();
+        connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let old = async {
+                match age {
+                    Some(age) => tokio::time::sleep(age).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // What a client does wrong on its own connection is not an event of ours.
+                _ = connection.as_mut() => return,
+                () = end.cancelled() => {}
+                () = old => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        });
+    }
+    // Closes the address: whoever comes now must find another replica, not a queue.
+    drop(incoming);
+    end.cancel();
+    connections.close();
+    connections.wait().await;
+    Ok(())
 }
 
 /// Tells gRPC health what readiness is, for `""` and the services' names, for as long as it is polled.

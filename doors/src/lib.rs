@@ -40,6 +40,7 @@
 //!     // Read the Platform here: what is wrong with it ends the process before anything is bound.
 //!     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
 //!     let rooms = Rooms {
+//!         methods: Vec::new(), // Unary::new("/example.v1.Example/Decide", MAX_REQUEST_BYTES, ..)
 //!         grpc: tonic::service::Routes::default(), // .add_service(ExampleServer::new(..).max_decoding_message_size(..))
 //!         health: axum::Router::new(),
 //!         admin: AdminRoutes::default(),
@@ -57,7 +58,7 @@ pub mod audit;
 pub mod configuration;
 pub mod deadline;
 pub mod fatal;
-mod grpc;
+pub mod grpc;
 mod health;
 pub mod http;
 pub mod listener;

@@ -11,7 +11,8 @@ use crate::{
     admin::{self, AdminRoutes, Guard, SnapshotReport},
     args::{DoorArgs, Service},
     fatal::{Fatal, exit},
-    grpc, health,
+    grpc::{self, Calls, Unary},
+    health,
     http::{self, Guests},
     listener::{Listener, Protection},
     metrics::Metrics,
@@ -23,9 +24,10 @@ use crate::{
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// What a service puts behind its doors.
-#[derive(Clone)]
 pub struct Rooms {
-    /// The gRPC services. Each bounds its own messages (`max_decoding_message_size`).
+    /// The gRPC methods that are called for every request.
+    pub methods: Vec<Unary>,
+    /// The other gRPC services. Each bounds its own messages (`max_decoding_message_size`).
     pub grpc: Routes,
     /// Public routes beside `/healthz`, `/readyz` and `/metrics`.
     pub health: Router,
@@ -141,7 +143,8 @@ impl Doors {
         http.spawn(http::serve(self.health, public, Guests::FEW, end.clone().cancelled_owned()));
         http.spawn(http::serve(self.admin, guarded, Guests::FEW, end.clone().cancelled_owned()));
         http.close();
-        let calls = grpc::serve(self.grpc, routes, self.connection_age, no_calls.clone().cancelled_owned());
+        let calls = Calls::new(rooms.methods, routes);
+        let calls = grpc::serve(self.grpc, calls, self.connection_age, no_calls.clone().cancelled_owned());
         let background = async {
             tokio::join!(grpc::report_health(reporter, self.service.grpc_services, readiness), metrics.upkeep());
         };

@@ -13,5 +13,7 @@ mod house;
 mod mutual_tls;
 #[path = "doors/plaintext.rs"]
 mod plaintext;
+#[path = "doors/unary.rs"]
+mod unary;
 #[path = "doors/unix_socket.rs"]
 mod unix_socket;

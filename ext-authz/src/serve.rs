@@ -5,13 +5,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bulkhead_doors::{
     audit, configuration,
     fatal::Fatal,
+    grpc::Unary,
     logs,
     metrics::Metrics,
     run::{Doors, Rooms},
     shutdown::Shutdown,
 };
-use bulkhead_proto::pb::envoy::service::{
-    auth::v3::authorization_server::AuthorizationServer, ext_proc::v3::external_processor_server::ExternalProcessorServer,
+use bulkhead_proto::{
+    contract::method,
+    pb::envoy::service::{auth::v3::authorization_server::Authorization, ext_proc::v3::external_processor_server::ExternalProcessorServer},
 };
 use bulkhead_tenancy::clock::{Clock, SystemClock};
 use tonic::service::Routes;
@@ -61,12 +63,16 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     // What is read can be as large as what Check sees, and is sent back.
     let process =
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let check = CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens));
-    let check = AuthorizationServer::new(check).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let check = Arc::new(CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens)));
+    let check = Unary::new(method::CHECK, MAX_MESSAGE_BYTES, move |request| {
+        let check = Arc::clone(&check);
+        async move { check.check(request).await }
+    });
     let admin = explain::routes::routes(Inside { recent: Arc::clone(ledger.recent()), live: loader.live(), judge: tried });
     let (following, reporting) = (Arc::clone(&loader), loader);
     let rooms = Rooms {
-        grpc: Routes::default().add_service(check).add_service(process),
+        methods: vec![check],
+        grpc: Routes::default().add_service(process),
         health: context_token::router(context_tokens),
         admin,
         waits_for: Arc::new(move || following.waits_for()),

@@ -101,3 +101,11 @@ pub mod context {
     /// Whether ext_proc stands in this route's chain: `on`, or `off` where the route switches it off.
     pub const PROCESS: &str = "bulkhead.process";
 }
+
+/// The gRPC methods that Envoy calls for every request.
+pub mod method {
+    /// Of ext_authz.
+    pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+    /// Of the rate limit filter.
+    pub const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+}

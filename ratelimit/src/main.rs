@@ -9,13 +9,14 @@ use bulkhead_doors::{
     audit::{self, AuditArgs, VerifyArgs},
     configuration,
     fatal::{Fatal, exit},
+    grpc::Unary,
     logs,
     metrics::Metrics,
     probe::{ProbeArgs, probe},
     run::{Doors, Rooms, block_on},
     shutdown::Shutdown,
 };
-use bulkhead_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
+use bulkhead_proto::{contract::method, pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService};
 use bulkhead_ratelimit::{
     admin::{self, Inside},
     args::StoreArgs,
@@ -136,8 +137,8 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
     let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
     let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics).recording(Arc::clone(&streams));
-    let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let serving = doors.run(rooms(Routes::new(rls), admin, Some(loader), || None), metrics, shutdown);
+    let rls = unary(rls, MAX_REQUEST_BYTES);
+    let serving = doors.run(rooms(rls, admin, Some(loader), || None), metrics, shutdown);
     let ended = bill(&later, audit::sweeping(&streams, serving)).await;
     streams.close(LAST_RECORDS);
     // No call is in progress any more: what was taken in advance for them is the other replicas' now.
@@ -198,8 +199,8 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
-    let service = RateLimitServiceServer::new(Domains::new(dropin, own)).max_decoding_message_size(domains::MAX_REQUEST_BYTES);
-    let rooms = rooms(Routes::new(service), admin, loader, move || health.waits_for());
+    let service = unary(Domains::new(dropin, own), domains::MAX_REQUEST_BYTES);
+    let rooms = rooms(service, admin, loader, move || health.waits_for());
     let ended = bill(&later, audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
     streams.close(LAST_RECORDS);
     end.cancel();
@@ -236,15 +237,25 @@ fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dr
     }
 }
 
+/// The one method of Envoy's rate limit service.
+fn unary(service: impl RateLimitService, most_bytes: usize) -> Unary {
+    let service = Arc::new(service);
+    Unary::new(method::SHOULD_RATE_LIMIT, most_bytes, move |request| {
+        let service = Arc::clone(&service);
+        async move { service.should_rate_limit(request).await }
+    })
+}
+
 fn rooms(
-    grpc: Routes,
+    rls: Unary,
     admin: AdminRoutes,
     loader: Option<Arc<Loader>>,
     waits_for: impl Fn() -> Option<&'static str> + Send + Sync + 'static,
 ) -> Rooms {
     let report = loader.clone();
     Rooms {
-        grpc,
+        methods: vec![rls],
+        grpc: Routes::default(),
         health: axum::Router::new(),
         admin,
         // A store that is away does not make us unready: failure modes answer, and another replica has no better store.

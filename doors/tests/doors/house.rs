@@ -15,12 +15,13 @@ use bulkhead_doors::{
     admin::{AdminRoutes, Caller, SnapshotReport, TenantReport},
     args::{self, DoorArgs, Service},
     fatal::Fatal,
+    grpc::Unary,
     metrics::Metrics,
     run::{Addresses, Doors, Rooms},
     shutdown::Shutdown,
 };
 use tonic::{service::Routes, transport::Channel};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_client::HealthClient};
 
 pub(crate) static SERVICE: Service = Service {
     name: "bulkhead-house",
@@ -44,6 +45,22 @@ enum Command {
 
 /// More than the sockets' buffers hold.
 static LARGE: &[u8] = &[b'x'; 32 << 20];
+
+/// The method that is not routed.
+pub(crate) const LOOK: &str = "/house.v1.House/Look";
+
+/// It says that all is well, or does what it is asked for.
+async fn look(request: tonic::Request<HealthCheckRequest>) -> Result<tonic::Response<HealthCheckResponse>, tonic::Status> {
+    let service = request.into_inner().service;
+    if service.starts_with("wait") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    match service.as_str() {
+        "refuse" => Err(tonic::Status::permission_denied("no")),
+        what if what.ends_with("panic") => panic!("as it was asked to"),
+        _ => Ok(tonic::Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() })),
+    }
+}
 
 /// Door flags, as a command line gives them.
 pub(crate) fn flags(flags: &[&str]) -> DoorArgs {
@@ -78,6 +95,7 @@ impl House {
         let at = doors.addresses().clone();
         let is_ready = Arc::clone(&ready);
         let rooms = Rooms {
+            methods: vec![Unary::new(LOOK, 4_096, look)],
             grpc: Routes::from(calls),
             health: Router::new().route("/jwks", get(|| async { "public" })).route("/large", get(|| async { LARGE })),
             admin: AdminRoutes {

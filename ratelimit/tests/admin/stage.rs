@@ -246,6 +246,7 @@ impl Stage {
         let doors = Doors::bind(&SERVICE, &flags).await.unwrap();
         let admin = doors.addresses().admin.to_string();
         let rooms = Rooms {
+            methods: Vec::new(),
             grpc: tonic::service::Routes::default(),
             health: axum::Router::new(),
             admin: admin::routes(Inside {
