@@ -2,7 +2,7 @@
 //! grow. A call costs the store about the same whatever it holds, so this is where speed comes from, with every decision still exact.
 //!
 //! Whoever comes while a call may begin calls the store itself, without a queue or another task. All others wait, and whatever waits when a
-//! call ends is the next call. Equal charges that wait together are one question, so what is asked often costs little more than what is asked once.
+//! call ends is the next call. Two calls may be in flight while few ask; in a crowd it is one, because two would each hold half as much. Equal charges that wait together are one question, so what is asked often costs little more than what is asked once.
 //!
 //! The queue is bounded, with a share for each payer, so that one tenant's flood finds its own share full and no other tenant's; and payers take
 //! turns, so that whoever waits behind a flood waits for one decision of it, not for all (S12).
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 pub use self::queue::Bounds;
 use self::{
     call::{Finished, Slot},
-    queue::Queue,
+    queue::{Entered, Queue},
 };
 use super::{Ledger, Micros, Store, StoreError};
 use crate::ask::{Answer, Ask};
@@ -47,18 +47,26 @@ impl Store for Batching {
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        let Some(waiting) = self.queue.enter(asks) else {
-            let (store, asks) = (Arc::clone(&self.store), asks.to_vec());
-            let slot = Slot::new(Arc::clone(&self.queue), Arc::clone(&store));
-            let call = async move {
-                let decided = store.decide_apart(&asks).await;
-                drop(slot);
-                decided
-            };
-            return Finished::new(call).await;
+        let slot = || Slot::new(Arc::clone(&self.queue), Arc::clone(&self.store));
+        let replies = match self.queue.enter(asks) {
+            Entered::Begins => {
+                let (slot, store, asks) = (slot(), Arc::clone(&self.store), asks.to_vec());
+                let call = async move {
+                    let decided = store.decide_apart(&asks).await;
+                    drop(slot);
+                    decided
+                };
+                return Finished::new(call).await;
+            }
+            Entered::Waits { replies, leads } => {
+                if leads {
+                    slot().spawn();
+                }
+                replies
+            }
         };
-        let mut answers = Vec::with_capacity(waiting.len());
-        for answered in waiting {
+        let mut answers = Vec::with_capacity(replies.len());
+        for answered in replies {
             answers.push(match answered {
                 Ok(answered) => answered.await.unwrap_or(Err(StoreError::Garbled)),
                 Err(error) => Err(error),

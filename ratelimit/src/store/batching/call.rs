@@ -28,6 +28,14 @@ impl Slot {
         Self { queue, store, begun: true }
     }
 
+    /// Makes a call of what waits, in a task of its own.
+    pub(super) fn spawn(mut self) {
+        if let Ok(runtime) = Handle::try_current() {
+            self.begun = false;
+            runtime.spawn(self.serve());
+        }
+    }
+
     async fn serve(mut self) {
         self.begun = true;
         let batch = self.queue.take();

@@ -19,8 +19,12 @@ pub(super) const CALL: usize = 1_024;
 /// The most different questions of one call: beyond it a call's cost grows with their number.
 pub(super) const QUESTIONS: usize = 128;
 
-/// Calls in flight at a time: while one is answered the next is gathered and sent.
+/// Calls in flight at a time where few ask, or where more wait than one call holds.
 pub(super) const CALLS: usize = 2;
+
+/// A call that held so many decisions tells of a crowd: until there is none, one call is in flight at a time, so that each holds twice as many.
+/// What a call costs besides its decisions is then paid half as often, by the store and by us.
+pub(super) const CROWD: usize = 4;
 
 /// How many decisions may wait.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +51,12 @@ pub(super) struct Queue {
 }
 
 /// A queue for each payer that has something to wait for, and whose turn it is. Every key of `queues` stands in `turns` once, and none is empty.
-/// While anything waits, all calls are in flight: whoever ends one takes what waits.
+/// While anything waits, a call is in flight: whoever ends one takes what waits.
 #[derive(Default)]
 pub(super) struct Waiting {
     calls: usize,
+    /// Whether the last call of what waited was one of a crowd, and had room for all of it.
+    crowded: bool,
     pub(super) jobs: usize,
     queues: Keyed<Option<Account>, VecDeque<Job>>,
     turns: VecDeque<Option<Account>>,
@@ -61,7 +67,29 @@ struct Job {
     reply: Reply,
 }
 
+/// What becomes of who comes.
+pub(super) enum Entered {
+    /// Its call may begin at once: it is counted, and ends with [`Queue::leave`].
+    Begins,
+    /// It waits, ask by ask.
+    Waits {
+        replies: Vec<Result<Replied, StoreError>>,
+        /// Another call of what waits may begin: it is counted too.
+        leads: bool,
+    },
+}
+
 impl Waiting {
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Whether another call may be in flight.
+    fn has_room(&self) -> bool {
+        self.calls < if self.crowded { 1 } else { CALLS }
+    }
+
     fn push(&mut self, payer: Option<Account>, job: Job, bounds: Bounds) -> Result<(), StoreError> {
         if self.jobs >= bounds.total {
             return Err(StoreError::Busy);
@@ -103,19 +131,22 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a call, ask by ask; or nothing, where a call may begin at once: then it is counted, and ends with [`Queue::leave`].
-    pub(super) fn enter(&self, asks: &[Ask]) -> Option<Vec<Result<Replied, StoreError>>> {
+    /// Whoever comes while nobody waits and a call may begin, begins it; all others wait.
+    pub(super) fn enter(&self, asks: &[Ask]) -> Entered {
         let mut waiting = self.lock();
-        if waiting.calls < CALLS {
+        let has_room = waiting.has_room();
+        if has_room && waiting.jobs == 0 {
             waiting.calls += 1;
-            return None;
+            return Entered::Begins;
         }
         let mut push = |ask: &Ask| {
             let (reply, replied) = oneshot::channel();
             waiting.push(ask.charge.payer().cloned(), Job { ask: ask.clone(), reply }, self.bounds)?;
             Ok(replied)
         };
-        Some(asks.iter().map(&mut push).collect())
+        let replies = asks.iter().map(&mut push).collect();
+        waiting.calls += usize::from(has_room);
+        Entered::Waits { replies, leads: has_room }
     }
 
     /// Whether nobody waits and no call is in flight.
@@ -128,10 +159,9 @@ impl Queue {
     /// Ends a call: whether whoever ends it makes another one of what waits, if it can.
     pub(super) fn leave(&self, able: bool) -> bool {
         let mut waiting = self.lock();
-        let goes_on = able && waiting.jobs > 0;
-        if !goes_on {
-            waiting.calls = waiting.calls.saturating_sub(1);
-        }
+        waiting.calls = waiting.calls.saturating_sub(1);
+        let goes_on = able && waiting.jobs > 0 && waiting.has_room();
+        waiting.calls += usize::from(goes_on);
         goes_on
     }
 
@@ -167,6 +197,11 @@ impl Queue {
                     groups.push(Group { ask, members: vec![member] });
                 }
             }
+        }
+        let decisions: usize = groups.iter().map(|group| group.members.len()).sum();
+        // Who comes too late for any of it tells nothing.
+        if decisions > 0 {
+            waiting.crowded = decisions >= CROWD && waiting.jobs == 0;
         }
         drop(waiting);
         // What is asked often goes last: a flood must not take the shared credit before whoever asked once (S12).

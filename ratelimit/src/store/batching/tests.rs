@@ -8,7 +8,7 @@ use bulkhead_tenancy::{limit::RateLimit, name::TenantUid};
 use tokio::sync::Semaphore;
 
 use super::{
-    queue::{CALLS, QUESTIONS},
+    queue::{CALLS, CROWD, QUESTIONS},
     *,
 };
 use crate::{
@@ -83,7 +83,10 @@ async fn occupy(store: &Slow, batching: &Arc<Batching>) -> VecDeque<Asking> {
 
 /// Waits for a call.
 fn wait(batching: &Batching, ask: &Ask) -> Result<queue::Replied, StoreError> {
-    batching.queue.enter(std::slice::from_ref(ask)).expect("every call is in flight").remove(0)
+    match batching.queue.enter(std::slice::from_ref(ask)) {
+        Entered::Waits { mut replies, leads: false } => replies.remove(0),
+        _ => panic!("every call is in flight"),
+    }
 }
 
 #[tokio::test]
@@ -98,6 +101,35 @@ async fn what_comes_while_calls_are_in_flight_shares_the_next_call() {
     }
     assert_eq!(store.sizes(), [1, 1, 50]);
     until(|| batching.queue.is_idle()).await;
+}
+
+#[tokio::test]
+async fn in_a_crowd_one_call_is_in_flight_at_a_time_and_two_again_when_it_is_over() {
+    let (store, batching) = slow(Bounds::default());
+    let _first = occupy(&store, &batching).await;
+    let _crowd: Vec<_> = (0..CROWD).map(|_| wait(&batching, &ask("acme")).unwrap()).collect();
+    store.permits.add_permits(CALLS);
+    until(|| store.sizes() == [1, 1, CROWD]).await;
+    until(|| batching.queue.lock().calls() == 1).await;
+    let late = wait(&batching, &ask("globex")).unwrap();
+    store.permits.add_permits(2);
+    assert!(late.await.unwrap().is_ok());
+    assert_eq!(store.sizes(), [1, 1, CROWD, 1]);
+    until(|| batching.queue.is_idle()).await;
+    let _both = (asking(&batching, ask("acme")), asking(&batching, ask("globex")));
+    until(|| store.sizes() == [1, 1, CROWD, 1, 1, 1]).await;
+}
+
+#[tokio::test]
+async fn what_one_call_does_not_hold_goes_in_two() {
+    let (store, batching) = slow(Bounds::default());
+    let _first = occupy(&store, &batching).await;
+    let _crowd: Vec<_> = (0..3 * QUESTIONS).map(|_| wait(&batching, &ask("acme")).unwrap()).collect();
+    store.permits.add_permits(1);
+    until(|| store.sizes() == [1, 1, QUESTIONS]).await;
+    store.permits.add_permits(1);
+    until(|| store.sizes() == [1, 1, QUESTIONS, QUESTIONS]).await;
+    assert_eq!(batching.queue.lock().calls(), CALLS);
 }
 
 #[tokio::test]
