@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     attributes::{Attributes, Context, understood_as},
-    guardrails::{Asked, Found, Guardrails, access},
+    guardrails::{Asked, Found, Guardrails, Passed, access},
     route::{
         self,
         address::{Address, Host},
@@ -152,12 +152,12 @@ impl<I: Identify> Judge<I> {
             now: self.clock.now_s(),
             until: due.verdict,
         };
-        let process = self.guardrails.judge(&asked, &mut trail.found).await?;
+        let Passed { process, cost, shown } = self.guardrails.judge(&asked, &mut trail.found).await?;
 
         trail.step = Step::Reply;
         let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
-        let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials, context_token: None };
-        Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost: 1 })
+        let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials, shown, context_token: None };
+        Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost })
     }
 
     /// Whoever the credentials prove, if it is whom the request addresses.

@@ -3,9 +3,14 @@
 
 use std::sync::Arc;
 
-use bulkhead_tenancy::{api::Api, policy::TenantPolicy, subscription::Subscription};
+use bulkhead_tenancy::{
+    api::{Api, Protocol},
+    policy::TenantPolicy,
+    subscription::Subscription,
+};
 use tokio::time::Instant;
 
+use self::mcp::Shown;
 use crate::{
     attributes::Attributes,
     decide::Declared,
@@ -16,6 +21,7 @@ use crate::{
 pub mod access;
 pub mod body;
 pub mod content;
+pub mod mcp;
 pub mod process;
 pub mod tools;
 
@@ -51,6 +57,23 @@ pub struct Found {
     pub shadow: Vec<ShadowMark>,
 }
 
+/// What follows from an allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Which bodies ext_proc must read.
+    pub process: Process,
+    /// What the request costs at the limiter.
+    pub cost: u64,
+    /// What an answer to MCP's `tools/list` may show.
+    pub shown: Option<Shown>,
+}
+
+impl Default for Passed {
+    fn default() -> Self {
+        Self { process: Process::None, cost: 1, shown: None }
+    }
+}
+
 /// The guardrails, with what they need beside the policy.
 #[derive(Default)]
 pub struct Guardrails {
@@ -64,21 +87,25 @@ impl Guardrails {
         &self.offload
     }
 
-    /// Judges, and says which bodies ext_proc must read because of an allow.
+    /// Judges, and says what follows from an allow.
     ///
     /// # Errors
     /// The first guardrail that denies.
-    pub async fn judge(&self, asked: &Asked<'_>, found: &mut Found) -> Result<Process, Denial> {
+    pub async fn judge(&self, asked: &Asked<'_>, found: &mut Found) -> Result<Passed, Denial> {
         built(asked.policy, asked.api)?;
         access::judge(asked)?;
         tools::judge(asked, &mut found.shadow)?;
         if body::is_read(&asked.policy.guardrails().content, asked.api) {
             body::readable(asked.request, asked.declared.body)?;
         }
-        let process = process::needed(&asked.policy.guardrails().content);
-        process::declared(process, asked.request, asked.declared.process)?;
+        let mut passed = match asked.api.protocol {
+            Protocol::Http => Passed::default(),
+            Protocol::Mcp => mcp::judge(asked, &self.offload, found).await?,
+        };
+        passed.process = passed.process | process::needed(&asked.policy.guardrails().content);
+        process::declared(passed.process, asked.request, asked.declared.process)?;
         content::judge(asked, &self.offload, &mut found.findings).await?;
-        Ok(process)
+        Ok(passed)
     }
 }
 

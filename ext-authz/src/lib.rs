@@ -9,6 +9,7 @@ pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod guardrails;
+mod json;
 pub mod offload;
 pub mod process;
 pub mod record;

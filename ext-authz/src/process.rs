@@ -20,6 +20,7 @@ pub mod plan;
 pub mod reader;
 pub mod service;
 pub mod told;
+pub mod tools;
 
 /// Which body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -53,9 +53,9 @@ impl Reply {
     /// A status that is not OK, with a denied response.
     fn deny(decision: &Decision, denial: &Denial) -> Self {
         let denied = DeniedHttpResponse {
-            status: Some(HttpStatus { code: i32::from(denial.reason.status()) }),
+            status: Some(HttpStatus { code: i32::from(denial.status) }),
             headers: problem::headers(denial).into_iter().map(|(name, value)| overwrite(name, value)).collect(),
-            body: problem::body(denial.reason, &decision.id),
+            body: problem::body(denial, &decision.id),
         };
         Self::assemble(Code::PermissionDenied, HttpResponse::DeniedResponse(denied), decision)
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
 
 use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
-use crate::context_token::ContextToken;
+use crate::{context_token::ContextToken, guardrails::mcp::Shown};
 
 /// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status of the answer.
+    /// The HTTP status of the answer, where a denial has no other.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -79,6 +79,8 @@ impl Reason {
 pub struct Denial {
     /// What the caller is told.
     pub reason: Reason,
+    /// With which HTTP status: the reason's own, or another where the table of answers has two.
+    pub status: u16,
     /// What the operator is told. It holds no token, key, body or personal data.
     pub detail: Cow<'static, str>,
     /// `Allow` of a 405.
@@ -91,7 +93,13 @@ impl Denial {
     /// A denial with a detail for the operator.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), allow: Vec::new(), retry_after: None }
+        Self { reason, status: reason.status(), detail: detail.into(), allow: Vec::new(), retry_after: None }
+    }
+
+    /// The same with another HTTP status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 }
 
@@ -125,6 +133,8 @@ pub struct Obligations {
     pub forward_credentials: bool,
     /// What the upstream can verify of the decision, where the platform asks for it; signed last, when the decision stands.
     pub context_token: Option<ContextToken>,
+    /// What an answer to MCP's `tools/list` may show; ext_proc takes the rest out.
+    pub shown: Option<Shown>,
 }
 
 /// Which bodies ext_proc must read.

@@ -34,6 +34,9 @@ pub mod metadata {
     pub const PROCESS: &str = "process";
     /// A hash of the tenant's policy content.
     pub const POLICY: &str = "policy";
+    /// What an answer to MCP's `tools/list` may show: `list` (every result is one) or `any`, then the names of tools, parted by spaces. Only
+    /// where ext_proc must take the rest out of the answer.
+    pub const TOOLS: &str = "tools";
 }
 
 /// Entries of the one descriptor that the rate limit filter sends.

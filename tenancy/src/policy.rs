@@ -62,6 +62,12 @@ impl TenantPolicy {
         self.subscriptions.by_client.get(client)
     }
 
+    /// The tool of that name.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.tools.get(name)
+    }
+
     /// Every tool, by name.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         self.tools.tools.values()

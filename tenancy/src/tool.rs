@@ -5,6 +5,10 @@ use crate::{
     name::{ApiName, ToolName, ToolSetName},
 };
 
+pub mod schema;
+
+pub use schema::InputSchema;
+
 /// One tool of a tenant's registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
@@ -14,8 +18,8 @@ pub struct Tool {
     pub description: String,
     /// The API that it is called through.
     pub api: ApiName,
-    /// The JSON Schema of its arguments.
-    pub input_schema: Option<serde_json::Value>,
+    /// What its arguments must fit; absent: any object.
+    pub input_schema: Option<InputSchema>,
 }
 
 /// A set of tools with one access rule.

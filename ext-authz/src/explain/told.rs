@@ -67,7 +67,7 @@ impl Told {
             generation: self.generation,
             tenant: self.tenant().map(|tenant| tenant.name.to_string()),
             verdict: self.denial.as_ref().map_or("allow", |denial| denial.reason.name()),
-            status: self.denial.as_ref().map(|denial| denial.reason.status()),
+            status: self.denial.as_ref().map(|denial| denial.status),
             steps: Step::ALL.into_iter().map(|step| self.at(step)).collect(),
             shadow: self.shadow.iter().map(|mark| Shadowed { policy: mark.policy.clone(), verdict: mark.reason.name() }).collect(),
         }
@@ -92,7 +92,7 @@ impl Told {
             (std::cmp::Ordering::Equal, None) => judged("allows", self.learnt(step)),
             (std::cmp::Ordering::Equal, Some(denial)) => Judged {
                 reason: Some(denial.reason.name()),
-                status: Some(denial.reason.status()),
+                status: Some(denial.status),
                 detail: Some(denial.detail.to_string()),
                 ..judged("denies", self.learnt(step))
             },

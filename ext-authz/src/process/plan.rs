@@ -12,6 +12,7 @@ use super::{
     message::Buffering,
     reader::Reader,
     told::Told,
+    tools::ToolsList,
 };
 use crate::{
     guardrails::process::needed,
@@ -47,8 +48,8 @@ impl Plan {
         let policy = route::policy(tenant)?;
         let api = route::api(policy, Some(&told.api))?;
         let plan = Self {
-            request: readers(Side::Request, &told, policy)?,
-            response: readers(Side::Response, &told, policy)?,
+            request: readers(Side::Request, &told, policy, api)?,
+            response: readers(Side::Response, &told, policy, api)?,
             tenant: Arc::clone(tenant),
             api: Arc::clone(api),
             decision_id: told.decision_id,
@@ -81,7 +82,7 @@ impl Plan {
 }
 
 /// The readers of one side: the policy's, where Check or the policy as it stands now asks for it.
-fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>) -> Result<Vec<Arc<dyn Reader>>, Denial> {
+fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Api) -> Result<Vec<Arc<dyn Reader>>, Denial> {
     let asks = |process: Process| match side {
         Side::Request => process.requests(),
         Side::Response => process.responses(),
@@ -91,6 +92,9 @@ fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>) -> Result<Vec<Ar
         return Ok(Vec::new());
     }
     let mut readers: Vec<Arc<dyn Reader>> = Vec::new();
+    if let Some(shown) = told.shown.as_ref().filter(|_| side == Side::Response) {
+        readers.push(Arc::new(ToolsList::of(shown, policy, api)));
+    }
     if let Some(reader) = OfPolicy::at(side, policy) {
         readers.push(Arc::new(reader));
     }

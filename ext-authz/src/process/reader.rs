@@ -51,6 +51,8 @@ pub struct Representation {
     pub content_type: Vec<Vec<u8>>,
     /// Every `Content-Encoding`.
     pub content_encoding: Vec<Vec<u8>>,
+    /// Whether it is what an answer says of an error: its status is 400 or above.
+    pub of_error: bool,
 }
 
 impl Representation {
@@ -58,7 +60,8 @@ impl Representation {
     #[must_use]
     pub fn of(headers: &Headers) -> Self {
         let values = |name| headers.all(name).map(<[u8]>::to_vec).collect();
-        Self { content_type: values("content-type"), content_encoding: values("content-encoding") }
+        let of_error = headers.all(":status").any(|status| matches!(status, [b'4'..=b'9', _, _]));
+        Self { content_type: values("content-type"), content_encoding: values("content-encoding"), of_error }
     }
 
     /// The same, for the content library.
@@ -85,7 +88,7 @@ impl Refusal {
     pub fn new(side: Side, denial: Denial) -> Self {
         let status = match (side, denial.reason) {
             (Side::Response, Reason::Unreadable | Reason::TooLarge) => 502,
-            (_, reason) => reason.status(),
+            _ => denial.status,
         };
         Self { denial, status, found: Box::default() }
     }

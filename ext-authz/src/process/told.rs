@@ -9,7 +9,7 @@ use bulkhead_proto::{
     },
 };
 
-use crate::verdict::Process;
+use crate::{guardrails::mcp::Shown, verdict::Process};
 
 /// An allow of ours, as its metadata tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Told {
     pub process: Process,
     /// The hash of the policy that decided.
     pub policy: String,
+    /// What an answer to MCP's `tools/list` may show, if one is awaited.
+    pub shown: Option<Shown>,
 }
 
 impl Told {
@@ -40,6 +42,7 @@ impl Told {
             decision_id: text(ours, key::DECISION_ID)?.to_owned(),
             process: Process::named(text(ours, key::PROCESS)?)?,
             policy: text(ours, key::POLICY)?.to_owned(),
+            shown: shown(ours)?,
         })
     }
 
@@ -48,6 +51,14 @@ impl Told {
     pub fn decision_id(metadata: Option<&Metadata>) -> Option<String> {
         text(metadata?.filter_metadata.get(METADATA_NAMESPACE)?, key::DECISION_ID).map(str::to_owned)
     }
+}
+
+/// What may be shown; none at all where it was not written by us.
+fn shown(ours: &Struct) -> Option<Option<Shown>> {
+    if !ours.fields.contains_key(key::TOOLS) {
+        return Some(None);
+    }
+    text(ours, key::TOOLS)?.parse().ok().map(Some)
 }
 
 fn text<'a>(fields: &'a Struct, key: &str) -> Option<&'a str> {

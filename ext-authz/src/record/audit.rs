@@ -18,7 +18,7 @@ pub fn record(noted: &Noted<'_>) -> Record {
     let Facts { tenant, api, subscription, subject, client, findings, .. } = facts;
     let decided = match outcome {
         Ok(allowed) => Decided { cost: Some(allowed.cost), ..Decided::new("allow") },
-        Err(denial) => Decided { status: Some(denial.reason.status()), ..Decided::new(denial.reason.name()).because(&denial.detail) },
+        Err(denial) => Decided { status: Some(denial.status), ..Decided::new(denial.reason.name()).because(&denial.detail) },
     };
     let policy = tenant.as_ref().and_then(|tenant| match &tenant.policy {
         Policy::Ready(policy) => Some(policy.hash().as_str().to_owned()),
@@ -60,7 +60,7 @@ pub fn processed(processed: &Processed) -> Record {
         whose: tenant.as_deref().map(Whose::from),
         action: Action { api: api.as_ref().map(|api| api.name.to_string()), tool: None },
         decision: Some(match &processed.handled {
-            Handled::Denied(denial) => Decided { status: Some(denial.reason.status()), ..decided.because(&denial.detail) },
+            Handled::Denied(denial) => Decided { status: Some(denial.status), ..decided.because(&denial.detail) },
             Handled::Unread(why) => decided.because(why),
             Handled::Kept | Handled::Rewritten => decided,
         }),

@@ -7,7 +7,7 @@ use bulkhead_proto::{
 use bulkhead_tenancy::tenant::Policy;
 
 use super::claim;
-use crate::verdict::{Decision, Facts, Process};
+use crate::verdict::{Allowed, Decision, Facts, Obligations, Process};
 
 /// The metadata of a decision. A tenant stands in it only once it is proven. Everything but `cost` is a string: Envoy drops a
 /// descriptor whose metadata value is not one (and, without `cost`, the whole descriptor).
@@ -21,6 +21,9 @@ pub fn metadata(decision: &Decision) -> Struct {
     };
     let mut texts =
         vec![(key::DECISION_ID, decision.id.clone()), (key::VERDICT, verdict.name().to_owned()), (key::PROCESS, process.name().to_owned())];
+    if let Ok(Allowed { obligations: Obligations { shown: Some(shown), .. }, .. }) = &verdict.outcome {
+        texts.push((key::TOOLS, shown.to_string()));
+    }
     texts.extend(decision.generation.map(|generation| (key::GENERATION, generation.to_string())));
     if let Some(tenant) = tenant {
         texts.push((key::TENANT, tenant.name.to_string()));

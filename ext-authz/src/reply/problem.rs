@@ -16,8 +16,8 @@ struct Problem<'a> {
     decision_id: &'a str,
 }
 
-pub(super) fn body(reason: Reason, decision_id: &str) -> String {
-    at(Side::Request, reason, reason.status(), decision_id)
+pub(super) fn body(denial: &Denial, decision_id: &str) -> String {
+    at(Side::Request, denial.reason, denial.status, decision_id)
 }
 
 /// The body of a denial because of a request, or of what the upstream answered.
@@ -34,7 +34,7 @@ pub(crate) fn at(side: Side, reason: Reason, status: u16, decision_id: &str) -> 
 /// Content type, and what the status asks for.
 pub(crate) fn headers(denial: &Denial) -> Vec<(&'static str, String)> {
     let mut headers = vec![("content-type", "application/problem+json".to_owned()), ("cache-control", "no-store".to_owned())];
-    if denial.reason.status() == 401 {
+    if denial.status == 401 {
         headers.push(("www-authenticate", challenge(denial.reason).to_owned()));
     }
     if denial.reason == Reason::Method {
@@ -66,7 +66,7 @@ const fn title(reason: Reason) -> &'static str {
         Reason::Subscription => "No valid subscription covers this API",
         Reason::Role => "A role or scope is missing",
         Reason::Rule => "A rule of the tenant denies the request",
-        Reason::Tool => "The API or tool is not on the tenant's allowlist",
+        Reason::Tool => "The tool may not be used, or not like this",
         Reason::Topic => "The request touches a blocked topic",
         Reason::Pii => "The request holds personal data",
         Reason::TooLarge => "The body is too large to be judged",

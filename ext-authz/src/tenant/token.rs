@@ -1,8 +1,6 @@
 //! A token as it was presented: a compact JWS (RFC 7515 section 3.1), read only to find its issuer. Nothing else in it is believed, or can
 //! even be looked at from outside this module, until a key of that issuer has verified it.
 
-mod json;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bulkhead_tenancy::issuer::{Algorithm, Issuer};
 use serde_json::{Map, Value};
@@ -11,6 +9,7 @@ use super::{
     claims::{Claims, Unfit},
     keys::{Fingerprint, KeySet},
 };
+use crate::json;
 
 /// The longest `kid` that is looked for, in bytes.
 const MAX_KID: usize = 256;

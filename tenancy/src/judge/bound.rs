@@ -21,10 +21,16 @@ pub const MAX_GUARDRAILS: usize = 32;
 pub const MAX_SUBSCRIPTIONS: usize = 10_000;
 /// Tools of a tenant, and sets of them.
 pub const MAX_TOOLS: usize = 1_000;
+/// Tools in a tenant's sets, each counted in each set: they are gone through for a list of tools.
+pub const MAX_GRANTS: usize = 10_000;
 /// Names in one allowlist, in one set of tools, in one subscription.
 pub const MAX_LISTED: usize = 1_000;
 /// Bytes of one tool's `inputSchema`.
 pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
+/// Regular expressions in the schemas of a tenant's tools, each counted where it is used: compiled, one takes up to 128 KiB.
+pub const MAX_PATTERNS: usize = 256;
+/// Schemas within the schemas of a tenant's tools, each counted where it is used.
+pub const MAX_SCHEMAS: usize = 50_000;
 /// Labels of topics in one policy.
 pub const MAX_TOPICS: usize = 64;
 /// Phrases and patterns of one topic.

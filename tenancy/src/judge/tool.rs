@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    bound::{MAX_LISTED, MAX_SCHEMA_BYTES, MAX_TOOLS, at_most, is_enough},
+    bound::{MAX_GRANTS, MAX_LISTED, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMAS, MAX_TOOLS, at_most, is_enough},
     contract::access,
     draft::DraftApi,
 };
@@ -14,7 +14,7 @@ use crate::{
     place::At,
     policy::Tools,
     resource::{tool::ToolManifest, tool_set::ToolSetManifest},
-    tool::{Tool, ToolSet},
+    tool::{InputSchema, Tool, ToolSet},
 };
 
 /// Joins tools and sets: a tool is called through an API of the contract that speaks MCP, and a set holds tools that exist.
@@ -25,6 +25,7 @@ pub(super) fn judge(
     faults: &mut Vec<Fault>,
 ) -> Tools {
     let mut joined = Tools::default();
+    let mut held = Held::default();
     for (count, manifest) in tools.into_iter().enumerate() {
         let At { value: name, place } = manifest.metadata.name;
         at_most(MAX_TOOLS, count + 1, "tools of a tenant", &place, faults);
@@ -39,12 +40,17 @@ pub(super) fn judge(
             Some(_) => {}
         }
         if let Some(schema) = &manifest.input_schema {
-            at_most(MAX_SCHEMA_BYTES, schema.to_string().len(), "bytes in a schema", &schema.place, faults);
+            let bytes = schema.to_string().len();
+            at_most(MAX_SCHEMA_BYTES, bytes, "bytes in a schema", &schema.place, faults);
+            if bytes > MAX_SCHEMA_BYTES {
+                continue;
+            }
         }
         let (description, api) = (manifest.description, manifest.api.value);
-        let input_schema = manifest.input_schema.map(|schema| schema.value);
+        let input_schema = manifest.input_schema.and_then(|schema| compile(schema, &mut held, faults));
         joined.tools.insert(name.clone(), Tool { name, description, api, input_schema });
     }
+    let mut grants = 0;
     for (count, manifest) in sets.into_iter().enumerate() {
         let At { value: name, place } = manifest.metadata.name;
         at_most(MAX_TOOLS, count + 1, "sets of tools of a tenant", &place, faults);
@@ -52,6 +58,8 @@ pub(super) fn judge(
             break;
         }
         at_most(MAX_LISTED, manifest.tools.len(), "tools in a set", &place, faults);
+        grants += manifest.tools.len();
+        at_most(MAX_GRANTS, grants, "tools in all sets of a tenant", &place, faults);
         access(&manifest.access, &place, faults);
         for tool in manifest.tools.iter().filter(|tool| !joined.tools.contains_key(&tool.value)) {
             faults.push(tool.fault("no such tool in this tenant's registry"));
@@ -60,4 +68,32 @@ pub(super) fn judge(
         joined.sets.insert(name.clone(), ToolSet { name, tools, access: manifest.access });
     }
     joined
+}
+
+/// What the schemas of a tenant hold together: each is time of everybody's load, and memory while its policy is kept.
+#[derive(Default)]
+struct Held {
+    patterns: usize,
+    schemas: usize,
+}
+
+/// A schema as it is enforced, unless there was too much of them before.
+fn compile(schema: At<serde_json::Value>, held: &mut Held, faults: &mut Vec<Fault>) -> Option<InputSchema> {
+    let At { value, place } = schema;
+    if held.patterns > MAX_PATTERNS || held.schemas > MAX_SCHEMAS {
+        return None;
+    }
+    match InputSchema::compile(value) {
+        Ok(schema) => {
+            held.patterns += schema.patterns();
+            held.schemas += schema.schemas();
+            at_most(MAX_PATTERNS, held.patterns, "patterns in the schemas of a tenant", &place, faults);
+            at_most(MAX_SCHEMAS, held.schemas, "schemas within the schemas of a tenant", &place, faults);
+            Some(schema)
+        }
+        Err(error) => {
+            faults.push(place.fault(error.to_string()));
+            None
+        }
+    }
 }

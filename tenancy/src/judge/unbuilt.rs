@@ -3,7 +3,6 @@
 
 use super::draft::Draft;
 use crate::{
-    api::Protocol,
     fault::Fault,
     guardrail::PiiDetection,
     name::ApiName,
@@ -23,9 +22,6 @@ pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>
     };
     for (name, draft) in draft.apis.iter().filter(|(name, _)| policy.apis.contains_key(*name)) {
         let api = &draft.api;
-        if api.protocol == Protocol::Mcp {
-            ask(Some(name), "protocol: mcp".to_owned(), &draft.place);
-        }
         if api.openapi.is_some() {
             ask(Some(name), "openapi".to_owned(), &draft.place);
         }

@@ -39,7 +39,7 @@ async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Finding
     };
     let mut found = Found::default();
     let outcome = Guardrails::default().judge(&asked, &mut found).await;
-    let process = *outcome.as_ref().unwrap_or(&Process::None);
+    let process = outcome.as_ref().map_or(Process::None, |passed| passed.process);
     (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, found.findings)
 }
 

@@ -1,5 +1,5 @@
-//! JSON whose objects name each member once (S19): of two equal members one parser takes the first and another the last, and a token
-//! that means two things is refused.
+//! JSON whose objects name each member once (S19): of two equal members one parser takes the first and another the last, and a token or
+//! a message that means two things is refused.
 
 use std::fmt;
 
@@ -13,11 +13,19 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// When it is no JSON, no object, nested deeper than serde_json's 128 levels, or names a member twice at any level.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
-    match serde_json::from_slice::<Unique>(bytes)?.0 {
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    match value(bytes)? {
         Value::Object(members) => Ok(members),
         _ => Err(serde_json::Error::custom("not an object")),
     }
+}
+
+/// The value in `bytes`, and nothing after it.
+///
+/// # Errors
+/// As [`object`], but for any value.
+pub(crate) fn value(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    Ok(serde_json::from_slice::<Unique>(bytes)?.0)
 }
 
 /// A value without duplicate members.

@@ -1,0 +1,200 @@
+//! MCP over streamable HTTP: what a caller does at an API with `protocol: mcp`, message by message.
+//!
+//! A body is judged as the laxest server behind us might read it, so whatever two parsers could read differently is refused
+//! (`message.rs`); what passes is a list, and all else is denied (`method.rs`). What `docs/mcp.md` says of statuses is decided here.
+
+use bulkhead_tenancy::tool::{InputSchema, schema::Misfit};
+use serde_json::Value;
+
+use self::{
+    message::{Message, Posted, Unreadable},
+    method::Kind,
+};
+use super::{Asked, Found, Passed, tools};
+use crate::{
+    attributes::Body,
+    offload::Offload,
+    verdict::{Denial, Process, Reason},
+};
+
+mod headers;
+pub mod list;
+mod message;
+mod method;
+mod shown;
+#[cfg(test)]
+mod tests;
+
+pub use shown::Shown;
+
+/// Bodies up to this are read on the I/O thread: some tens of microseconds.
+const READ_AT_ONCE: usize = 32 * 1024;
+/// Arguments up to this, of schemas that are light, are judged there too.
+const JUDGED_AT_ONCE: usize = 4 * 1024;
+/// Messages of a batch whose methods are recorded.
+const RECORDED: usize = 3;
+
+/// Judges a request at an API that speaks MCP. Whether its body can be read at all (S14) has been seen to.
+///
+/// # Errors
+/// `method`, `unreadable`, `tool`, `too_large` or `unavailable`; of a batch the first element that denies.
+pub async fn judge(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<Passed, Denial> {
+    match asked.request.method.as_str() {
+        "POST" => posted(asked, offload, found).await,
+        "DELETE" => {
+            found.findings.action = Some("session/delete".to_owned());
+            headers::judge(asked.request)?;
+            bodiless(&asked.request.body).map(|()| Passed::default())
+        }
+        // A stream that a client opens by GET may carry any answer, `tools/list`'s too, and never ends, so ext_proc cannot hold it back to
+        // read it. MCP lets a server offer none, and this is how it says so.
+        _ => Err(Denial {
+            allow: ["POST", "DELETE"].into_iter().filter(|method| asked.api.methods.allow(method)).map(str::to_owned).collect(),
+            ..Denial::new(Reason::Method, "an MCP API takes POST and DELETE; a stream opened by GET cannot be filtered")
+        }),
+    }
+}
+
+/// A server that takes a body where none belongs would take it unjudged.
+fn bodiless(body: &Body) -> Result<(), Denial> {
+    match body {
+        Body::Absent => Ok(()),
+        _ => Err(Denial::new(Reason::Unreadable, "a DELETE has no body")),
+    }
+}
+
+async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<Passed, Denial> {
+    headers::judge(asked.request)?;
+    headers::judge_representation(asked.request)?;
+    let Body::Whole(bytes) = &asked.request.body else {
+        return Err(Denial::new(Reason::Unreadable, "a POST without a message"));
+    };
+    let posted = read(bytes, asked, offload).await?;
+    found.findings.action = Some(action(asked, &posted));
+    headers::agree(asked.request, &posted)?;
+    let judged = Judged::of(posted, asked, found)?;
+    judged.arguments(asked, offload, bytes.len()).await?;
+    judged.passed(asked)
+}
+
+async fn read(bytes: &[u8], asked: &Asked<'_>, offload: &Offload) -> Result<Posted, Denial> {
+    let read = if bytes.len() <= READ_AT_ONCE {
+        message::read(bytes)
+    } else {
+        let bytes = bytes.to_vec();
+        offload.run(&asked.caller.tenant.uid, asked.until, move || message::read(&bytes)).await?
+    };
+    Ok(read?)
+}
+
+impl From<Unreadable> for Denial {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(Reason::Unreadable, unreadable.to_string())
+    }
+}
+
+/// Messages whose methods and tools pass.
+#[derive(Default)]
+struct Judged {
+    /// How many tools are called.
+    calls: u64,
+    /// How many lists of tools are asked for.
+    lists: usize,
+    /// How many messages want an answer.
+    requests: usize,
+    /// Arguments, with what they must fit.
+    arguments: Vec<(InputSchema, Value)>,
+}
+
+impl Judged {
+    fn of(posted: Posted, asked: &Asked<'_>, found: &mut Found) -> Result<Self, Denial> {
+        let mut judged = Self::default();
+        for message in posted.messages {
+            match message {
+                Message::Request { method, params } => {
+                    judged.requests += 1;
+                    match method::of_request(&method) {
+                        Some(Kind::Session) => {}
+                        Some(Kind::Api) => tools::judge_itself(asked, &mut found.shadow)?,
+                        Some(Kind::List) => {
+                            message::list_params(&params)?;
+                            judged.lists += 1;
+                        }
+                        Some(Kind::Call) => judged.call(message::Call::of(params)?, asked, found)?,
+                        None => return Err(Denial::new(Reason::Tool, "a method that is not passed")),
+                    }
+                }
+                Message::Notification { method } if !method::is_notification(&method) => {
+                    return Err(Denial::new(Reason::Tool, "a notification that is not passed"));
+                }
+                Message::Notification { .. } | Message::Response => {}
+            }
+        }
+        Ok(judged)
+    }
+
+    fn call(&mut self, call: message::Call, asked: &Asked<'_>, found: &mut Found) -> Result<(), Denial> {
+        self.calls += 1;
+        let tool = asked.policy.tool(&call.name).ok_or_else(|| Denial::new(Reason::Tool, "the tenant's registry has no such tool"))?;
+        tools::judge_tool(asked, tool, &mut found.shadow)?;
+        self.arguments.extend(tool.input_schema.clone().map(|schema| (schema, Value::Object(call.arguments))));
+        Ok(())
+    }
+
+    /// Do the arguments fit? What a schema and a body together make long is done off the I/O threads (S5).
+    async fn arguments(&self, asked: &Asked<'_>, offload: &Offload, bytes: usize) -> Result<(), Denial> {
+        let fit = if bytes <= JUDGED_AT_ONCE && self.arguments.iter().all(|(schema, _)| schema.is_light()) {
+            fits(&self.arguments)
+        } else {
+            let arguments = self.arguments.clone();
+            offload.run(&asked.caller.tenant.uid, asked.until, move || fits(&arguments)).await?
+        };
+        fit.map_err(|misfit| match misfit {
+            Misfit::Schema | Misfit::Confusable => Denial::new(Reason::Tool, misfit.to_string()).with_status(400),
+            Misfit::TooLarge => Denial::new(Reason::TooLarge, misfit.to_string()),
+        })
+    }
+
+    /// Each call costs what a request costs. An answer that holds a list must be read on its way back.
+    fn passed(&self, asked: &Asked<'_>) -> Result<Passed, Denial> {
+        let cost = self.calls.max(1);
+        if self.lists == 0 {
+            return Ok(Passed { cost, ..Passed::default() });
+        }
+        if !asked.declared.process {
+            return Err(Denial::new(
+                Reason::Unavailable,
+                "an answer to tools/list must be filtered, and ext_proc is not declared (--process on, or bulkhead.process: on)",
+            ));
+        }
+        let shown = Shown::new(self.lists == self.requests, tools::usable(asked).map(|tool| tool.name.to_string()));
+        Ok(Passed { process: Process::Response, cost, shown: Some(shown) })
+    }
+}
+
+fn fits(arguments: &[(InputSchema, Value)]) -> Result<(), Misfit> {
+    arguments.iter().try_for_each(|(schema, arguments)| schema.fits(arguments))
+}
+
+/// What is recorded as done: methods that are known and tools that the tenant has, nothing else of the caller's words.
+fn action(asked: &Asked<'_>, posted: &Posted) -> String {
+    let one = |message: &Message| match message {
+        Message::Request { method, params } => match method::of_request(method) {
+            Some(Kind::Call) => {
+                let named = params.get("name").and_then(Value::as_str).and_then(|name| asked.policy.tool(name));
+                named.map_or_else(|| format!("{method} (no such tool)"), |tool| format!("{method} {}", tool.name))
+            }
+            Some(_) => method.clone(),
+            None => "unknown method".to_owned(),
+        },
+        Message::Notification { method } if method::is_notification(method) => method.clone(),
+        Message::Notification { .. } => "unknown notification".to_owned(),
+        Message::Response => "response".to_owned(),
+    };
+    let mut action: Vec<String> = posted.messages.iter().take(RECORDED).map(one).collect();
+    let rest = posted.messages.len().saturating_sub(RECORDED);
+    if rest > 0 {
+        action.push(format!("{rest} more"));
+    }
+    action.join(", ")
+}

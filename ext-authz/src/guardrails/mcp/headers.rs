@@ -1,0 +1,98 @@
+//! What the headers of an MCP request say. A server may believe a header where we judged the body, so what they say must be the same.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+use super::message::{Message, Posted};
+use crate::{
+    attributes::{Attributes, understood_as},
+    verdict::{Denial, Reason},
+};
+
+/// The revisions of MCP whose meaning is known.
+const REVISIONS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+/// Headers by which some servers take one method for another.
+const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// Bytes of a session's id.
+const MAX_SESSION_BYTES: usize = 1024;
+
+/// Judges what is the same for all methods.
+pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
+    if request.headers.names().any(|name| OVERRIDES.iter().any(|ours| understood_as(name, ours))) {
+        return Err(unreadable("a header asks for another method than the request's"));
+    }
+    if let Some(revision) = one(request, "mcp-protocol-version")?
+        && !REVISIONS.iter().any(|known| known.as_bytes() == revision)
+    {
+        return Err(unreadable("MCP-Protocol-Version names no revision that is known"));
+    }
+    if let Some(session) = one(request, "mcp-session-id")?
+        && (session.is_empty() || session.len() > MAX_SESSION_BYTES || !session.iter().all(u8::is_ascii_graphic))
+    {
+        return Err(unreadable("Mcp-Session-Id is not visible ASCII"));
+    }
+    // What is resumed may hold the rest of any answer, a list of tools too, and does not say so.
+    if request.headers.all("last-event-id").next().is_some() {
+        return Err(unreadable("streams are not resumed: their answers could not be filtered"));
+    }
+    Ok(())
+}
+
+/// Refuses what is not JSON as it stands.
+pub(super) fn judge_representation(request: &Attributes) -> Result<(), Denial> {
+    let unsupported = |detail| unreadable(detail).with_status(415);
+    if !one(request, "content-type")?.is_some_and(is_json) {
+        return Err(unsupported("the content type of a message is application/json"));
+    }
+    let identity = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
+    if !request.headers.all("content-encoding").all(identity) {
+        return Err(unsupported("a message is sent without a content encoding"));
+    }
+    Ok(())
+}
+
+/// `application/json`, and UTF-8 where it says more.
+fn is_json(content_type: &[u8]) -> bool {
+    let text = content_type.to_ascii_lowercase();
+    let mut parts = text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    parts.next() == Some(b"application/json") && parts.all(|part| part == b"charset=utf-8" || part == br#"charset="utf-8""#)
+}
+
+/// Refuses headers that name another method or tool than the body (MCP 2026-07-28, "Server Validation").
+pub(super) fn agree(request: &Attributes, posted: &Posted) -> Result<(), Denial> {
+    let (method, name) = (one(request, "mcp-method")?, one(request, "mcp-name")?);
+    let (of_body, named) = match posted.messages.as_slice() {
+        [Message::Request { method, params }] if !posted.batch => {
+            let member = match method.as_str() {
+                "tools/call" | "prompts/get" => Some("name"),
+                "resources/read" => Some("uri"),
+                _ => None,
+            };
+            (Some(method), member.and_then(|member| params.get(member)).and_then(Value::as_str))
+        }
+        [Message::Notification { method }] if !posted.batch => (Some(method), None),
+        _ => (None, None),
+    };
+    let same_method = method.is_none_or(|header| of_body.is_some_and(|body| body.as_bytes() == header));
+    let same_name = name.is_none_or(|header| named.is_some_and(|body| decoded(header).is_some_and(|header| header == body.as_bytes())));
+    if same_method && same_name { Ok(()) } else { Err(unreadable("Mcp-Method or Mcp-Name says otherwise than the body")) }
+}
+
+/// A value, out of `=?base64?...?=` where it stands in that.
+fn decoded(header: &[u8]) -> Option<Vec<u8>> {
+    match header.strip_prefix(b"=?base64?").and_then(|rest| rest.strip_suffix(b"?=")) {
+        Some(encoded) => STANDARD.decode(encoded).ok(),
+        None => Some(header.to_vec()),
+    }
+}
+
+/// The one value of a header. Of two, one server takes the first and another the last.
+fn one<'a>(request: &'a Attributes, name: &'a str) -> Result<Option<&'a [u8]>, Denial> {
+    let mut values = request.headers.all(name);
+    let first = values.next();
+    if values.next().is_some() { Err(unreadable("a header of MCP stands twice")) } else { Ok(first) }
+}
+
+fn unreadable(detail: &'static str) -> Denial {
+    Denial::new(Reason::Unreadable, detail)
+}

@@ -1,0 +1,40 @@
+//! MCP's `tools/list` in an answer on its way: only the tools that Check found its caller may use.
+
+use bulkhead_tenancy::{api::Api, policy::TenantPolicy};
+
+use super::{
+    Side,
+    reader::{Reader, Reading, Refusal, Representation},
+};
+use crate::{
+    guardrails::{
+        mcp::{Shown, list},
+        tools,
+    },
+    verdict::{Denial, Reason},
+};
+
+/// Reads the answer of a request that asked for a list of tools.
+pub struct ToolsList(Shown);
+
+impl ToolsList {
+    /// What Check told, less what the policy as it stands now does not let any caller use (S14).
+    #[must_use]
+    pub fn of(told: &Shown, policy: &TenantPolicy, api: &Api) -> Self {
+        Self(told.only(|name| policy.tool(name).is_some_and(|tool| tools::is_held(policy, api, tool))))
+    }
+}
+
+impl Reader for ToolsList {
+    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+        let unreadable = |detail| Refusal::new(Side::Response, Denial::new(Reason::Unreadable, detail));
+        // The upstream was told to use none: `Accept-Encoding` was removed on the way to it.
+        if representation.content_encoding.iter().any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+            return Err(unreadable("a list of tools came with a content encoding".to_owned()));
+        }
+        match list::filter(&self.0, representation, body) {
+            Ok(seen) => Ok(Reading { body: Some(seen).filter(|seen| seen != body), ..Reading::default() }),
+            Err(unlisted) => Err(unreadable(unlisted.to_string())),
+        }
+    }
+}
