@@ -40,6 +40,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Say what in audit streams is not as it was written: exit status 2 if anything is
     Verify(VerifyArgs),
+    /// Say what in Envoy's own configuration breaks the rules that keep tenants apart, one line each: exit 0 if nothing does, else 2
+    CheckEnvoy(CheckEnvoyArgs),
     /// Exit 0 if the service that runs here is ready: a container's health check
     Probe(ProbeArgs),
 }
@@ -86,6 +88,14 @@ impl From<DeclaredArgs> for Declared {
     fn from(DeclaredArgs { body, process }: DeclaredArgs) -> Self {
         Self { body, process }
     }
+}
+
+/// Flags of `check-envoy`.
+#[derive(Debug, clap::Args)]
+pub struct CheckEnvoyArgs {
+    /// Envoy's configuration, YAML or JSON: a bootstrap, a listener, or a connection manager
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 /// Flags of `explain`.

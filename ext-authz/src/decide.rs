@@ -111,8 +111,8 @@ impl<I: Identify> Judge<I> {
     pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due) -> Verdict {
         let mut trail = Trail::default();
         let outcome = self.walk(snapshot, request, due, &mut trail).await;
-        let Trail { step, facts, found: Found { findings, shadow } } = trail;
-        Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow }
+        let Trail { step, facts, found: Found { findings, shadow, rule_input } } = trail;
+        Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow, rule_input }
     }
 
     async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
@@ -140,6 +140,7 @@ impl<I: Identify> Judge<I> {
         trail.facts.api = Some(api.clone());
         access::credentials(api, &caller)?;
         route::method(api, &request.method)?;
+        route::documented(api, address.rest, &request.method)?;
 
         trail.step = Step::Guardrails;
         let asked = Asked {
@@ -148,6 +149,7 @@ impl<I: Identify> Judge<I> {
             caller: &caller,
             subscription: subscription.as_ref(),
             request,
+            path: address.rest,
             declared: self.declared.at(&request.context),
             now: self.clock.now_s(),
             until: due.verdict,

@@ -4,6 +4,7 @@ use std::{io::Read, io::Write as _, sync::Arc, time::Duration};
 
 use bulkhead_doors::fatal::Fatal;
 use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest};
+use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{
     clock::{Clock, SystemClock},
     loader,
@@ -59,19 +60,25 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
 
 /// What is told of a request: a line for each step, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
-    let (told, response) = decided(snapshot, judge, request).await;
-    format!("{}{response:#}\n", told.explained())
+    let (told, response, rule_input) = decided(snapshot, judge, request).await;
+    let input = rule_input.map(|input| format!("  rules       input = {}\n", input.to_json())).unwrap_or_default();
+    format!("{}{input}{response:#}\n", told.explained())
 }
 
 /// Decides about a request as it is decided in service, and gives the response that Envoy would get.
-async fn decided<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> (Told, serde_json::Value) {
+async fn decided<I: Identify>(
+    snapshot: &Arc<Snapshot>,
+    judge: &Judge<I>,
+    request: CheckRequest,
+) -> (Told, serde_json::Value, Option<Prepared>) {
     let (verdict, attributes) = match Attributes::of(request) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };
+    let rule_input = verdict.rule_input.clone();
     let decision = Decision { id: Uuid::now_v7().to_string(), generation: Some(snapshot.generation()), verdict };
     let nothing = Headers::default();
     let headers = attributes.as_ref().map_or(&nothing, |attributes| &attributes.headers);
     let response = check::write_response(&Reply::to(&decision, headers).into_response());
-    (Told::new(decision, attributes.as_ref().map(Seen::from)), response)
+    (Told::new(decision, attributes.as_ref().map(Seen::from)), response, rule_input)
 }

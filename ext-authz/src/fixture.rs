@@ -65,16 +65,25 @@ spec:
   - { name: unlisted-api, upstream: 'http://unlisted.acme.internal' }
   - { name: shadowed-api, upstream: 'http://shadowed.acme.internal', policies: [ { audit: none } ] }
   - { name: full-api, upstream: 'http://full.acme.internal', policies: [ { audit: full } ] }
+  - { name: documented-api, upstream: 'http://documented.acme.internal', methods: [GET, POST, DELETE], openapi: documented.yaml }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy
 metadata: { name: lists, namespace: tenant-acme }
-spec: { toolAllowlist: [billing-api, hosted-api, wild-api, roles-api, paid-api, key-api, any-api, shadowed-api, full-api] }
+spec: { toolAllowlist: [billing-api, hosted-api, wild-api, roles-api, paid-api, key-api, any-api, shadowed-api, full-api, documented-api] }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy
 metadata: { name: trial, namespace: tenant-acme }
 spec: { shadow: true, toolAllowlist: [billing-api] }
+";
+
+const DOCUMENT: &str = "
+openapi: 3.1.0
+paths:
+  /invoices: { get: {}, put: {} }
+  /invoices/{id}: { get: {}, delete: {} }
+  /invoices/latest: { get: {} }
 ";
 
 fn subscriptions() -> String {
@@ -145,6 +154,7 @@ spec:
         ("tenants/broken.yaml", &tenant("broken", "active")),
         ("namespaces/tenant-acme/contract.yaml", ACME),
         ("namespaces/tenant-acme/subscriptions.yaml", &subscriptions()),
+        ("namespaces/tenant-acme/documented.yaml", DOCUMENT),
         ("namespaces/tenant-globex/contract.yaml", &contract("globex", "inventory-api")),
         ("namespaces/tenant-globex/guardrails.yaml", &policy),
         ("namespaces/tenant-sleepy/contract.yaml", &contract("sleepy", "sleepy-api")),

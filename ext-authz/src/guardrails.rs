@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{
     api::{Api, Protocol},
     policy::TenantPolicy,
@@ -23,6 +24,7 @@ pub mod body;
 pub mod content;
 pub mod mcp;
 pub mod process;
+pub mod rules;
 pub mod tools;
 
 #[cfg(test)]
@@ -40,6 +42,8 @@ pub struct Asked<'a> {
     pub subscription: Option<&'a Arc<Subscription>>,
     /// What is asked.
     pub request: &'a Attributes,
+    /// The path below the API, as it arrived.
+    pub path: &'a str,
     /// What Envoy does on this route, by the operator's word (S14).
     pub declared: Declared,
     /// Seconds since 1970.
@@ -55,6 +59,8 @@ pub struct Found {
     pub findings: Findings,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
+    /// What the tenant's rules were asked about, for who asks why.
+    pub rule_input: Option<Prepared>,
 }
 
 /// What follows from an allow.
@@ -105,6 +111,7 @@ impl Guardrails {
         passed.process = passed.process | process::needed(&asked.policy.guardrails().content);
         process::declared(passed.process, asked.request, asked.declared.process)?;
         content::judge(asked, &self.offload, &mut found.findings).await?;
+        rules::judge(asked, &self.offload, found).await?;
         Ok(passed)
     }
 }

@@ -1,7 +1,8 @@
-//! `bulkhead-ext-authz`: serve, validate, explain, probe.
+//! `bulkhead-ext-authz`: serve, validate, explain, check-envoy, probe.
 
 use std::process::ExitCode;
 
+use bulkhead_check_envoy::command;
 use bulkhead_doors::{args, audit::verify, configuration::validate, fatal::exit, probe::probe, run::block_on};
 use bulkhead_ext_authz::{
     args::{Cli, Command, SERVICE},
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate(&args.config),
         Command::Explain(args) => block_on(explain(args)),
         Command::Verify(args) => verify(&args),
+        Command::CheckEnvoy(args) => command::run(&args.files),
         Command::Probe(args) => exit(probe(&args)),
     }
 }

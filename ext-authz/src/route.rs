@@ -67,6 +67,22 @@ pub fn api<'a>(policy: &'a TenantPolicy, named: Option<&str>) -> Result<&'a Arc<
     policy.api(named).ok_or_else(|| Denial::new(Reason::UnknownApi, "the tenant's contract has no API of that name"))
 }
 
+/// Refuses what the API's OpenAPI document does not hold: a path that is none of its own, and a method that its path has not.
+///
+/// # Errors
+/// `unknown_api`, or `method` with what both the document and the contract allow.
+pub fn documented(api: &Api, path: &str, method: &str) -> Result<(), Denial> {
+    let Some(document) = &api.openapi else { return Ok(()) };
+    match document.methods(path) {
+        None => Err(Denial::new(Reason::UnknownApi, "the API's OpenAPI document has no such path")),
+        Some(methods) if methods.contains(method) => Ok(()),
+        Some(methods) => {
+            let allow = methods.iter().filter(|method| api.methods.allow(method)).cloned().collect();
+            Err(Denial { allow, ..Denial::new(Reason::Method, "the API's OpenAPI document does not list this method for the path") })
+        }
+    }
+}
+
 /// Refuses a method that the contract does not list.
 ///
 /// # Errors

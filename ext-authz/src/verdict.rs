@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
 
+use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
 use crate::{context_token::ContextToken, guardrails::mcp::Shown};
@@ -246,13 +247,15 @@ pub struct Verdict {
     pub facts: Facts,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
+    /// What the tenant's rules were asked about, if they were: for `explain` alone, because it holds what the caller sent.
+    pub rule_input: Option<Prepared>,
 }
 
 impl Verdict {
     /// A denial by somebody who knows nothing more: no snapshot, no time left, a fault of our own.
     #[must_use]
     pub fn denied(denial: Denial) -> Self {
-        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new() }
+        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new(), rule_input: None }
     }
 
     /// `allow`, or the reason's name: `verdict` in metadata, metrics and logs.

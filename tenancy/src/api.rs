@@ -1,8 +1,8 @@
 //! One API of a tenant's contract.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{host::HostPattern, limit::RateLimit, name::ApiName, upstream::UpstreamUrl};
+use crate::{host::HostPattern, limit::RateLimit, name::ApiName, openapi::OpenApi, upstream::UpstreamUrl};
 
 /// One API of a contract, with its policies resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,8 @@ pub struct Api {
     pub hosts: Vec<HostPattern>,
     /// Who may use it.
     pub access: Access,
-    /// The OpenAPI document beside the contract, by file name.
-    pub openapi: Option<String>,
+    /// What the OpenAPI document beside the contract lets be reached; absent: every path.
+    pub openapi: Option<Arc<OpenApi>>,
     /// Whether `Authorization` and `X-API-Key` reach the upstream (S13).
     pub forward_credentials: bool,
     /// The fourth level: this API only.

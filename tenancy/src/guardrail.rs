@@ -1,8 +1,9 @@
 //! The guardrails of a tenant: all its GuardrailPolicies joined, the stricter winning (SEMANTICS, Precedence).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use bulkhead_content::{Detector, Filter, TopicMatcher, Topics};
+pub use bulkhead_rules::{Rules, Version as RegoVersion};
 
 /// What every request of a tenant must pass.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,7 +13,7 @@ pub struct Guardrails {
     /// What is looked for in bodies.
     pub content: ContentFilter,
     /// Rego rules, joined by AND. Each is judged alone.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Arc<Rule>>,
     /// The policies that only record what they would deny. Nothing of theirs stands in the fields above but rules that say so.
     pub shadow: Vec<ShadowPolicy>,
 }
@@ -56,7 +57,7 @@ pub enum PiiDetection {
 }
 
 /// One policy's Rego rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Rule {
     /// The policy that states it.
     pub policy: String,
@@ -66,12 +67,14 @@ pub struct Rule {
     pub version: Option<RegoVersion>,
     /// Whether it only records.
     pub shadow: bool,
+    /// The text, compiled: this policy's own, which sees no other.
+    pub compiled: Rules,
 }
 
-/// The Rego language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum RegoVersion {
-    V0,
-    V1,
+/// What was compiled follows from the rest.
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |rule: &Self| (rule.version, rule.shadow);
+        self.policy == other.policy && self.text == other.text && said(self) == said(other)
+    }
 }

@@ -2,7 +2,7 @@
 //! a tenant wrote is judged first by itself ([`draft`]), then under what it is granted ([`fit`]).
 
 pub mod bound;
-mod contract;
+pub(crate) mod contract;
 pub(crate) mod draft;
 pub(crate) mod fit;
 mod guardrail;

@@ -18,6 +18,7 @@ pub mod judge;
 pub mod limit;
 pub mod loader;
 pub mod name;
+pub mod openapi;
 pub mod place;
 pub mod platform;
 pub mod policy;

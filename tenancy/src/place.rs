@@ -86,6 +86,23 @@ impl Place {
         self
     }
 
+    /// A line, from 1, of the text that stands here; of a block scalar, the place is that of its first line that is
+    /// not empty. Which column its lines begin in
+    /// is not known.
+    #[must_use]
+    pub fn in_text(self, text: &str, line: u32) -> Self {
+        match self.line {
+            // JSON has no positions.
+            0 => self,
+            at if text.contains('\n') => {
+                let empty = text.bytes().take_while(|byte| *byte == b'\n').count();
+                let first = at.saturating_sub(u32::try_from(empty).unwrap_or(0));
+                self.at(first.saturating_add(line.saturating_sub(1)), 1)
+            }
+            _ => self,
+        }
+    }
+
     /// A field inside this one, at the same line until [`Place::at`] says more.
     #[must_use]
     pub fn field(&self, name: &'static str) -> Self {

@@ -74,6 +74,34 @@ async fn the_first_judgement_in_the_order_of_precedence_answers() {
 }
 
 #[tokio::test]
+async fn what_an_openapi_document_does_not_hold_is_not_reached() {
+    let asked = |method, path: &str| decided_owned(get(&format!("/acme/documented-api{path}")).method(method).by("acme"));
+    for (method, path, verdict, allow) in [
+        ("GET", "/invoices", "allow", ""),
+        ("GET", "/invoices?x=/admin", "allow", ""),
+        ("DELETE", "/invoices/7", "allow", ""),
+        ("GET", "/admin", "unknown_api", ""),
+        ("GET", "", "unknown_api", ""),
+        ("GET", "/", "unknown_api", ""),
+        ("GET", "/invoices/7/8", "unknown_api", ""),
+        // The contract's methods first, then those of the path that both allow.
+        ("PATCH", "/admin", "method", "DELETE GET POST"),
+        ("PUT", "/invoices", "method", "DELETE GET POST"),
+        ("POST", "/invoices", "method", "GET"),
+        ("DELETE", "/invoices/latest", "method", "GET"),
+        ("DELETE", "/invoices/lat%65st", "method", "GET"),
+    ] {
+        let found = asked(method, path).await;
+        let allowed = found.outcome.as_ref().map_or_else(|denial| denial.allow.join(" "), |_| String::new());
+        assert_eq!((found.name(), allowed.as_str()), (verdict, allow), "{method} {path}");
+    }
+}
+
+async fn decided_owned(asked: Asked) -> Verdict {
+    decided(&fixture::own(), &asked).await
+}
+
+#[tokio::test]
 async fn s24_a_request_that_already_passed_through_us_is_508_in_any_spelling() {
     for name in [header::HOP, "Bulkhead-Hop", "bulkhead_hop", "BULKHEAD_HOP"] {
         assert_eq!(verdict(get("/acme/billing-api").by("acme").with(name, "")).await, "loop", "{name}");

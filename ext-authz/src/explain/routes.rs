@@ -69,7 +69,7 @@ async fn anew(State(inside): State<Arc<Inside>>, request: String) -> Response {
         Err(error) => return (StatusCode::BAD_REQUEST, format!("the CheckRequest: {error}\n")).into_response(),
     };
     let Some(snapshot) = inside.live.load() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let (told, response) = super::decided(&snapshot, &inside.judge, request).await;
+    let (told, response, _) = super::decided(&snapshot, &inside.judge, request).await;
     Json(Anew { explanation: told.explained(), response }).into_response()
 }
 

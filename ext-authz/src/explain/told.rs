@@ -28,7 +28,7 @@ impl Told {
     /// What is told of a decision about a request.
     #[must_use]
     pub fn new(decision: Decision, seen: Option<Seen>) -> Self {
-        let Decision { id, generation, verdict: Verdict { outcome, step, facts, shadow } } = decision;
+        let Decision { id, generation, verdict: Verdict { outcome, step, facts, shadow, rule_input: _ } } = decision;
         Self { id, generation, denial: outcome.err(), step, facts, shadow, seen }
     }
 

@@ -36,6 +36,7 @@ async fn asked(api: &str, words: &str) -> (&'static str, Vec<ShadowMark>) {
             caller: &caller,
             subscription: subscription.as_ref(),
             request: &request,
+            path: "",
             declared: Declared::default(),
             now: 1_800_000_000,
             until: Instant::now() + Duration::from_secs(30),

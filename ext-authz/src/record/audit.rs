@@ -14,7 +14,7 @@ const NAME: usize = 128;
 #[must_use]
 pub fn record(noted: &Noted<'_>) -> Record {
     let decision = noted.decision;
-    let Verdict { outcome, step, facts, shadow } = &decision.verdict;
+    let Verdict { outcome, step, facts, shadow, rule_input: _ } = &decision.verdict;
     let Facts { tenant, api, subscription, subject, client, findings, .. } = facts;
     let decided = match outcome {
         Ok(allowed) => Decided { cost: Some(allowed.cost), ..Decided::new("allow") },

@@ -37,8 +37,6 @@ pub const MAX_TOPICS: usize = 64;
 pub const MAX_MATCHERS: usize = 256;
 /// Bytes of one phrase or pattern.
 pub const MAX_MATCHER_BYTES: usize = 512;
-/// Bytes of one policy's rules.
-pub const MAX_RULES_BYTES: usize = 64 * 1024;
 
 /// So many faults of one partition are enough: who reads them mends these first, and hostile text may hold millions.
 pub const ENOUGH_FAULTS: usize = 500;

@@ -12,14 +12,18 @@ use super::{
 use crate::{
     api::{Access, Api, Methods},
     catalog::claim::Tree,
-    fault::Fault,
+    fault::{Fault, Severity},
     name::ApiName,
+    openapi::OpenApi,
     place::{At, Place},
     resource::contract::{ApiManifest, ContractManifest},
 };
 
+/// A partition's OpenAPI documents, by path.
+pub(crate) type Documents = BTreeMap<Arc<str>, Arc<OpenApi>>;
+
 /// Joins contracts: a repeated API name is an error, as are two APIs that a host would name both.
-pub(super) fn judge(contracts: Vec<ContractManifest>, faults: &mut Vec<Fault>) -> BTreeMap<ApiName, DraftApi> {
+pub(super) fn judge(contracts: Vec<ContractManifest>, documents: &Documents, faults: &mut Vec<Fault>) -> BTreeMap<ApiName, DraftApi> {
     let mut apis = BTreeMap::new();
     for manifest in contracts.into_iter().flat_map(|contract| contract.apis) {
         let name = manifest.name.clone();
@@ -31,14 +35,14 @@ pub(super) fn judge(contracts: Vec<ContractManifest>, faults: &mut Vec<Fault>) -
             faults.push(name.fault("another API of this tenant has this name"));
             continue;
         }
-        apis.insert(name.value, api(manifest, faults));
+        apis.insert(name.value, api(manifest, documents, faults));
     }
     upstream_hosts(&apis, faults);
     overlapping_hosts(&apis, faults);
     apis
 }
 
-fn api(At { value: mut manifest, place }: At<ApiManifest>, faults: &mut Vec<Fault>) -> DraftApi {
+fn api(At { value: mut manifest, place }: At<ApiManifest>, documents: &Documents, faults: &mut Vec<Fault>) -> DraftApi {
     if let Methods::Only(methods) = &manifest.methods {
         at_most(MAX_NAMES, methods.len(), "methods", &place.field("methods"), faults);
     }
@@ -47,6 +51,14 @@ fn api(At { value: mut manifest, place }: At<ApiManifest>, faults: &mut Vec<Faul
     manifest.hosts.truncate(MAX_HOSTS);
     access(&manifest.access, &place, faults);
     let (hosts, host_places) = manifest.hosts.into_iter().map(|At { value, place }| (value, place)).unzip();
+    let openapi = manifest.openapi.as_ref().and_then(|file| {
+        let document = documents.get(beside(file).as_str());
+        if document.is_none() && !faults.iter().any(|fault| fault.severity == Severity::Error) {
+            // Else every path would be reachable.
+            faults.push(file.fault("is not a document that could be read"));
+        }
+        document.cloned()
+    });
     let api = Api {
         name: manifest.name.value,
         upstream: manifest.upstream.value,
@@ -56,11 +68,19 @@ fn api(At { value: mut manifest, place }: At<ApiManifest>, faults: &mut Vec<Faul
         methods: manifest.methods,
         hosts,
         access: manifest.access,
-        openapi: manifest.openapi.map(|file| file.value),
+        openapi,
         forward_credentials: manifest.forward_credentials,
         rate_limit: manifest.rate_limit.map(|limit| limit.value),
     };
     DraftApi { api: Arc::new(api), place, upstream: manifest.upstream.place, hosts: host_places, tier: manifest.tier }
+}
+
+/// The path of the file that is named beside the one that names it.
+pub(crate) fn beside(name: &At<String>) -> String {
+    match name.fault("").file.rsplit_once('/') {
+        Some((directory, _)) => format!("{directory}/{}", name.value),
+        None => name.value.clone(),
+    }
 }
 
 /// Bounds an access rule.

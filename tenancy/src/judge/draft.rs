@@ -5,10 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{contract, guardrail, subscription, tool};
+use super::{contract, contract::Documents, guardrail, subscription, tool};
 use crate::{
     api::Api,
     fault::{Fault, Severity},
+    guardrail::Rule,
     name::{ApiName, PlanName},
     place::{At, Place},
     policy::{Subscriptions, Tools},
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) struct Draft {
     pub(super) apis: BTreeMap<ApiName, DraftApi>,
     pub(super) guardrails: Vec<GuardrailManifest>,
+    pub(super) rules: Vec<Arc<Rule>>,
     pub(super) subscriptions: Arc<Subscriptions>,
     pub(super) tools: Arc<Tools>,
 }
@@ -39,7 +41,7 @@ pub(super) struct DraftApi {
 impl Draft {
     /// Judges a partition's resources together; faults are added to `faults`. An error anywhere leaves no draft: half of a policy may
     /// permit what the whole denies.
-    pub(crate) fn of(resources: Vec<Resource>, faults: &mut Vec<Fault>) -> Option<Self> {
+    pub(crate) fn of(resources: Vec<Resource>, documents: &Documents, faults: &mut Vec<Fault>) -> Option<Self> {
         let (mut contracts, mut guardrails, mut subscriptions, mut tools, mut sets) = (vec![], vec![], vec![], vec![], vec![]);
         for resource in resources {
             match resource {
@@ -53,12 +55,13 @@ impl Draft {
                 }
             }
         }
-        let apis = contract::judge(contracts, faults);
+        let apis = contract::judge(contracts, documents, faults);
         let tools = tool::judge(tools, sets, &apis, faults);
         let subscriptions = subscription::judge(subscriptions, &apis, faults);
         let guardrails = guardrail::judge(guardrails, &apis, &tools, faults);
+        let rules = guardrail::compile(&guardrails, faults);
         let broken = faults.iter().any(|fault| fault.severity == Severity::Error);
-        (!broken).then(|| Self { apis, guardrails, subscriptions: Arc::new(subscriptions), tools: Arc::new(tools) })
+        (!broken).then(|| Self { apis, guardrails, rules, subscriptions: Arc::new(subscriptions), tools: Arc::new(tools) })
     }
 
     /// The plans that APIs name.

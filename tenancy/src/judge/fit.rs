@@ -53,7 +53,7 @@ impl Draft {
                 apis.insert(name.clone(), api);
             }
         }
-        let guardrails = guardrail::join(&self.guardrails, &grounds.platform.topics, faults);
+        let guardrails = guardrail::join(&self.guardrails, &self.rules, &grounds.platform.topics, faults);
         if faults.iter().skip(before).any(|fault| fault.severity == Severity::Error) {
             return None;
         }
@@ -68,7 +68,7 @@ impl Draft {
             hash: PolicyHash::default(),
             unbuilt: Vec::new(),
         };
-        policy.unbuilt = unbuilt::list(self, &policy, faults);
+        policy.unbuilt = unbuilt::list(self, faults);
         policy.hash = hash(&policy);
         Some(Fitted { policy, rate_limit })
     }

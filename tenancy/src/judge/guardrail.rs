@@ -1,14 +1,17 @@
 //! Guardrail policies: bounded one by one, then joined so that the stricter wins (SEMANTICS, Precedence).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
-    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_RULES_BYTES, MAX_TOPICS, at_most},
+    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_TOPICS, at_most},
     draft::DraftApi,
 };
 use crate::{
     fault::Fault,
-    guardrail::{ContentFilter, Detector, Filter, Guardrails, PiiDetection, Rule, ShadowPolicy, TopicMatcher, Topics},
+    guardrail::{ContentFilter, Detector, Filter, Guardrails, PiiDetection, Rule, Rules, ShadowPolicy, TopicMatcher, Topics},
     limit::RateLimit,
     name::ApiName,
     policy::Tools,
@@ -33,9 +36,6 @@ pub(super) fn judge(
                 faults.push(name.warning("names neither an API nor a tool of this tenant"));
             }
         }
-        if let Some(rules) = &policy.rules {
-            at_most(MAX_RULES_BYTES, rules.len(), "bytes of rules", &rules.place, faults);
-        }
         if let Some(filter) = &policy.content_filter {
             at_most(MAX_TOPICS, filter.topics.len() + filter.blocked_topics.len(), "topics", &filter.place, faults);
             for topic in filter.topics.values() {
@@ -49,17 +49,38 @@ pub(super) fn judge(
     policies
 }
 
+/// Compiles the rules of each policy, once for all that is made of them. A fault is told at its line in the file.
+pub(super) fn compile(policies: &[GuardrailManifest], faults: &mut Vec<Fault>) -> Vec<Arc<Rule>> {
+    let mut compiled = Vec::new();
+    for policy in policies.iter().take(MAX_GUARDRAILS) {
+        let Some(rules) = &policy.rules else { continue };
+        let version = policy.rego_version.as_ref().map(|version| version.value);
+        match Rules::compile(rules, version) {
+            Ok(made) => compiled.push(Arc::new(Rule {
+                policy: policy.metadata.name.as_str().to_owned(),
+                text: rules.value.clone(),
+                version,
+                shadow: policy.shadow,
+                compiled: made,
+            })),
+            Err(wrong) => faults.push(rules.place.clone().in_text(&rules.value, wrong.line).fault(wrong.message)),
+        }
+    }
+    compiled
+}
+
 /// Joins policies: lists intersect, rules AND, PII the strictest, topics the union. What is in shadow restricts nothing.
-pub(super) fn join(policies: &[GuardrailManifest], platform: &BTreeMap<String, TopicMatcher>, faults: &mut Vec<Fault>) -> Guardrails {
-    let mut joined = Guardrails::default();
+pub(super) fn join(
+    policies: &[GuardrailManifest],
+    rules: &[Arc<Rule>],
+    platform: &BTreeMap<String, TopicMatcher>,
+    faults: &mut Vec<Fault>,
+) -> Guardrails {
+    let mut joined = Guardrails { rules: rules.to_vec(), ..Guardrails::default() };
     let mut content: Option<Asked> = None;
     let mut blocked = BTreeMap::new();
     for policy in policies {
         let name = policy.metadata.name.as_str().to_owned();
-        if let Some(rules) = &policy.rules {
-            let version = policy.rego_version.as_ref().map(|version| version.value);
-            joined.rules.push(Rule { policy: name.clone(), text: rules.value.clone(), version, shadow: policy.shadow });
-        }
         let list = policy.tool_allowlist.as_ref().map(|list| list.iter().map(|name| name.value.clone()).collect::<BTreeSet<_>>());
         let topics = topics(policy, policies, platform, faults);
         if policy.shadow {

@@ -40,7 +40,8 @@ impl Draft {
         let tools = kept(&self.tools.tools, |name, tool| traces.has(&Thing::Tool(name.clone())) && apis.contains_key(&tool.api));
         let mut sets: BTreeMap<_, ToolSet> = kept(&self.tools.sets, |name, _| traces.has(&Thing::ToolSet(name.clone())));
         sets.values_mut().for_each(|set| set.tools.retain(|tool| tools.contains_key(tool)));
-        Self { apis, guardrails: self.guardrails.clone(), subscriptions: Arc::new(subscriptions), tools: Arc::new(Tools { tools, sets }) }
+        let (guardrails, rules) = (self.guardrails.clone(), self.rules.clone());
+        Self { apis, guardrails, rules, subscriptions: Arc::new(subscriptions), tools: Arc::new(Tools { tools, sets }) }
     }
 }
 

@@ -289,10 +289,10 @@ fn what_is_not_served_yet_is_denied_and_said() {
     assert_eq!(unbuilt(&apis, "loud"), Vec::<String>::new());
     assert_eq!(unbuilt(&apis, "mcp"), Vec::<String>::new());
     let with = |spec: &str| unbuilt(&(base() + &own("GuardrailPolicy", "g", spec)), "billing");
-    assert_eq!(with("rules: 'allow { true }'"), ["rules"]);
     for served in [
         "contentFilter: { piiDetection: redact, blockedTopics: [rivals] }",
         "toolAllowlist: [billing]",
+        "rules: 'allow { true }'",
         "rateLimit: { requestsPerMinute: 1 }",
     ] {
         assert_eq!(with(served), Vec::<String>::new(), "{served}");
@@ -300,20 +300,71 @@ fn what_is_not_served_yet_is_denied_and_said() {
 }
 
 #[test]
-fn an_openapi_document_beside_the_contract_is_no_resource_and_not_served_yet() {
+fn rules_are_compiled_at_load_and_a_fault_in_them_is_told_at_its_line() {
+    let article = "spec:\n  rules: |\n    allow {\n      input.resource.namespace == input.caller.tenant_namespace\n      input.caller.roles[_] == \"tenant-admin\"\n    }\n";
+    let policy = |spec: &str| {
+        format!("apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-acme }}\n{spec}")
+    };
+    let (with_rules, _, faults) = good(&(base() + "---\n" + &policy(article)));
+    assert_eq!(with_rules.guardrails().rules.len(), 1);
+    assert_eq!(with_rules.unbuilt_for(&"billing".parse().unwrap()).count(), 0, "{faults:?}");
+    for (spec, line, says) in [
+        ("spec:\n  rules: |\n    allow if {\n      http.send({})\n    }\n", 7, "`http.send`"),
+        ("spec:\n  rules: |\n\n    # why\n    allow if\n", 9, ""),
+        ("spec: { rules: 'allow if data.x' }\n", 4, "`data`"),
+        ("spec:\n  regoVersion: v0\n  rules: |\n    allow if { false }\n", 7, "stands alone"),
+        ("spec:\n  regoVersion: v1\n  rules: |\n    allow { true }\n", 7, ""),
+    ] {
+        let (snapshot, faults) = load(OPERATOR, &base(), &[("namespaces/tenant-acme/g.yaml", &policy(spec))]);
+        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)), "{spec}");
+        let fault = faults.iter().find(|fault| fault.severity == Severity::Error).unwrap();
+        assert_eq!((&*fault.file, fault.line, fault.field.as_str()), ("namespaces/tenant-acme/g.yaml", line, "spec.rules"), "{fault}");
+        assert!(fault.message.contains(says), "{fault}");
+    }
+}
+
+/// The hash tells contents apart by what was written, not by what became of it.
+#[test]
+fn the_hash_of_a_policy_follows_the_text_of_its_rules() {
+    let hash = |rules: &str| good(&(base() + &own("GuardrailPolicy", "g", &format!("rules: '{rules}'")))).0.hash().clone();
+    assert_eq!(hash("allow { true }"), hash("allow { true }"));
+    assert_ne!(hash("allow { true }"), hash("allow { false }"));
+}
+
+#[test]
+fn an_openapi_document_beside_the_contract_is_no_resource() {
     let own = contract(&[api("a", ", openapi: a.yaml")]);
-    let (snapshot, faults) = load(OPERATOR, &own, &[("namespaces/tenant-acme/a.yaml", "openapi: 3.1.0\npaths: {}\n")]);
+    let document = "openapi: 3.1.0\npaths: { \"/b/{id}\": { get: {} } }\n";
+    let (snapshot, faults) = load(OPERATOR, &own, &[("namespaces/tenant-acme/a.yaml", document)]);
     assert!(faults.iter().all(|fault| fault.severity == Severity::Warning), "{faults:?}");
     let Policy::Ready(policy) = &snapshot.tenant("acme").unwrap().policy else { panic!("closed") };
-    assert_eq!(policy.unbuilt_for(&"a".parse().unwrap()).map(|one| one.feature.as_str()).collect::<Vec<_>>(), ["openapi"]);
+    assert_eq!(policy.unbuilt_for(&"a".parse().unwrap()).count(), 0);
+    let document = policy.api("a").unwrap().openapi.as_ref().unwrap();
+    assert!(document.methods("/b/1").is_some() && document.methods("/b").is_none());
     // Elsewhere, or not referred to, it is a file that is no resource.
     for beside in [("namespaces/tenant-acme/b.yaml", "openapi: 3.1.0\n"), ("namespaces/tenant-acme/sub/a.yaml", "openapi: 3.1.0\n")] {
-        let files = [("namespaces/tenant-acme/a.yaml", "openapi: 3.1.0\n"), beside];
+        let files = [("namespaces/tenant-acme/a.yaml", "openapi: 3.1.0\npaths: {}\n"), beside];
         let (_, faults) = load(OPERATOR, &own, &files);
         assert!(faults.iter().any(|fault| &*fault.file == beside.0 && fault.severity == Severity::Error), "{faults:?}");
     }
     let (_, faults) = load(OPERATOR, &own, &[("namespaces/tenant-acme/a.yaml", "paths: {}\n")]);
     assert!(faults.iter().any(|fault| fault.message.starts_with("is not an OpenAPI document")), "{faults:?}");
+}
+
+#[test]
+fn an_openapi_document_may_be_json_and_other_json_is_nobodys() {
+    let own = contract(&[api("a", ", openapi: a.json")]);
+    let document = ("namespaces/tenant-acme/a.json", "{\n\t\"swagger\": \"2.0\",\n\t\"paths\": { \"/b\": { \"get\": {} } }\n}\n");
+    let (snapshot, faults) = load(OPERATOR, &own, &[document, ("namespaces/tenant-acme/package.json", "{ not even json")]);
+    assert!(faults.iter().all(|fault| fault.severity == Severity::Warning), "{faults:?}");
+    let Policy::Ready(policy) = &snapshot.tenant("acme").unwrap().policy else { panic!("closed") };
+    assert!(policy.api("a").unwrap().openapi.as_ref().unwrap().methods("/b").is_some());
+    for text in ["[1, 2", "{}", "{\"openapi\": \"4.0\", \"paths\": {}}", "{\"openapi\": \"3.0.0\"}"] {
+        let (snapshot, faults) = load(OPERATOR, &own, &[(document.0, text)]);
+        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)), "{text}: {faults:?}");
+    }
+    let (_, faults) = load(OPERATOR, &own, &[]);
+    assert!(faults.iter().any(|fault| fault.message == "no such file beside this one"), "{faults:?}");
 }
 
 #[test]
@@ -345,7 +396,7 @@ fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
     let (policy, rate, faults) = good(&(base() + &shadow));
     assert_eq!(policy.unbuilt_for(&"billing".parse().unwrap()).count(), 0);
     assert_eq!(rate, Rate::per_minute(1000));
-    for asked in ["contentFilter.piiDetection: block", "contentFilter.blockedTopics", "rules", "a limit in shadow"] {
+    for asked in ["contentFilter.piiDetection: block", "contentFilter.blockedTopics", "a limit in shadow"] {
         assert!(faults.iter().any(|fault| fault.message.starts_with(asked)), "{asked}: {faults:#?}");
     }
 }

@@ -2,49 +2,20 @@
 //! unguarded.
 
 use super::draft::Draft;
-use crate::{
-    fault::Fault,
-    guardrail::PiiDetection,
-    name::ApiName,
-    place::Place,
-    policy::{TenantPolicy, Unbuilt},
-    resource::guardrail::GuardrailManifest,
-};
+use crate::{fault::Fault, guardrail::PiiDetection, place::Place, policy::Unbuilt, resource::guardrail::GuardrailManifest};
 
-/// Lists what a policy asks for in vain, with a warning for each in the tenant's own files. What only a policy in shadow asks for denies
-/// nothing, but its author should know that nothing is recorded either.
-pub(super) fn list(draft: &Draft, policy: &TenantPolicy, faults: &mut Vec<Fault>) -> Vec<Unbuilt> {
-    let mut list = Vec::new();
-    let mut ask = |api: Option<&ApiName>, feature: String, place: &Place| {
-        let unbuilt = Unbuilt { api: api.cloned(), feature };
-        faults.push(place.warning(unbuilt.to_string()));
-        list.push(unbuilt);
-    };
-    for (name, draft) in draft.apis.iter().filter(|(name, _)| policy.apis.contains_key(*name)) {
-        let api = &draft.api;
-        if api.openapi.is_some() {
-            ask(Some(name), "openapi".to_owned(), &draft.place);
-        }
-    }
-    for policy in draft.guardrails.iter().filter(|policy| !policy.shadow) {
-        if let Some((feature, place)) = asks(policy) {
-            ask(None, feature, &place);
-        }
-    }
+/// Lists what a policy asks for in vain: nothing in this release. What is asked for in shadow and not recorded denies nothing, but its author
+/// should know.
+pub(super) fn list(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Unbuilt> {
     for policy in draft.guardrails.iter().filter(|policy| policy.shadow) {
-        for (feature, place) in asks(policy).into_iter().chain(reads(policy)) {
+        for (feature, place) in reads(policy) {
             faults.push(place.warning(format!("{feature} is not served by this release: in shadow, nothing is recorded for it")));
         }
         if let Some(limit) = &policy.rate_limit {
             faults.push(limit.warning("a limit in shadow is not served by this release: nothing is recorded for it"));
         }
     }
-    list
-}
-
-/// What one policy asks for, as field and value, with its place.
-fn asks(policy: &GuardrailManifest) -> Option<(String, Place)> {
-    policy.rules.as_ref().map(|rules| ("rules".to_owned(), rules.place.clone()))
+    Vec::new()
 }
 
 /// What one policy reads bodies for: served, but not in shadow.

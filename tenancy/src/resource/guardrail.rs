@@ -26,7 +26,7 @@ pub struct GuardrailManifest {
     pub shadow: bool,
     /// `spec.regoVersion`; absent: SEMANTICS decides.
     pub rego_version: Option<At<RegoVersion>>,
-    /// `spec.rules`: Rego, not parsed yet.
+    /// `spec.rules`: Rego, as it stands there.
     pub rules: Option<At<String>>,
 }
 
@@ -62,9 +62,6 @@ impl Default for Apply {
     }
 }
 
-/// The longest Rego text, in bytes (S16).
-const MAX_RULES: usize = 64 << 10;
-
 impl GuardrailManifest {
     pub(super) fn read(top: &mut Fields<'_>) -> Option<Self> {
         let metadata = Metadata::read(top);
@@ -80,7 +77,7 @@ impl GuardrailManifest {
                 let rego_version = spec.optional("regoVersion", |reader| {
                     reader.at(|reader| reader.one_of(&[("v0", RegoVersion::V0), ("v1", RegoVersion::V1)]))
                 });
-                let rules = spec.optional("rules", |reader| reader.at(|reader| reader.text(MAX_RULES)));
+                let rules = spec.optional("rules", |reader| reader.at(|reader| reader.text(bulkhead_rules::MAX_BYTES)));
                 Some(Self { metadata: metadata?, rate_limit, content_filter, tool_allowlist, shadow, rego_version, rules })
             })
         })

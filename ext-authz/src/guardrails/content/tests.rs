@@ -33,6 +33,7 @@ async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Finding
         caller: &caller,
         subscription: None,
         request: &request,
+        path: "",
         declared: Declared { body: true, process: true },
         now: 1_800_000_000,
         until: Instant::now() + Duration::from_secs(60),

@@ -142,6 +142,7 @@ impl Sent {
             caller: &caller,
             subscription: None,
             request: &request,
+            path: "",
             declared: Declared { body: true, process: self.process },
             now: 0,
             until: tokio::time::Instant::now() + Duration::from_secs(30),

@@ -1,13 +1,20 @@
 //! Reading a partition: its files, joined into a draft.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     catalog::traces::Found,
     fault::{Fault, Severity},
-    judge::{bound::enough, draft::Draft},
+    judge::{
+        bound::enough,
+        contract::{Documents, beside},
+        draft::Draft,
+    },
     name::Namespace,
-    place::At,
+    openapi,
     resource::{self, Resource},
     source::SourceFile,
 };
@@ -18,12 +25,13 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     let mut found = Found::default();
     let is_error = |fault: &&Fault| fault.severity == Severity::Error;
     faults.iter().filter(is_error).for_each(|fault| found.broken(&fault.file));
-    let parsed: Vec<_> = files.iter().map(|file| (file, resource::read(&file.path, &file.text))).collect();
-    let documents = documents(files, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut faults);
+    let yaml = files.iter().filter(|file| !is_json(&file.path));
+    let parsed: Vec<_> = yaml.map(|file| (file, resource::read(&file.path, &file.text))).collect();
+    let (named, documents) = documents(files, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut faults);
     let mut resources = Vec::new();
     for (file, (read, wrong)) in parsed {
         // An OpenAPI document beside a contract is no resource, and is not judged as one.
-        let is_document = documents.contains(&*file.path);
+        let is_document = named.contains(&file.path);
         found.file(&file.path, if is_document { &[] } else { &read });
         if !is_document {
             if wrong.iter().any(|fault| is_error(&fault)) {
@@ -39,41 +47,43 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
         }
     }
     repeated(&resources, &mut faults);
-    let draft = Draft::of(resources, &mut faults);
+    let draft = Draft::of(resources, &documents, &mut faults);
     enough(&mut faults);
     faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
     (draft, found, faults)
 }
 
-/// The files that contracts name as their OpenAPI documents, and that look like one.
-fn documents<'a, 'r>(files: &'a [SourceFile], resources: impl Iterator<Item = &'r Resource>, faults: &mut Vec<Fault>) -> BTreeSet<&'a str> {
-    let texts: BTreeMap<&str, &str> = files.iter().map(|file| (&*file.path, file.text.as_str())).collect();
-    // Each text is looked at once, however many APIs name it.
-    let mut looked: BTreeMap<&str, bool> = BTreeMap::new();
+/// The files that contracts name as their OpenAPI documents and that look like one, and what could be read of them. Each is read once,
+/// however many APIs name it.
+fn documents<'r>(
+    files: &[SourceFile],
+    resources: impl Iterator<Item = &'r Resource>,
+    faults: &mut Vec<Fault>,
+) -> (BTreeSet<Arc<str>>, Documents) {
+    let texts: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (&*file.path, file)).collect();
+    let (mut named, mut read) = (BTreeSet::new(), Documents::new());
     for resource in resources {
         let Resource::Contract(contract) = resource else { continue };
-        for openapi in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
-            let found = beside(openapi, &texts);
-            match found.map(|(path, text)| *looked.entry(path).or_insert_with(|| is_openapi(text))) {
-                Some(true) => {}
-                Some(false) => faults.push(openapi.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`")),
-                // A source reads YAML only: whether a document in JSON is there is not known here.
-                None if openapi.ends_with(".json") => {}
-                None => faults.push(openapi.fault("no such file beside this one")),
+        for name in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
+            let Some(file) = texts.get(beside(name).as_str()) else {
+                faults.push(name.fault("no such file beside this one"));
+                continue;
+            };
+            if !is_json(&file.path) && !is_openapi(&file.text) {
+                faults.push(name.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`"));
+            } else if named.insert(Arc::clone(&file.path)) {
+                if let Some(document) = openapi::read(&file.path, &file.text, faults) {
+                    read.insert(Arc::clone(&file.path), Arc::new(document));
+                }
             }
         }
     }
-    looked.into_iter().filter(|(_, is_document)| *is_document).map(|(path, _)| path).collect()
+    (named, read)
 }
 
-/// The file of that name beside the one that names it.
-fn beside<'a>(name: &At<String>, texts: &BTreeMap<&'a str, &'a str>) -> Option<(&'a str, &'a str)> {
-    let from = name.fault("").file;
-    let path = match from.rsplit_once('/') {
-        Some((directory, _)) => format!("{directory}/{}", name.value),
-        None => name.value.clone(),
-    };
-    texts.get_key_value(path.as_str()).map(|(path, text)| (*path, *text))
+/// Whether a file is JSON: nothing but an OpenAPI document is.
+fn is_json(path: &str) -> bool {
+    path.ends_with(".json")
 }
 
 /// Whether a text is one document with an `openapi` or `swagger` field at its top, which no resource has. A file of several documents is

@@ -180,7 +180,8 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
             let path = path.join(&name);
             let stat = here.stat(Path::new(&name)).ok();
             let is_folder = stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
-            if is_yaml(&name) {
+            // A tenant may keep OpenAPI documents beside its contracts; the operator has none.
+            if is_yaml(&name) || (shape.only.is_none() && is_json(&name)) {
                 listing.files.push((path, stat));
             } else if is_folder && shape.only.is_none_or(|only| depth == 0 && only == name) {
                 if depth < shape.bounds.depth {
@@ -194,6 +195,10 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
     listing.files.sort_by(|one, other| one.0.cmp(&other.0));
     listing.stamp = listing.compute_stamp(stamps);
     Ok(listing)
+}
+
+fn is_json(name: &OsStr) -> bool {
+    name.as_encoded_bytes().ends_with(b".json")
 }
 
 fn is_yaml(name: &OsStr) -> bool {

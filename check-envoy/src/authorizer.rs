@@ -1,0 +1,102 @@
+//! The ext_authz filter: it fails closed (S9), is asked again only where it cannot have judged (S24), sees whole bodies or none (S14), and
+//! cannot choose a route that it should not (S1).
+
+use bulkhead_proto::contract::header;
+use bulkhead_tenancy::tree::Node;
+
+use crate::{
+    Findings,
+    view::{View, holds},
+};
+
+/// When Envoy may ask ext-authz again.
+const RETRIES: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-request"];
+
+pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
+    let Some(config) = filter.get("typed_config") else { return };
+    if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
+        findings.add(
+            open,
+            "S9",
+            "ext_authz fails open: without an answer a request passes, with no tenant",
+            "set failure_mode_allow: false",
+        );
+    }
+    for field in ["filter_enabled", "filter_enabled_metadata", "shadow_mode"] {
+        if let Some(part) = config.get(field).filter(|part| field != "shadow_mode" || part.is_true()) {
+            findings.add(part, "S9", format!("{field}: not every request is judged"), "remove it");
+        }
+    }
+    match config.get("grpc_service") {
+        Some(service) => asked(service, findings),
+        None => findings.add(config, "S15", "ext_authz is not asked over gRPC", "use grpc_service"),
+    }
+    if let Some(body) = config.get("with_request_body") {
+        bodies(body, findings);
+    }
+    routes(config, manager, findings);
+}
+
+fn asked(service: &Node, findings: &mut Findings) {
+    if let Some(endless) = service.get("timeout").filter(|timeout| timeout.text() == Some("0s")) {
+        findings.add(endless, "S9", "ext_authz may take as long as it likes: a hung service holds every request", "set a timeout: 0.25s");
+    }
+    let Some(retry) = service.get("retry_policy") else { return };
+    let on = retry.get("retry_on").and_then(View::text).unwrap_or_default();
+    if on.is_empty() || on.split(',').any(|when| !RETRIES.contains(&when.trim())) {
+        let what = "ext_authz is asked again where it may have judged already: first-sight tokens and failures count twice";
+        findings.add(retry, "S24", what, "set retry_on: \"connect-failure,refused-stream,reset-before-request\"");
+    }
+}
+
+fn bodies(body: &Node, findings: &mut Findings) {
+    // A body in part is fine: Envoy marks it, and who must read it is answered 413.
+    if !holds(body, "pack_as_bytes") {
+        findings.add(
+            body,
+            "S14",
+            "bodies arrive as text, with what is not UTF-8 replaced: what is judged is not what is sent",
+            "set pack_as_bytes: true",
+        );
+    }
+    if body.get("max_request_bytes").and_then(View::number).is_none_or(|most| most > 8 << 20) {
+        findings.add(body, "S14", "the size of a body has no bound, or one above 8 MiB: Envoy holds every one", "set max_request_bytes");
+    }
+}
+
+/// Contract routing has one forwarding route; with the user's own routes, ext-authz touches nothing that a route matches (S1).
+fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
+    if let Some(cleared) = config.get("clear_route_cache").filter(|cleared| cleared.is_true()) {
+        let mut forwarding = Vec::new();
+        if let Some(routes) = manager.get("route_config") {
+            routes.each(&mut |node| forwarding.extend((node.get("match").is_some() && node.get("route").is_some()).then_some(node)));
+        } else {
+            findings.add(
+                cleared,
+                "S1",
+                "routes are matched again on what ext-authz wrote, and they are not in this file",
+                "write the one route of contract routing here",
+            );
+        }
+        let contract = |route: &Node| {
+            let names: Vec<_> =
+                route.get("match.headers").map_or(&[][..], View::items).iter().filter_map(|one| one.get("name")?.text()).collect();
+            names.contains(&header::CLUSTER) && names.contains(&header::UPSTREAM)
+        };
+        for route in forwarding.iter().filter(|route| !contract(route)) {
+            let what = "routes are matched again on the rewritten path, and this one forwards without both routing headers: a contract's path reaches it";
+            findings.add(
+                route,
+                "S1",
+                what,
+                "give contract routing a listener of its own, with its one route; or set clear_route_cache: false",
+            );
+        }
+        return;
+    }
+    let rules = config.get("decoder_header_mutation_rules");
+    if !rules.is_some_and(|rules| holds(rules, "disallow_all") && holds(rules, "disallow_system")) {
+        let what = "with your own routes ext-authz could change a header that a route matches";
+        findings.add(rules.unwrap_or(config), "S1", what, "set decoder_header_mutation_rules as envoy/envoy.yaml does");
+    }
+}

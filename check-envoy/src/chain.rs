@@ -1,0 +1,214 @@
+//! The chain of HTTP filters: which stand in it, in which order, and whether any can change what ours write (S7, S15, S3).
+
+use bulkhead_tenancy::tree::Node;
+
+use crate::{
+    Findings, authorizer, limiter,
+    view::{View, holds, kind},
+};
+
+/// Filters that write no metadata of ours, by type and by name. Whatever is not here may: Lua, Wasm and a second ext_authz were seen to.
+const HARMLESS: [&str; 42] = [
+    "AdaptiveConcurrency",
+    "adaptive_concurrency",
+    "AdmissionControl",
+    "admission_control",
+    "BandwidthLimit",
+    "bandwidth_limit",
+    "Buffer",
+    "buffer",
+    "Compressor",
+    "compressor",
+    "Cors",
+    "cors",
+    "CorsPolicy",
+    "CsrfPolicy",
+    "csrf",
+    "Decompressor",
+    "decompressor",
+    "FilterConfig",
+    "dynamic_forward_proxy",
+    "Fault",
+    "HTTPFault",
+    "fault",
+    "GrpcStats",
+    "grpc_stats",
+    "GrpcWeb",
+    "grpc_web",
+    "HeaderMutation",
+    "header_mutation",
+    "HealthCheck",
+    "health_check",
+    "JwtAuthentication",
+    "jwt_authn",
+    "LocalRateLimit",
+    "local_ratelimit",
+    "RBAC",
+    "rbac",
+    "Router",
+    "router",
+    "OnDemand",
+    "on_demand",
+    "CustomResponse",
+    "custom_response",
+];
+
+pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings) {
+    let filters = manager.get("http_filters").map_or(&[][..], View::items);
+    let place = |kinds: [&str; 2]| filters.iter().position(|filter| kinds.contains(&kind(filter)));
+    let authorizer = place(["ExtAuthz", "ext_authz"]);
+    let limiter = place(["RateLimit", "ratelimit"]);
+    let processor = place(["ExternalProcessor", "ext_proc"]);
+    let list = manager.get("http_filters").unwrap_or(manager);
+
+    match authorizer.and_then(|at| filters.get(at)) {
+        Some(filter) => authorizer::judge(filter, manager, findings),
+        None => findings.add(
+            list,
+            "S15",
+            "ext_authz does not stand in this chain: nobody is asked whose a request is",
+            "add it, as envoy/envoy.yaml does",
+        ),
+    }
+    match limiter.and_then(|at| filters.get(at)) {
+        Some(filter) => limiter::judge(filter, manager, findings),
+        None => findings.add(
+            list,
+            "S15",
+            "ratelimit does not stand in this chain: nothing bounds a tenant",
+            "add it after ext_authz, as envoy/envoy.yaml does",
+        ),
+    }
+    if let Some(filter) = processor.and_then(|at| filters.get(at)) {
+        processing(filter, findings);
+    }
+    let order: Vec<usize> = [authorizer, limiter, processor].into_iter().flatten().collect();
+    if !order.is_sorted() {
+        findings.add(list, "S15", "our filters stand in another order", "order them ext_authz, ratelimit, ext_proc, router");
+    }
+    strangers(filters, &order, authorizer, findings);
+    trailers(list, filters, authorizer, findings);
+    guard(filters, documents, findings);
+    switched_off(manager, findings);
+}
+
+/// Whatever is not known to be harmless, before the last of ours.
+fn strangers(filters: &[Node], ours: &[usize], authorizer: Option<usize>, findings: &mut Findings) {
+    let last = ours.iter().max().copied().unwrap_or(0);
+    for (at, filter) in filters.iter().enumerate().take(last) {
+        let kind = kind(filter);
+        if ours.contains(&at) || HARMLESS.contains(&kind) {
+            continue;
+        }
+        let (rule, mend) = match authorizer {
+            Some(authorizer) if at > authorizer => ("S7", "move it after the last of ours: Envoy protects our metadata from ext_proc only"),
+            _ => ("S15", "move it after the last of ours, unless it writes nothing into envoy.filters.http.ext_authz"),
+        };
+        findings.add(filter, rule, format!("{kind} stands before the last reader of our metadata and may change the tenant in it"), mend);
+    }
+}
+
+/// Our names in request trailers, which early mutations do not reach.
+fn trailers(list: &Node, filters: &[Node], authorizer: Option<usize>, findings: &mut Findings) {
+    let before = filters.iter().take(authorizer.unwrap_or(filters.len()));
+    let removes = |filter: &Node| {
+        let mutations = filter.get("typed_config.mutations.request_trailers_mutations").map_or(&[][..], View::items);
+        let mut found = false;
+        mutations.iter().for_each(|one| one.each(&mut |node| found |= node.text().is_some_and(|text| text.contains("bulkhead"))));
+        found
+    };
+    if !before.into_iter().any(removes) {
+        let what = "identity names in HTTP/2 request trailers are not removed";
+        findings.add(
+            list,
+            "S15",
+            what,
+            "add the header_mutation filter with request_trailers_mutations before ext_authz, as envoy/envoy.yaml does",
+        );
+    }
+}
+
+/// ext_proc, if it is there, sees the headers and whole bodies, and does not fail open (S9, S14).
+fn processing(filter: &Node, findings: &mut Findings) {
+    let Some(config) = filter.get("typed_config") else { return };
+    if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
+        findings.add(open, "S9", "ext_proc fails open: what it should rewrite passes raw", "set failure_mode_allow: false");
+    }
+    if config.get("processing_mode.request_header_mode").and_then(View::text) == Some("SKIP") {
+        let what = "with request_header_mode: SKIP bodies were seen to pass ext_proc raw";
+        findings.add(config, "S14", what, "set processing_mode.request_header_mode: SEND");
+    }
+    for mode in ["request_body_mode", "response_body_mode"] {
+        if let Some(mode) =
+            config.get("processing_mode").and_then(|modes| modes.get(mode)).filter(|mode| mode.text() == Some("BUFFERED_PARTIAL"))
+        {
+            findings.add(mode, "S14", "a body that is too large is shown in part and passes whole", "use BUFFERED");
+        }
+    }
+}
+
+/// Where upstreams are resolved for contracts, the resolved address is checked (S3).
+fn guard(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
+    let proxy = filters.iter().position(|filter| {
+        let of = filter.get("typed_config.@type").and_then(View::text).unwrap_or_default();
+        of.contains("dynamic_forward_proxy")
+            || filter.get("name").and_then(View::text).is_some_and(|name| name.ends_with("dynamic_forward_proxy"))
+    });
+    let Some((at, filter)) = proxy.and_then(|at| filters.get(at).map(|filter| (at, filter))) else { return };
+    if !holds(filter, "typed_config.save_upstream_address") {
+        findings.add(
+            filter,
+            "S3",
+            "the resolved address of an upstream is not kept, so nothing can check it",
+            "set save_upstream_address: true",
+        );
+    }
+    let after = filters.iter().skip(at + 1).filter(|filter| matches!(kind(filter), "RBAC" | "rbac"));
+    let denies = |range: &str| {
+        after.clone().filter(|filter| filter.get("typed_config.rules.action").and_then(View::text) == Some("DENY")).any(|filter| {
+            let mut found = false;
+            filter.each(&mut |node| found |= node.get("upstream_ip.address_prefix").and_then(View::text) == Some(range));
+            found
+        })
+    };
+    for (range, what) in
+        [("127.0.0.0", "this machine"), ("169.254.0.0", "the link, and with it the metadata service"), ("::ffff:0:0", "mapped addresses")]
+    {
+        if !denies(range) {
+            let mend = "deny it by an RBAC filter after dynamic_forward_proxy, as envoy/contract-routing.yaml does";
+            findings.add(filter, "S3", format!("a contract's upstream may resolve to {what} ({range})"), mend);
+        }
+    }
+    for document in documents {
+        document.each(&mut |node| {
+            if let Some(sub) = node.get("sub_clusters_config") {
+                findings.add(sub, "S3", "sub_clusters_config switches the check of resolved addresses off", "use dns_cache_config");
+            }
+        });
+    }
+}
+
+/// Routes on which one of ours is switched off.
+fn switched_off(manager: &Node, findings: &mut Findings) {
+    manager.each(&mut |route| {
+        let Some(per_filter) = route.get("typed_per_filter_config") else { return };
+        if route.get("direct_response").is_some() || route.get("redirect").is_some() {
+            return;
+        }
+        per_filter.each(&mut |config| {
+            let of = config.get("@type").and_then(View::text).and_then(|of| of.rsplit('.').next()).unwrap_or("");
+            let off = config.get("disabled").filter(|off| off.is_true());
+            if let Some(off) = off.filter(|_| matches!(of, "ExtAuthzPerRoute" | "ExtProcPerRoute" | "FilterConfig")) {
+                findings.add(
+                    off,
+                    "S9",
+                    "one of our filters is switched off for a route that forwards",
+                    "remove it, or answer that route directly",
+                );
+            }
+            if let Some(domain) = config.get("domain").filter(|_| of == "RateLimitPerRoute") {
+                findings.add(domain, "S15", "a route has a rate limit domain of its own", "remove it: there is one domain");
+            }
+        });
+    });
+}

@@ -1,0 +1,83 @@
+//! Reads an Envoy configuration (a bootstrap, a listener, a connection manager; YAML or JSON) and names, with line, what in it breaks the
+//! rules that keep tenants apart, and how to mend it. What a file does not hold (routes by RDS, clusters by CDS) it cannot judge.
+
+use std::{fmt, sync::Arc};
+
+use bulkhead_tenancy::{
+    fault::Fault,
+    tree::Node,
+    yaml::{self, Bounds},
+};
+
+mod authorizer;
+mod chain;
+mod clusters;
+pub mod command;
+mod limiter;
+mod listener;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use view::View;
+
+/// One thing that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The line, from 1.
+    pub line: u32,
+    /// The rule: `S8`.
+    pub rule: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub mend: &'static str,
+}
+
+impl fmt::Display for Finding {
+    /// `LINE: RULE: WHAT; MEND`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}; {}", self.line, self.rule, self.what, self.mend)
+    }
+}
+
+/// What is found, in the order of the file.
+#[derive(Default)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, at: &Node, rule: &'static str, what: impl Into<String>, mend: &'static str) {
+        self.0.push(Finding { line: at.line, rule, what: what.into(), mend });
+    }
+}
+
+/// Checks a configuration.
+///
+/// # Errors
+/// It is not YAML or JSON, or holds no HTTP connection manager.
+pub fn check(file: &str, text: &str) -> Result<Vec<Finding>, Vec<Fault>> {
+    let file: Arc<str> = file.into();
+    // JSON may be indented by tabs; in YAML none can stand where this would change anything.
+    let (documents, faults) = yaml::documents(&file, &text.replace('\t', " "), Bounds::OPERATOR);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut managers = Vec::new();
+    documents.iter().for_each(|document| document.each(&mut |node| managers.extend(node.get("http_filters").map(|_| node))));
+    if managers.is_empty() {
+        let none = bulkhead_tenancy::place::Place::file(&file).fault("holds no HTTP connection manager (a mapping with `http_filters`)");
+        return Err(vec![none]);
+    }
+    let mut findings = Findings::default();
+    let all: Vec<&Node> = documents.iter().collect();
+    for manager in managers {
+        listener::judge(manager, &mut findings);
+        chain::judge(manager, &all, &mut findings);
+    }
+    clusters::judge(&all, &mut findings);
+    let Findings(mut found) = findings;
+    found.sort_by_key(|finding| finding.line);
+    found.dedup();
+    Ok(found)
+}

@@ -1,0 +1,147 @@
+//! The shipped files pass; each rule is broken once, and found at its line.
+
+use super::check;
+
+const OWN: &str = include_str!("../../envoy/envoy.yaml");
+const CONTRACT: &str = include_str!("../../envoy/contract-routing.yaml");
+
+#[test]
+fn the_shipped_files_pass() {
+    for (name, text) in [("envoy.yaml", OWN), ("contract-routing.yaml", CONTRACT)] {
+        let found: Vec<_> = check(name, text).unwrap().iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "{name}: {found:#?}");
+    }
+}
+
+/// A shipped file with one text replaced, the rule that this breaks, and what is said of it.
+#[track_caller]
+fn broken(text: &str, from: &str, to: &str, rule: &str, says: &str) {
+    assert!(text.contains(from), "nothing to break: {from}");
+    let changed = text.replacen(from, to, 1);
+    let found = check("mine.yaml", &changed).unwrap();
+    let hit = found.iter().find(|finding| finding.rule == rule && finding.what.contains(says));
+    let hit = hit.unwrap_or_else(|| panic!("{rule} {says:?} is not found: {found:#?}"));
+    assert!(hit.line > 0 && !hit.mend.is_empty(), "{hit}");
+}
+
+#[test]
+fn every_rule_is_found_broken_in_the_users_own_routes() {
+    let filter = |name: &str| format!("          - name: envoy.filters.http.{name}\n");
+    let lua =
+        "          - name: mine\n            typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua }\n";
+    let second = "          - name: again\n            typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz }\n";
+    let set = "          - name: set\n            typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config }\n";
+    let before = |name: &str, what: &str| (filter(name), format!("{what}{}", filter(name)));
+    for (from, to, rule, says) in [
+        // The connection manager.
+        ("normalize_path: true", "normalize_path: false", "S6", "normalised"),
+        ("merge_slashes: true", "merge_slashes: false", "S6", "merged"),
+        ("path_with_escaped_slashes_action: REJECT_REQUEST", "path_with_escaped_slashes_action: KEEP_UNCHANGED", "S6", "escaped"),
+        ("use_remote_address: true", "use_remote_address: false", "S5", "address"),
+        ("headers_with_underscores_action: REJECT_REQUEST, ", "", "S8", "underscores"),
+        ("early_header_mutation_extensions:", "nothing_like_it:", "S8", "before routes are matched"),
+        ("prefix: \"x-bulkhead-\", ignore_case: true", "prefix: \"x-bulkhead-tenant\", ignore_case: true", "S8", "begin with"),
+        ("prefix: \"x-bulkhead-\", ignore_case: true", "prefix: \"x-bulkhead-\"", "S8", "begin with"),
+        ("- remove: x-tenant-id", "- remove: x-other", "S8", "x-tenant-id"),
+        ("- remove: x-subscription-id", "- remove: bulkhead-hop", "S24", "loop"),
+        // ext_authz.
+        ("failure_mode_allow: false", "failure_mode_allow: true", "S9", "fails open"),
+        ("failure_mode_allow: false", "shadow_mode: true", "S9", "shadow_mode"),
+        ("failure_mode_allow: false", "filter_enabled: { default_value: { numerator: 50 } }", "S9", "filter_enabled"),
+        ("timeout: 0.25s\n", "timeout: 0s\n", "S9", "hung"),
+        ("connect-failure,refused-stream,reset-before-request", "5xx", "S24", "judged already"),
+        ("disallow_all: true", "disallow_all: false", "S1", "a route matches"),
+        ("clear_route_cache: false", "clear_route_cache: true", "S1", "both routing headers"),
+        ("check_settings: { context_extensions: { tenant: acme, api: billing-api } }", "disabled: true", "S9", "switched off"),
+        ("pack_as_bytes: true", "pack_as_bytes: false", "S14", "as text"),
+        ("max_request_bytes: 1000000, ", "", "S14", "no bound"),
+        // ratelimit.
+        ("failure_mode_deny: true", "failure_mode_deny: false", "S9", "ratelimit fails open"),
+        ("failure_mode_deny: true ", "stage: 0 ", "S9", "ratelimit fails open"),
+        ("timeout: 0.1s", "timeout: 0s", "S9", "ratelimit may take"),
+        ("domain: bulkhead", "domain: mine", "S15", "domain"),
+        ("{ cluster_name: ratelimit } }", "{ cluster_name: ratelimit }, retry_policy: { num_retries: 1 } }", "S24", "charges twice"),
+        ("rate_limits:", "rate_limit_list:", "S15", "never asked"),
+        (", default_value: __unresolved__", "", "S15", "default_value"),
+        ("path: [ { key: tenant } ]", "path: [ { key: subject } ]", "S15", "`tenant`"),
+        (
+            "metadata_key: { key: envoy.filters.http.ext_authz, path: [ { key: api }",
+            "metadata_key: { key: mine, path: [ { key: api }",
+            "S15",
+            "other metadata",
+        ),
+        (
+            "- metadata: { descriptor_key: tenant, source: DYNAMIC",
+            "- request_headers: { header_name: x-tenant-id }\n                - metadata: { descriptor_key: tenant, source: DYNAMIC",
+            "S15",
+            "not made of metadata",
+        ),
+        ("hits_addend:", "hits:", "S15", "cost"),
+        // The chain and the clusters.
+        ("request_trailers_mutations:", "response_mutations:", "S15", "trailers"),
+        (
+            "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n",
+            "envoy.extensions.filters.http.buffer.v3.Buffer\n",
+            "S15",
+            "ext_authz does not stand",
+        ),
+        (
+            "envoy.extensions.filters.http.ratelimit.v3.RateLimit\n",
+            "envoy.extensions.filters.http.buffer.v3.Buffer\n",
+            "S15",
+            "ratelimit does not stand",
+        ),
+        ("max_pending_requests: 100000, max_requests: 100000", "max_pending_requests: 100000", "S4", "max_requests"),
+        ("address: 127.0.0.1, port_value: 9191", "address: 10.0.0.7, port_value: 9191", "S2", "clear text"),
+        ("address: 127.0.0.1, port_value: 8081", "address: ratelimit.internal, port_value: 8081", "S2", "clear text"),
+    ] {
+        broken(OWN, from, to, rule, says);
+    }
+    for (what, rule, says) in [(lua, "S7", "Lua"), (second, "S7", "ExtAuthz"), (set, "S7", "may change the tenant")] {
+        let (from, to) = before("ratelimit", what);
+        broken(OWN, &from, &to, rule, says);
+    }
+    let (from, to) = before("ext_authz", lua);
+    broken(OWN, &from, &to, "S15", "Lua");
+    let (from, to) = before(
+        "ratelimit",
+        "          - name: envoy.filters.http.ext_proc\n            typed_config: { failure_mode_allow: true, processing_mode: { request_header_mode: SKIP, request_body_mode: BUFFERED_PARTIAL } }\n",
+    );
+    for (rule, says) in [("S15", "another order"), ("S9", "ext_proc fails open"), ("S14", "SKIP"), ("S14", "in part")] {
+        broken(OWN, &from, &to, rule, says);
+    }
+}
+
+#[test]
+fn every_rule_is_found_broken_in_contract_routing() {
+    for (from, to, rule, says) in [
+        ("save_upstream_address: true", "save_upstream_address: false", "S3", "not kept"),
+        ("address_prefix: 127.0.0.0", "address_prefix: 10.0.0.0", "S3", "this machine"),
+        ("address_prefix: 169.254.0.0", "address_prefix: 10.0.0.0", "S3", "the link"),
+        ("action: DENY", "action: LOG", "S3", "this machine"),
+        ("save_upstream_address: true", "save_upstream_address: true\n              sub_clusters_config: {}", "S3", "switches the check"),
+        (", { name: x-bulkhead-upstream, present_match: true } ] }", " ] }", "S1", "both routing headers"),
+        (
+            "              - match: { prefix: \"/\" }\n",
+            "              - { match: { prefix: /x }, route: { cluster: theirs } }\n              - match: { prefix: \"/\" }\n",
+            "S1",
+            "both routing headers",
+        ),
+        ("per_host_thresholds: [ { max_connections: 128 } ]", "track_remaining: true", "S4", "bound of its own"),
+        ("max_hosts: 100000", "max_hosts: 1024", "S4", "1024 hosts"),
+        ("max_connections: 1000000, ", "", "S4", "max_connections"),
+    ] {
+        broken(CONTRACT, from, to, rule, says);
+    }
+}
+
+#[test]
+fn a_fragment_and_json_are_read_too_and_what_is_neither_is_an_error() {
+    let fragment = "http_filters:\n- name: envoy.filters.http.router\n";
+    assert!(check("fragment.yaml", fragment).unwrap().iter().any(|finding| finding.rule == "S15" && finding.line == 2));
+    let json = "{\n\t\"http_filters\": [\n\t\t{ \"name\": \"envoy.filters.http.router\" }\n\t]\n}";
+    assert!(check("fragment.json", json).unwrap().iter().any(|finding| finding.rule == "S15" && finding.line > 1));
+    for nothing in ["", "a: 1", "[", "http_filters"] {
+        assert!(check("no.yaml", nothing).is_err(), "{nothing:?}");
+    }
+}

@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use bulkhead_tenancy::{
+    catalog::{Catalog, changes_of},
+    clock::SystemClock,
+    fault::Severity,
+    policy::TenantPolicy,
+    snapshot::Snapshot,
+    tenant::Policy,
+};
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    attributes::Attributes,
+    decide::Declared,
+    fixture::{self, Asked as Sent, get},
+};
+
+/// As the second article prints it.
+const ARTICLE: &str = "allow {\ninput.resource.namespace == input.caller.tenant_namespace\ninput.caller.roles[_] == \"tenant-admin\"\n}\n";
+
+/// Two tenants, `acme` with these policies: name, spec beside its rules, rules.
+fn snapshot(policies: &[(&str, &str, &str)]) -> Arc<Snapshot> {
+    let operator = "
+apiVersion: gostoa.dev/v1alpha1
+kind: Platform
+metadata: { name: platform }
+spec: { rateLimit: { requestsPerMinute: 100000 } }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Plan
+metadata: { name: standard }
+spec: { rateLimit: { requestsPerMinute: 1000 } }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Tenant
+metadata: { name: acme }
+spec: { plan: standard, uid: uid-acme, issuers: [ { issuer: https://auth.example.com/acme } ] }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Tenant
+metadata: { name: globex }
+spec: { plan: standard, uid: uid-globex, issuers: [ { issuer: https://auth.example.com/globex } ] }
+";
+    let contract = |tenant: &str| {
+        format!(
+            "apiVersion: gostoa.dev/v1alpha1
+kind: UniversalAPIContract
+metadata: {{ name: contract, namespace: tenant-{tenant} }}
+spec: {{ apis: [ {{ name: billing-api, upstream: 'https://billing.{tenant}.internal' }} ] }}
+"
+        )
+    };
+    let mut acme = contract("acme");
+    for (name, spec, rules) in policies {
+        acme += &format!(
+            "---\napiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: {name}, namespace: tenant-acme }}\nspec: {{ {spec} rules: {} }}\n",
+            serde_json::Value::from(*rules)
+        );
+    }
+    let globex = contract("globex")
+        + "---\napiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: { name: g, namespace: tenant-globex }\nspec: { rules: 'allow := true' }\n";
+    let files = [
+        ("operator.yaml", operator),
+        ("namespaces/tenant-acme/own.yaml", acme.as_str()),
+        ("namespaces/tenant-globex/own.yaml", globex.as_str()),
+    ];
+    let mut catalog = Catalog::new(Arc::new(SystemClock));
+    let snapshot = catalog.apply(changes_of(&files)).unwrap();
+    let errors: Vec<_> = catalog.faults().into_iter().filter(|fault| fault.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    snapshot
+}
+
+fn policy<'a>(snapshot: &'a Snapshot, tenant: &str) -> &'a Arc<TenantPolicy> {
+    match &snapshot.tenant(tenant).unwrap().policy {
+        Policy::Ready(policy) => policy,
+        Policy::Unavailable(why) => panic!("{why}"),
+    }
+}
+
+/// What the rules say of a caller, and what was found.
+async fn asked(snapshot: &Snapshot, offload: &Offload, words: &str, sent: Sent) -> (Result<(), Denial>, Found) {
+    let caller = fixture::caller(snapshot, words).unwrap();
+    let policy = policy(snapshot, caller.tenant.name.as_str());
+    let api = policy.api("billing-api").unwrap();
+    let request = Attributes::of(sent.request()).unwrap();
+    let mut found = Found::default();
+    let asked = Asked {
+        policy,
+        api,
+        caller: &caller,
+        subscription: None,
+        request: &request,
+        path: "/invoices",
+        declared: Declared::default(),
+        now: 1_800_000_000,
+        until: Instant::now() + Duration::from_secs(30),
+    };
+    let judged = judge(&asked, offload, &mut found).await;
+    (judged, found)
+}
+
+async fn judged(policies: &[(&str, &str, &str)], words: &str) -> (Result<(), Denial>, Found) {
+    asked(&snapshot(policies), &Offload::default(), words, get("/acme/billing-api/invoices")).await
+}
+
+#[tokio::test]
+async fn the_articles_rule_decides_by_the_callers_roles() {
+    let (admin, _) = judged(&[("article", "", ARTICLE)], "acme role:tenant-admin").await;
+    assert_eq!(admin, Ok(()));
+    let (reader, found) = judged(&[("article", "", ARTICLE)], "acme role:reader").await;
+    assert_eq!(reader.map_err(|denial| (denial.reason, denial.detail.into_owned())), {
+        Err((Reason::Rule, "the rules of the policy article: `allow` is not true".to_owned()))
+    });
+    assert_eq!(found.findings.rule.as_deref(), Some("article"));
+}
+
+#[tokio::test]
+async fn every_policy_must_allow() {
+    let two = [("one", "", "allow := true"), ("two", "", "allow if \"reader\" in input.caller.roles")];
+    assert_eq!(judged(&two, "acme role:reader").await.0, Ok(()));
+    let (denied, found) = judged(&two, "acme role:writer").await;
+    assert_eq!((denied.unwrap_err().reason, found.findings.rule.as_deref()), (Reason::Rule, Some("two")));
+}
+
+#[tokio::test]
+async fn a_rule_in_shadow_is_recorded_and_denies_nothing() {
+    let policies =
+        [("strict", "", "allow := true"), ("trial", "shadow: true,", "allow := false"), ("fine", "shadow: true,", "allow := true")];
+    let (allowed, found) = judged(&policies, "acme").await;
+    assert_eq!(allowed, Ok(()));
+    assert_eq!(found.shadow, [ShadowMark { policy: "trial".into(), reason: Reason::Rule }]);
+    assert_eq!(found.findings.rule, None);
+}
+
+#[tokio::test]
+async fn a_rule_that_fails_or_takes_too_much_denies() {
+    let spinning = "allow if { some a, b in split(input.request.path, \"\"); some c, d in split(input.request.path, \"\"); some e, f in \
+                    split(input.request.path, \"\"); some g, h in split(input.request.path, \"\"); [a, c, e, g] == 1 }";
+    for (rules, says) in [("allow if not startswith(1, 2)", "failed"), (spinning, "budget"), ("allow := \"yes\"", "neither")] {
+        let (denied, _) = judged(&[("g", "", rules)], "acme").await;
+        let denied = denied.unwrap_err();
+        assert_eq!(denied.reason, Reason::Rule, "{rules}");
+        assert!(denied.detail.contains(says), "{}", denied.detail);
+    }
+}
+
+#[tokio::test]
+async fn rules_see_who_asks_and_what_for_and_no_credentials() {
+    let sent = get("/acme/billing-api/invoices?year=2026")
+        .by("acme role:reader")
+        .with("X-Api-Key", "acme.s3cret")
+        .with("x_api_key", "s3cret")
+        .with("X-Two", "a")
+        .with("x-two", "b");
+    let policies = [("g", "", "allow := true")];
+    let (allowed, found) = asked(&snapshot(&policies), &Offload::default(), "acme role:reader client:app", sent).await;
+    assert_eq!(allowed, Ok(()));
+    let input: serde_json::Value = serde_json::from_str(&found.rule_input.unwrap().to_json()).unwrap();
+    assert_eq!(
+        input,
+        serde_json::json!({
+            "caller": { "tenant": "acme", "tenant_namespace": "tenant-acme", "subject": "alice", "client": "app", "roles": ["reader"], "scopes": [], "by": "token" },
+            "resource": { "namespace": "tenant-acme", "api": "billing-api", "path": "/invoices", "method": "GET" },
+            "request": {
+                "method": "GET", "path": "/acme/billing-api/invoices", "query": "year=2026", "host": "gateway.example.com", "scheme": "https",
+                "headers": { "x-two": "a,b" },
+            },
+        })
+    );
+}
+
+/// While one tenant's rules have all places that it may have, another's are judged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_rules_are_at_their_limit_keeps_no_other_waiting() {
+    let snapshot = snapshot(&[("g", "", "allow := true")]);
+    let offload = Arc::new(Offload::with_places(4));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let uid = snapshot.tenant("acme").unwrap().uid.clone();
+    let holding = {
+        let (offload, uid) = (Arc::clone(&offload), uid.clone());
+        tokio::spawn(async move { offload.run(&uid, Instant::now() + Duration::from_secs(60), move || held.recv().is_err()).await })
+    };
+    // Acme's only place is taken; what waits for it is late, and globex has not noticed.
+    while !holding.is_finished() {
+        let (globex, _) = asked(&snapshot, &offload, "globex", get("/globex/billing-api")).await;
+        assert_eq!(globex, Ok(()));
+        let waiting = offload.run(&uid, Instant::now() + Duration::from_millis(20), || ()).await;
+        if waiting == Err(Undone::Late) {
+            break;
+        }
+    }
+    drop(release);
+    assert_eq!(holding.await.unwrap(), Ok(true));
+}

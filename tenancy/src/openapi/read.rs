@@ -1,0 +1,203 @@
+//! Reading a document: OpenAPI 3 and Swagger 2, YAML and JSON.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Methods, OpenApi, Segment, Template, decoded};
+use crate::{
+    fault::{Fault, Severity},
+    place::Place,
+    tree::{Entry, Node, Scalar, Value},
+    yaml::{self, Bounds},
+};
+
+/// The most paths of a document.
+pub const MAX_PATHS: usize = 2_000;
+/// The longest path, in bytes.
+const MAX_PATH_BYTES: usize = 1_024;
+/// How many references may lead from one to the next.
+const MAX_REFERENCES: usize = 8;
+/// The fields of a path item that are methods (OpenAPI 3.2 adds `query`).
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
+
+/// Reads a document. Faults are added to `faults`; an error leaves no document.
+pub fn read(file: &Arc<str>, text: &str, faults: &mut Vec<Fault>) -> Option<OpenApi> {
+    // JSON may be indented by tabs, and holds none elsewhere; YAML must not.
+    let spaced = if file.ends_with(".json") { text.replace('\t', " ") } else { text.to_owned() };
+    let (documents, wrong) = yaml::documents(file, &spaced, Bounds::PARTITION);
+    let place = Place::file(file);
+    let broken = wrong.iter().any(|fault| fault.severity == Severity::Error);
+    faults.extend(wrong);
+    if broken {
+        return None;
+    }
+    let [document] = documents.as_slice() else {
+        faults.push(place.fault("must hold one OpenAPI document"));
+        return None;
+    };
+    let before = faults.len();
+    let read = Document { root: document, faults: &mut *faults }.read(&place);
+    (faults.len() == before).then_some(read)
+}
+
+struct Document<'a, 'f> {
+    root: &'a Node,
+    faults: &'f mut Vec<Fault>,
+}
+
+impl<'a> Document<'a, '_> {
+    fn read(mut self, place: &Place) -> OpenApi {
+        let mut read = OpenApi::default();
+        let version = |name, least: &str| field(self.root, name).is_some_and(|node| is_version(node, least));
+        if !version("openapi", "3.") && !version("swagger", "2.") {
+            self.faults.push(place.clone().at(1, 1).fault("must say `openapi: 3...` or `swagger: \"2.0\"`"));
+        }
+        let Some(paths) = field(self.root, "paths") else {
+            self.faults.push(place.clone().at(1, 1).fault("has no `paths`: nothing would be reachable"));
+            return read;
+        };
+        let here = place.field("paths");
+        let Value::Mapping(entries) = &paths.value else {
+            self.faults.push(here.at(paths.line, paths.column).fault("must be a mapping"));
+            return read;
+        };
+        if entries.len() > MAX_PATHS {
+            self.faults.push(here.at(paths.line, paths.column).fault(format!("has more than {MAX_PATHS} paths")));
+            return read;
+        }
+        let mut seen = BTreeSet::new();
+        for entry in entries.iter().filter(|entry| !entry.key.starts_with("x-")) {
+            let place = here.key(&entry.key).at(entry.line, entry.column);
+            if let Some(path) = self.path(entry, &place, &mut seen) {
+                let methods = self.methods(&entry.node, &place);
+                add(&mut read, path, methods);
+            }
+        }
+        let ranks = |template: &Template| template.segments.iter().map(Segment::rank).collect::<Vec<_>>();
+        read.templates.values_mut().for_each(|templates| templates.sort_by_cached_key(ranks));
+        read
+    }
+
+    /// The segments of a path that no other is.
+    fn path(&mut self, entry: &Entry, place: &Place, seen: &mut BTreeSet<Vec<Segment>>) -> Option<Vec<Segment>> {
+        let segments = match parse(&entry.key) {
+            Ok(segments) => segments,
+            Err(why) => {
+                self.faults.push(place.fault(why));
+                return None;
+            }
+        };
+        if !seen.insert(segments.clone()) {
+            self.faults.push(place.fault("is there twice, but for the names of its parameters"));
+            return None;
+        }
+        Some(segments)
+    }
+
+    fn methods(&mut self, item: &'a Node, place: &Place) -> Methods {
+        let Some(item) = self.resolved(item, place) else { return Methods::new() };
+        let Value::Mapping(entries) = &item.value else {
+            self.faults.push(place.fault("must be a mapping"));
+            return Methods::new();
+        };
+        let mut methods = Methods::new();
+        for entry in entries.iter().filter(|entry| METHODS.contains(&&*entry.key)) {
+            if !methods.insert(entry.key.to_ascii_uppercase()) {
+                self.faults.push(place.key(&entry.key).at(entry.line, entry.column).fault("is there twice"));
+            }
+        }
+        methods
+    }
+
+    /// A path item, or the one of this document that it refers to.
+    fn resolved(&mut self, mut item: &'a Node, place: &Place) -> Option<&'a Node> {
+        for _ in 0..MAX_REFERENCES {
+            let Some(reference) = field(item, "$ref") else { return Some(item) };
+            let here = place.field("$ref").at(reference.line, reference.column);
+            let Value::Scalar(Scalar::Text(pointer)) = &reference.value else {
+                self.faults.push(here.fault("must be text"));
+                return None;
+            };
+            let Some(pointer) = pointer.strip_prefix('#') else {
+                self.faults.push(here.fault("refers out of the document: nothing is fetched, and no other file is read"));
+                return None;
+            };
+            let Some(target) = pointed(self.root, pointer) else {
+                self.faults.push(here.fault("refers to what is not in the document"));
+                return None;
+            };
+            item = target;
+        }
+        self.faults.push(place.fault("is a reference to a reference, and so on"));
+        None
+    }
+}
+
+/// What a JSON pointer (RFC 6901) in a fragment points at.
+fn pointed<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
+    let mut node = root;
+    for token in pointer.strip_prefix('/')?.split('/') {
+        node = field(node, &decoded(token).replace("~1", "/").replace("~0", "~"))?;
+    }
+    Some(node)
+}
+
+fn add(read: &mut OpenApi, segments: Vec<Segment>, methods: Methods) {
+    let literal = |segment: &Segment| match segment {
+        Segment::Literal(text) => Some(text.clone()),
+        Segment::Around(_) => None,
+    };
+    match segments.iter().map(literal).collect::<Option<Vec<_>>>() {
+        Some(path) => drop(read.concrete.insert(path, methods)),
+        None => read.templates.entry(segments.len()).or_default().push(Template { segments, methods }),
+    }
+}
+
+fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let Value::Mapping(entries) = &node.value else { return None };
+    entries.iter().find(|entry| &*entry.key == name).map(|entry| &entry.node)
+}
+
+/// `3.1.0`; also without quotes, which makes a number of it.
+fn is_version(node: &Node, least: &str) -> bool {
+    match &node.value {
+        Value::Scalar(Scalar::Text(text)) => text.starts_with(least),
+        Value::Scalar(Scalar::Float(number)) => format!("{number:?}").starts_with(least),
+        _ => false,
+    }
+}
+
+/// The segments of a path as a document writes it.
+fn parse(path: &str) -> Result<Vec<Segment>, &'static str> {
+    if path.len() > MAX_PATH_BYTES {
+        return Err("is too long a path");
+    }
+    let inner = path.strip_prefix('/').ok_or("must begin with a slash")?;
+    if inner.contains(['?', '#']) {
+        return Err("must be a path alone, without query");
+    }
+    inner.split('/').map(segment).collect()
+}
+
+fn segment(text: &str) -> Result<Segment, &'static str> {
+    let mut texts = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or("has a `{` without its `}`")?;
+        if name.is_empty() || name.contains('{') || before.contains('}') {
+            return Err("has a parameter without a name, or braces that do not fit");
+        }
+        if !texts.is_empty() && before.is_empty() {
+            return Err("has two parameters with nothing between them");
+        }
+        texts.push(decoded(before));
+        rest = after;
+    }
+    if rest.contains('}') {
+        return Err("has a `}` without its `{`");
+    }
+    if texts.is_empty() {
+        return Ok(Segment::Literal(decoded(text)));
+    }
+    texts.push(decoded(rest));
+    Ok(Segment::Around(texts))
+}
