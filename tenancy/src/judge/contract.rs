@@ -72,7 +72,7 @@ fn api(At { value: mut manifest, place }: At<ApiManifest>, documents: &Documents
         forward_credentials: manifest.forward_credentials,
         rate_limit: manifest.rate_limit.map(|limit| limit.value),
     };
-    DraftApi { api: Arc::new(api), place, upstream: manifest.upstream.place, hosts: host_places, tier: manifest.tier }
+    DraftApi { api: Arc::new(api), upstream: manifest.upstream.place, hosts: host_places, tier: manifest.tier }
 }
 
 /// The path of the file that is named beside the one that names it.

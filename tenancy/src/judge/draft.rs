@@ -30,8 +30,6 @@ pub(crate) struct Draft {
 #[derive(Debug, Clone)]
 pub(super) struct DraftApi {
     pub(super) api: Arc<Api>,
-    /// The whole entry.
-    pub(super) place: Place,
     pub(super) upstream: Place,
     /// One for each of the API's hosts.
     pub(super) hosts: Vec<Place>,
