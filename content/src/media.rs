@@ -24,6 +24,10 @@ impl<'a> Media<'a> {
         if body.is_empty() {
             return Ok((Kind::Text(Layer::Plain), Cow::Borrowed(body)));
         }
+        // Without raw headers two of a name arrive joined by a comma, and the upstream sees two (Istio, Envoy Gateway).
+        if self.content_type.iter().any(|one| one.contains(&b',')) {
+            return Err(Unscannable::Type);
+        }
         let kind = Kind::of(&self.content_type)?;
         Ok((kind, coding::decoded(&self.content_encoding, body)?))
     }
@@ -93,7 +97,7 @@ impl Kind {
         };
         let (essence, parameters) = written.split_once(';').unwrap_or((written, ""));
         let essence = essence.trim().to_ascii_lowercase();
-        let (top, sub) = essence.split_once('/').ok_or(Unscannable::Type)?;
+        let (top, sub) = essence.split_once('/').filter(|_| !essence.contains([',', ' ', '\t'])).ok_or(Unscannable::Type)?;
         let kind = match (top, sub) {
             ("application" | "text", "json") => Self::Json,
             ("application", "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines" | "json-lines" | "json-seq") => {
@@ -125,7 +129,12 @@ fn parameter(parameters: &str, name: &str) -> Result<Option<Vec<u8>>, Unscannabl
     let mut value = None;
     for parameter in parameters.split(';') {
         let Some((key, written)) = parameter.split_once('=') else { continue };
-        if !key.trim().eq_ignore_ascii_case(name) {
+        let key = key.trim();
+        // `boundary*` and `boundary*0` are a boundary too, or none (RFC 2231).
+        if key.split_once('*').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            return Err(Unscannable::Type);
+        }
+        if !key.eq_ignore_ascii_case(name) {
             continue;
         }
         let written = written.trim();

@@ -68,13 +68,13 @@ impl<'f> Reading<'f> {
             Kind::Multipart(boundary) => multipart::read(self, boundary, body, at),
             Kind::Markup => markup::read(self, body, at),
             Kind::Events => events::read(self, body, at),
-            Kind::Text(layer) => self.text(*layer, body, at),
+            Kind::Text(layer) => self.text(*layer, body, at, ""),
         }
     }
 
     /// Text that may be JSON, whatever its type says: many servers parse it by its looks.
-    fn text(&mut self, layer: Layer, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
-        let piece = Piece { layer, at: at.clone(), key: "", form: Form::Text };
+    fn text(&mut self, layer: Layer, body: &[u8], at: Range<usize>, key: &str) -> Result<(), Unscannable> {
+        let piece = Piece { layer, at: at.clone(), key, form: Form::Text };
         if !json::looks_like(body, &at) {
             return self.look(body, &piece).map(|_| ());
         }
@@ -90,17 +90,23 @@ impl<'f> Reading<'f> {
         Ok(())
     }
 
-    /// Looks into a piece, and says which kinds of personal data it saw there.
+    /// Looks into a piece, and says which kinds of personal data it saw there. What stands behind backslashes is looked at as it is written and as
+    /// whoever undoes them reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient parser takes.
     fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<BTreeSet<Detector>, Unscannable> {
-        let view = View::of(piece.layer, body, piece.at.clone())?;
-        self.filter.topics().find(&view.text, &mut self.found.topics);
-        let hits = detect::find(self.filter.detectors(), &view.text, piece.key);
-        for hit in &hits {
-            self.found.pii.insert(hit.kind);
-            let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at.clone()) };
-            self.edit(at, hit.kind, piece.form.clone())?;
+        let mut seen = BTreeSet::new();
+        let mut view = View::of(piece.layer, body, piece.at.clone())?;
+        for _ in 0..=MAX_NESTING {
+            self.filter.topics().find(&view.text, &mut self.found.topics);
+            for hit in detect::find(self.filter.detectors(), &view.text, piece.key) {
+                seen.insert(hit.kind);
+                let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at) };
+                self.edit(at, hit.kind, piece.form.clone())?;
+            }
+            let Some(unescaped) = view.unescaped() else { break };
+            view = unescaped;
         }
-        Ok(hits.into_iter().map(|hit| hit.kind).collect())
+        self.found.pii.extend(&seen);
+        Ok(seen)
     }
 
     /// A piece that may itself hold JSON: then that is read, and rewritten, as JSON inside of the piece.
@@ -128,7 +134,8 @@ impl<'f> Reading<'f> {
     fn held(&self, body: &[u8], piece: &Piece<'_>) -> Result<Option<String>, Unscannable> {
         let bytes = body.get(piece.at.clone()).unwrap_or_default();
         // Escapes may hide what it begins with.
-        if self.nesting >= MAX_NESTING || !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"' | b'\\' | b'%' | b'+')) {
+        if self.nesting >= MAX_NESTING || !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"' | b'\\' | b'%' | b'+' | 0xef))
+        {
             return Ok(None);
         }
         let mut held = String::new();

@@ -10,6 +10,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::Unscannable;
 
+mod escape;
 mod fold;
 mod layer;
 
@@ -50,6 +51,32 @@ impl<'b> View<'b> {
         })?;
         starts.push(u32::try_from(at.end).unwrap_or(u32::MAX));
         Ok(Self { text: Cow::Owned(text), origin: Origin::Table(starts) })
+    }
+
+    /// The same once more with its backslash escapes undone, if there is a backslash in it.
+    pub(crate) fn unescaped(&self) -> Option<View<'static>> {
+        if !self.text.contains('\\') {
+            return None;
+        }
+        let mut text = String::with_capacity(self.text.len());
+        let mut starts = Vec::with_capacity(self.text.len() + 1);
+        escape::each(&self.text, &mut |seen, start| {
+            let start = self.start(start);
+            fold::each(seen, &mut |folded| {
+                text.push(folded);
+                starts.resize(text.len(), start);
+            });
+        });
+        starts.push(self.start(self.text.len()));
+        Some(View { text: Cow::Owned(text), origin: Origin::Table(starts) })
+    }
+
+    /// Where in the body a byte of the text was read from.
+    fn start(&self, at: usize) -> u32 {
+        match &self.origin {
+            Origin::Shift(by) => u32::try_from(at + by).unwrap_or(u32::MAX),
+            Origin::Table(starts) => starts.get(at).copied().unwrap_or_default(),
+        }
     }
 
     /// The bytes of the body that a part of the text was read from.

@@ -35,6 +35,7 @@ struct Compiled {
     patterns: RegexSet,
     /// The label of each pattern.
     of_pattern: Vec<usize>,
+    light: bool,
 }
 
 /// What is compiled and held by somebody, by what it was made from.
@@ -63,6 +64,8 @@ const MAX_PATTERN: usize = 64 << 10;
 const MAX_PATTERNS: usize = 1 << 20;
 /// The most bytes of all phrases of a policy; compiled they take about ten times that.
 const MAX_PHRASES: usize = 256 << 10;
+/// Of phrases, and of compiled patterns, so many bytes are light: the worst text takes some hundred steps a byte.
+const LIGHT: usize = 8 << 10;
 /// The most that the matcher of one policy's patterns may remember of its work, in bytes, in each thread that scans.
 const MAX_REMEMBERED: usize = 512 << 10;
 
@@ -114,6 +117,12 @@ impl Topics {
         self.0.is_none()
     }
 
+    /// Whether they cost little, whatever the text: a large pattern is matched in linear time and still takes tens of thousands of steps a byte.
+    #[must_use]
+    pub fn are_light(&self) -> bool {
+        self.0.as_ref().is_none_or(|compiled| compiled.light)
+    }
+
     /// The labels.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|compiled| compiled.source.keys().map(String::as_str))
@@ -163,12 +172,14 @@ impl Compiled {
                 of_pattern.push(label);
             }
         }
-        if phrases.iter().map(String::len).sum::<usize>() > MAX_PHRASES {
+        let length = phrases.iter().map(String::len).sum::<usize>();
+        if length > MAX_PHRASES {
             return Err(TopicError::TooLarge(MAX_PHRASES * 10));
         }
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&phrases);
         let phrases = automaton.map_err(|_| TopicError::TooLarge(MAX_PHRASES * 10))?;
-        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern })
+        let light = length <= LIGHT && patterns(&expressions, LIGHT).is_ok();
+        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern, light })
     }
 }
 

@@ -12,8 +12,14 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         let name: usize = name.chars().rev().take_while(|one| is_of_name(*one)).map(char::len_utf8).sum();
         let rest = text.get(at + 1..).unwrap_or_default();
         let length: usize = rest.chars().take(MAX_HOST + 1).take_while(|one| is_of_host(*one)).map(char::len_utf8).sum();
-        let host = rest.get(..length).unwrap_or_default().trim_end_matches(['.', '-']);
+        let host = without_tail(rest.get(..length).unwrap_or_default());
         let written = text.get(at - name..at).unwrap_or_default();
+        // What is longer than a name is a URL or the like, at whose end it stands.
+        let written = if written.len() > MAX_NAME {
+            written.rsplit(['/', '=', '&', '?', '#', '|', '*', '!', '~']).next().unwrap_or_default()
+        } else {
+            written
+        };
         let written = written.trim_start_matches(['.', '-', '\'', '/', '=', '&', '?', '*', '#', '{', '|', '`', '~', '^', '!', '$', '%']);
         let name = written.len();
         if (1..=MAX_NAME).contains(&name) && !written.ends_with('.') && is_host(host) && !is_remote(written, rest, host.len()) {
@@ -28,6 +34,19 @@ fn is_of_name(one: char) -> bool {
 
 fn is_of_host(one: char) -> bool {
     one.is_alphanumeric() || matches!(one, '.' | '-')
+}
+
+/// Without what follows behind a dot or a hyphen and is not the end of a host's name: `example.com-2024`, `example.com.1`.
+fn without_tail(mut host: &str) -> &str {
+    loop {
+        host = host.trim_end_matches(['.', '-']);
+        let top = host.rsplit('.').next().unwrap_or_default();
+        if top.starts_with("xn--") || !top.bytes().any(|byte| byte == b'-' || byte.is_ascii_digit()) {
+            return host;
+        }
+        let Some(end) = host.rfind(['.', '-']) else { return host };
+        host = host.get(..end).unwrap_or_default();
+    }
 }
 
 fn is_host(host: &str) -> bool {

@@ -120,6 +120,47 @@ fn personal_data_does_not_hide_in_how_it_is_written() {
 }
 
 #[test]
+fn nothing_hides_behind_what_another_parser_reads() {
+    let long = "/a".repeat(40);
+    let zeros = "0".repeat(100);
+    for (content_type, body, what) in [
+        // Go's decoder takes the first value and leaves the rest; others take comments, or a trailing comma.
+        ("text/plain", r#"{"q":"\u0049nitech"} x"#.to_owned(), "rivals"),
+        ("", r#"{"q":"\u0049nitech",}"#.to_owned(), "rivals"),
+        ("text/plain", "\u{feff}{\"n\":\"\\u0034111111111111111\"}".to_owned(), "card"),
+        ("text/event-stream", "\u{feff}data: {\"n\":\"\\u0034111111111111111\"}\n\n".to_owned(), "card"),
+        ("application/yaml", r#"q: "\x49nitech""#.to_owned(), "rivals"),
+        ("application/javascript", r#"q = "\u{49}nitech""#.to_owned(), "rivals"),
+        ("text/plain", r#""\ud835\udc08nitech" x"#.to_owned(), "rivals"),
+        // A query of GraphQL has escapes of its own.
+        (JSON, r#"{"query":"{ a(b: \"\\u0049nitech\") }"}"#.to_owned(), "rivals"),
+        (JSON, r#"{"query":"{ a(b: \"\\u0034111111111111111\") }"}"#.to_owned(), "card"),
+        (JSON, format!("{{\"n\":4111111111111111.{zeros}}}"), "card"),
+        (JSON, format!("{{\"n\":0.{zeros}4111111111111111e116}}"), "card"),
+        (JSON, format!("{{\"n\":4.111111111111111e+{zeros}15}}"), "card"),
+        (JSON, format!("[\"https://x.test{long}?mail=a@example.com\"]"), "email"),
+        (JSON, "[\"a@example.com-2024 b@example.com.1\"]".to_owned(), "email"),
+        (FORM, r#"["&q=%7B%22q%22%3A%22%5Cu0049nitech%22%7D&"]"#.to_owned(), "rivals"),
+        ("text/html", format!("&#{zeros}73;nitech &#x{zeros}49;nitech"), "rivals"),
+        ("application/xml", "<?xml version='1.0' encoding='utf-7' x='utf-8'?><a/>".to_owned(), "! charset"),
+        ("application/xml", "<?xml version='1.0' encoding = 'UTF-8'?><a/>".to_owned(), ""),
+        // Two headers that arrive as one.
+        ("text/plain, application/x-www-form-urlencoded", "q=%49nitech".to_owned(), "! type"),
+        ("text/plain;a=b, application/x-www-form-urlencoded", "q=%49nitech".to_owned(), "! type"),
+        ("text/plain application/json", "x".to_owned(), "! type"),
+        ("multipart/form-data; boundary=XX; boundary*=utf-8''YY", "x".to_owned(), "! type"),
+        ("multipart/form-data; boundary*0=X; boundary*1=X", "x".to_owned(), "! type"),
+        ("text/plain; charset*=utf-8''utf-7", "x".to_owned(), "! charset"),
+    ] {
+        assert_eq!(found(content_type, &body), what, "{content_type}: {body}");
+    }
+    let field = |name: &str, value: &str| multipart(&[(&format!("Content-Disposition: form-data; name=\"{name}\""), value)]);
+    assert_eq!(found("multipart/form-data; boundary=XX", field("ssn", "123456789")), "national-id");
+    assert_eq!(found("multipart/form-data; boundary=XX", field("password", "hunter2!x")), "secret");
+    assert_eq!(found("multipart/form-data; boundary=XX", field("order", "123456789")), "");
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     for (content_type, body, answer) in [
         (JSON, "{", "! malformed"),
@@ -213,6 +254,7 @@ fn redaction_leaves_every_other_byte() {
         (JSON, r#"{"iban":"GB33BUKB20201555555555 and a@example.com"}"#, r#"{"iban":"[redacted:iban] and [redacted:email]"}"#),
         (JSON, r#"{"password":"hunter2!x"}"#, r#"{"password":"[redacted:secret]"}"#),
         (JSON, r#"{"ssn":123456789}"#, r#"{"ssn":"[redacted:national-id]"}"#),
+        (JSON, r#"{"query":"{ a(b: \"\\u0034111111111111111!\") }"}"#, r#"{"query":"{ a(b: \"[redacted:card]!\") }"}"#),
     ] {
         assert_eq!(redacted(content_type, body), out);
         assert_eq!(redacted(content_type, out), out, "nothing is left");

@@ -3,14 +3,21 @@
 use std::ops::Range;
 
 use super::{Form, Piece, Reading, json, name};
-use crate::{Unscannable, media::Kind, text::Layer};
+use crate::{Unscannable, text::Layer};
 
-/// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too.
+/// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too, and then its pairs are only looked at.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     if json::looks_like(body, &at) {
         json::read(reading, body, at.clone())?;
-        return reading.glance(&Kind::Text(Layer::Form), body.get(at).unwrap_or_default());
+        let mut inner = reading.inner();
+        pairs(&mut inner, body, at)?;
+        reading.take(inner);
+        return Ok(());
     }
+    pairs(reading, body, at)
+}
+
+fn pairs(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     let mut start = at.start;
     for pair in body.get(at).unwrap_or_default().split(|byte| *byte == b'&') {
         let end = start + pair.len();

@@ -7,6 +7,8 @@ use crate::{Unscannable, text::Layer};
 
 /// The deepest nesting of arrays and objects.
 const MAX_DEPTH: usize = 256;
+/// The byte order mark.
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 /// The most digits of a number that is written out for its exponent.
 const MAX_WRITTEN_OUT: usize = 40;
 
@@ -29,6 +31,7 @@ enum What {
 /// Whether this is a JSON object, array or string from start to end.
 pub(super) fn looks_like(body: &[u8], at: &Range<usize>) -> bool {
     let bytes = body.get(at.clone()).unwrap_or_default();
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     let begins = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
     begins && walk(body, at.clone(), &mut |_| Ok(())).is_ok()
 }
@@ -58,23 +61,20 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
     })
 }
 
-/// The digits of a whole number that is written with a fraction or an exponent: 4.1e3 is 4100.
+/// The digits of a whole number that is written with a fraction or an exponent: 4.1e3 is 4100. Zeros at its ends say nothing, however many they are.
 fn written_out(number: &[u8]) -> Option<String> {
     let number = str::from_utf8(number).ok()?.trim_start_matches('-');
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.len() == number.len() || number.len() > 2 * MAX_WRITTEN_OUT {
+    if whole.len() == number.len() {
         return None;
     }
-    let point = i32::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?;
-    let point = usize::try_from(point).ok().filter(|point| *point <= MAX_WRITTEN_OUT)?;
-    let mut digits = format!("{whole}{fraction}");
-    let tail = digits.get(point..).unwrap_or_default();
-    if tail.bytes().any(|digit| digit != b'0') {
-        return None;
-    }
-    digits.truncate(point);
-    Some(format!("{digits:0<point$}"))
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let before = i64::try_from(whole.len()).ok()? - i64::try_from(all.len() - digits.len()).ok()?;
+    let point = usize::try_from(before.checked_add(exponent.parse().ok()?)?).ok()?;
+    let digits = digits.trim_end_matches('0');
+    (digits.len() <= point && point <= MAX_WRITTEN_OUT).then(|| format!("{digits:0<point$}"))
 }
 
 /// What may come next.
@@ -99,7 +99,7 @@ fn walk(body: &[u8], at: Range<usize>, visit: &mut impl FnMut(&Token<'_>) -> Res
     str::from_utf8(text.get(at.start..).unwrap_or_default()).map_err(|_| Unscannable::Malformed)?;
     let mut here = at.start;
     // RFC 8259 section 8.1: a byte order mark may be ignored.
-    if text.get(here..).is_some_and(|rest| rest.starts_with(b"\xef\xbb\xbf")) {
+    if text.get(here..).is_some_and(|rest| rest.starts_with(MARK)) {
         here += 3;
     }
     let mut open: Vec<Open> = Vec::new();

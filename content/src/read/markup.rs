@@ -27,8 +27,11 @@ fn declared(bytes: &[u8]) -> Result<(), Unscannable> {
     let declaration = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
     match declaration.split_once("encoding") {
         None => Ok(()),
-        Some((_, named)) if ["utf-8", "us-ascii"].iter().any(|known| named.contains(known)) => Ok(()),
-        Some(_) => Err(Unscannable::Charset),
+        Some((_, given)) => {
+            let quoted = given.trim_start().strip_prefix('=').unwrap_or_default().trim_start();
+            let named = quoted.strip_prefix(['"', '\'']).and_then(|named| named.split(['"', '\'']).next()).unwrap_or_default();
+            if ["utf-8", "us-ascii"].contains(&named) { Ok(()) } else { Err(Unscannable::Charset) }
+        }
     }
 }
 

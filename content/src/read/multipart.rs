@@ -24,8 +24,11 @@ pub(super) fn read(reading: &mut Reading<'_>, boundary: &[u8], body: &[u8], at: 
         let headers = part.start..part.start + end;
         let start = if end == 0 { part.start + 2 } else { headers.end + 4 };
         reading.look(body, &Piece { layer: Layer::Percent, at: headers.clone(), key: "", form: Form::Text })?;
-        let kind = part_kind(body.get(headers).unwrap_or_default())?;
-        reading.read(&kind, body, start..part.end)?;
+        let headers = body.get(headers).unwrap_or_default();
+        match part_kind(headers)? {
+            Kind::Text(layer) => reading.text(layer, body, start..part.end, &field(headers))?,
+            kind => reading.read(&kind, body, start..part.end)?,
+        }
     }
     reading.nesting -= 1;
     Ok(())
@@ -96,6 +99,16 @@ fn part_kind(headers: &[u8]) -> Result<Kind, Unscannable> {
         }
     }
     Kind::of(&types)
+}
+
+/// The name of the field, as context: what `password` is given is a secret here too. Names that matter are short and plain.
+fn field(headers: &[u8]) -> String {
+    const LONGEST: usize = 128;
+    let mut parameters = headers.split(|byte| matches!(byte, b';' | b'\n')).map(<[u8]>::trim_ascii);
+    let named =
+        parameters.find_map(|one| one.split_at_checked(5).filter(|(name, _)| name.eq_ignore_ascii_case(b"name=")).map(|(_, value)| value));
+    let named = named.filter(|named| named.len() <= LONGEST).unwrap_or_default();
+    String::from_utf8_lossy(named).trim_matches('"').to_ascii_lowercase()
 }
 
 fn is_literal(encoding: &[u8]) -> bool {

@@ -132,7 +132,7 @@ fn percent(bytes: &[u8], plus: bool, give: &mut impl FnMut(char, usize)) -> Resu
     Ok(())
 }
 
-/// The longest character reference that is read, without its `&`.
+/// The longest character reference by name that is read, without its `&`.
 const LONGEST_REFERENCE: usize = 16;
 
 fn markup(text: &str, give: &mut impl FnMut(char, usize)) {
@@ -150,9 +150,10 @@ fn reference(rest: &str) -> Option<(char, usize)> {
     let window = rest.as_bytes().get(..rest.len().min(LONGEST_REFERENCE))?;
     if window.starts_with(b"#") {
         let (radix, prefix) = if matches!(window.get(1), Some(b'x' | b'X')) { (16, 2) } else { (10, 1) };
-        let digits = window.get(prefix..)?.iter().take_while(|byte| char::from(**byte).is_digit(radix)).count();
-        let value = u32::from_str_radix(str::from_utf8(window.get(prefix..prefix + digits)?).ok()?, radix).ok()?;
-        let end = prefix + digits + usize::from(window.get(prefix + digits) == Some(&b';'));
+        // Zeros before a number say nothing, however many they are.
+        let digits = rest.bytes().skip(prefix).take_while(|byte| char::from(*byte).is_digit(radix)).count();
+        let value = u32::from_str_radix(rest.get(prefix..prefix + digits)?.trim_start_matches('0'), radix).ok()?;
+        let end = prefix + digits + usize::from(rest.as_bytes().get(prefix + digits) == Some(&b';'));
         return Some((char::from_u32(value)?, end));
     }
     let length = window.iter().position(|byte| *byte == b';')?;

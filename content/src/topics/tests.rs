@@ -23,6 +23,15 @@ fn what_cannot_be_looked_for_is_refused() {
 }
 
 #[test]
+fn what_may_take_long_on_a_short_text_is_not_light() {
+    assert!(Topics::default().are_light() && topics(&["Initech"], &[r"margin [0-9]+%"]).unwrap().are_light());
+    let pattern = |at: usize| format!("x(?:a|b|ab){{1,60}}{at}");
+    assert!(!topics(&[], &[&pattern(1), &pattern(2), &pattern(3)]).unwrap().are_light());
+    let phrases: Vec<String> = (1..200).map(|length| "a".repeat(length)).collect();
+    assert!(!topics(&phrases.iter().map(String::as_str).collect::<Vec<_>>(), &[]).unwrap().are_light());
+}
+
+#[test]
 fn a_pattern_is_folded_as_the_text_is() {
     let topics = topics(&[], &[r"\bcafé\s+n°\d+"]).unwrap();
     assert!(finds(&topics, "Le CAFE\u{301} n°12") && finds(&topics, "cafe n°１２") && !finds(&topics, "café n°x"));
