@@ -42,10 +42,10 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
 /// One list of four entries and the cost, in the filter or in every route.
 fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
     let mut lists: Vec<&Node> = config.get("rate_limits").into_iter().collect();
-    if lists.is_empty() {
-        if let Some(routes) = manager.get("route_config") {
-            routes.each(&mut |node| lists.extend(node.get("rate_limits")));
-        }
+    if lists.is_empty()
+        && let Some(routes) = manager.get("route_config")
+    {
+        routes.each(&mut |node| lists.extend(node.get("rate_limits")));
     }
     if lists.is_empty() {
         findings.add(config, "S15", "no descriptors are made: ratelimit is never asked", LIKE);

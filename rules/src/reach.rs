@@ -41,13 +41,13 @@ pub(crate) fn judge(text: &Text, module: &Module, names: &Names<'_>) -> Result<(
         // The head's own name is no reference.
         let mut heads = 1;
         walk(rule, |node, _| {
-            if let Node::Expr(Expr::Var { span, .. }) = node {
-                if let Some((named, _)) = names.get_key_value(span.text()) {
-                    if *named == name && heads > 0 {
-                        heads -= 1;
-                    } else {
-                        reach.names.insert(named);
-                    }
+            if let Node::Expr(Expr::Var { span, .. }) = node
+                && let Some((named, _)) = names.get_key_value(span.text())
+            {
+                if *named == name && heads > 0 {
+                    heads -= 1;
+                } else {
+                    reach.names.insert(named);
                 }
             }
             ControlFlow::Continue(())

@@ -71,10 +71,10 @@ fn documents<'r>(
             };
             if !is_json(&file.path) && !is_openapi(&file.text) {
                 faults.push(name.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`"));
-            } else if named.insert(Arc::clone(&file.path)) {
-                if let Some(document) = openapi::read(&file.path, &file.text, faults) {
-                    read.insert(Arc::clone(&file.path), Arc::new(document));
-                }
+            } else if named.insert(Arc::clone(&file.path))
+                && let Some(document) = openapi::read(&file.path, &file.text, faults)
+            {
+                read.insert(Arc::clone(&file.path), Arc::new(document));
             }
         }
     }
