@@ -10,6 +10,8 @@ use bulkhead_tests::{
 };
 use serde_json::json;
 
+#[path = "path/policies.rs"]
+mod policies;
 #[path = "../../examples/verify-context/verify.rs"]
 mod verify;
 
