@@ -3,11 +3,14 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --bin bulkhead-ext-authz --bin bulkhead-ratelimit
+# A volume takes its owner from the folder that it is mounted over.
+RUN mkdir -p audit && chown 65532:65532 audit
 RUN mkdir link && ln -s /usr/local/bin/bulkhead-ratelimit link/ratelimit
 
 # glibc, libgcc and the certificates of public authorities; no shell, no package manager. Runs as uid 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot AS service
 USER 65532:65532
+COPY --from=build --chown=65532:65532 /src/audit/ /var/lib/bulkhead/audit/
 
 FROM service AS ext-authz
 COPY --from=build /src/target/release/bulkhead-ext-authz /usr/local/bin/bulkhead-ext-authz

@@ -27,14 +27,28 @@ impl Config {
         Self { directory }
     }
 
-    /// A copy of `examples/config`: acme and globex.
+    /// A copy of `examples/config`: acme, as the articles print it, and globex.
+    ///
+    /// # Panics
+    /// See [`Config::empty`].
+    #[must_use]
+    pub fn as_shipped() -> Self {
+        let config = Self::empty();
+        copy(&parts::workspace().join("examples/config"), &config.path());
+        config
+    }
+
+    /// The same with an acme that reads no bodies and keeps no record of what is allowed: a test says which of it it wants.
     ///
     /// # Panics
     /// See [`Config::empty`].
     #[must_use]
     pub fn examples() -> Self {
-        let config = Self::empty();
-        copy(&parts::workspace().join("examples/config"), &config.path());
+        let config = Self::as_shipped();
+        config.replace("namespaces/tenant-acme/contract.yaml", "audit: full", "audit: denied");
+        config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| {
+            policy["spec"].as_object_mut().expect("a spec").remove("contentFilter").expect("a content filter");
+        });
         config
     }
 

@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     client::{Answer, Request},
@@ -87,6 +88,8 @@ pub struct World {
     pub ratelimit: Service,
     /// The store, where the limiter does not keep the limits in its own memory.
     pub valkey: Option<Valkey>,
+    /// Where both services keep their records, if they do.
+    pub audit: Option<TempDir>,
 }
 
 type Configure<'a> = Box<dyn FnOnce(&Config) + 'a>;
@@ -99,6 +102,7 @@ pub struct Builder<'a> {
     own_routes: bool,
     guarded: bool,
     undeclared: bool,
+    as_shipped: bool,
     store: Store,
     configure: Vec<Configure<'a>>,
     bootstrap: Vec<Rewrite<'a>>,
@@ -156,6 +160,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn undeclared(mut self) -> Self {
         self.undeclared = true;
+        self
+    }
+
+    /// acme's manifests as the examples have them: its bodies are read and rewritten, and nothing is answered without a record (which both
+    /// services then keep in a folder of the world's own). Else acme reads no bodies and records denials: a test says what it wants read.
+    #[must_use]
+    pub fn as_shipped(mut self) -> Self {
+        self.as_shipped = true;
         self
     }
 
@@ -227,7 +239,7 @@ impl<'a> Builder<'a> {
         self.tell("an issuer and two upstreams for each of acme and globex");
         let acme = Tenant::start("acme", ["billing", "orders"]).await;
         let globex = Tenant::start("globex", ["inventory", "catalog"]).await;
-        let config = Config::examples();
+        let config = if self.as_shipped { Config::as_shipped() } else { Config::examples() };
         surroundings(&config, [&acme, &globex]);
         if self.own_routes {
             config.edit("platform.yaml", |platform| platform["spec"]["routing"] = "own".into());
@@ -258,9 +270,12 @@ impl<'a> Builder<'a> {
         let path = config.path();
         // As the shipped files are: Envoy shows bodies to Check, and ext_proc stands in the chain (S14).
         let declared = if self.undeclared { Vec::new() } else { vec!["--body", "on", "--process", "on"] };
-        let arguments = [declared, self.ext_authz.clone()].concat();
-        let (ext_authz, ratelimit) =
-            tokio::join!(Service::ext_authz(&path, &arguments), Service::ratelimit(&path, &store, &self.ratelimit));
+        let audit = self.as_shipped.then(|| TempDir::new().expect("a temporary directory"));
+        let folder = audit.as_ref().map(|folder| folder.path().display().to_string());
+        let recorded: Vec<&str> = folder.iter().flat_map(|folder| ["--audit-dir", folder]).collect();
+        let of_authz = [declared, recorded.clone(), self.ext_authz.clone()].concat();
+        let of_limiter = [recorded, self.ratelimit.clone()].concat();
+        let (ext_authz, ratelimit) = tokio::join!(Service::ext_authz(&path, &of_authz), Service::ratelimit(&path, &store, &of_limiter));
 
         let mut file = match (self.own_routes, self.guarded) {
             (true, _) => {
@@ -275,7 +290,7 @@ impl<'a> Builder<'a> {
         }
         self.tell("Envoy");
         let envoy = Envoy::start(file.bootstrap()).await;
-        World { acme, globex, config, envoy, ext_authz, ratelimit, valkey }
+        World { acme, globex, config, envoy, ext_authz, ratelimit, valkey, audit }
     }
 }
 

@@ -20,8 +20,8 @@ const FOLLOWED_WITHIN: Duration = Duration::from_secs(90);
 #[tokio::test(flavor = "multi_thread")]
 async fn two_realms_of_keycloak_are_two_tenants_through_rotation_other_keys_disabling_and_deletion() {
     let keycloak = Keycloak::start().await;
-    let ext_authz = compose::arguments("ext-authz", &["--config", "--grpc", "--health", "--admin"]);
-    let ratelimit = compose::arguments("ratelimit", &["--config", "--store", "--grpc", "--health", "--admin"]);
+    let ext_authz = compose::arguments("ext-authz", &["--config", "--audit-dir", "--grpc", "--health", "--admin"]);
+    let ratelimit = compose::arguments("ratelimit", &["--config", "--store", "--audit-dir", "--grpc", "--health", "--admin"]);
     let mut world = World::builder()
         .valkey()
         .config(|config| back_channel(config, &keycloak))

@@ -68,7 +68,7 @@ impl Shell {
     }
 }
 
-/// One GET of the story.
+/// One request of the story.
 #[derive(Clone)]
 pub(crate) struct Ask {
     /// The variable that holds the token.
@@ -77,6 +77,8 @@ pub(crate) struct Ask {
     pub(crate) headers: &'static [(&'static str, &'static str)],
     /// The path at the gateway.
     pub(crate) path: &'static str,
+    /// What is posted, as JSON; none: a GET.
+    pub(crate) posts: Option<&'static str>,
 }
 
 impl Ask {
@@ -96,12 +98,19 @@ impl Ask {
         for (name, value) in self.headers {
             write!(flags, " -H '{name}: {value}'").expect("writing to a string");
         }
+        if let Some(body) = self.posts {
+            write!(flags, " -H 'content-type: application/json' -d '{body}'").expect("writing to a string");
+        }
         flags
     }
 
     fn request(&self, variables: &[(&'static str, String)]) -> Request {
         let token = variables.iter().find(|(name, _)| *name == self.token).map_or("", |(_, value)| value.as_str());
-        self.headers.iter().fold(Request::get(self.path).bearer(token), |request, (name, value)| request.header(name, value))
+        let request = match self.posts {
+            None => Request::get(self.path),
+            Some(body) => Request::post(self.path, body).header("content-type", "application/json"),
+        };
+        self.headers.iter().fold(request.bearer(token), |request, (name, value)| request.header(name, value))
     }
 
     /// As [`Ask::burst`], with the harness's own client; the statuses.

@@ -1,11 +1,12 @@
 //! The story of the articles: what one tenant does, and what the other does not notice.
 
 use std::{
+    fmt::Write as _,
     future::Future,
     time::{Duration, Instant},
 };
 
-use bulkhead_tests::{issuer::token, world::World};
+use bulkhead_tests::{issuer::token, parts, world::World};
 use serde_json::Value;
 
 use crate::shell::{Ask, Output, Shell};
@@ -19,9 +20,9 @@ const LIVE: Duration = Duration::from_secs(1);
 /// A tenant that has used up its limit has some of it again within this.
 const REFILLED: Duration = Duration::from_secs(10);
 
-const ACME: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/billing-api/invoices" };
-const ORDERS: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/orders-api/open" };
-const GLOBEX: Ask = Ask { token: "TOKEN_GLOBEX", headers: &[], path: "/globex/inventory-api/products" };
+const ACME: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/billing-api/invoices", posts: None };
+const ORDERS: Ask = Ask { token: "TOKEN_ACME", headers: &[], path: "/acme/orders-api/open", posts: None };
+const GLOBEX: Ask = Ask { token: "TOKEN_GLOBEX", headers: &[], path: "/globex/inventory-api/products", posts: None };
 const SPOOFED: &[(&str, &str)] = &[("X-Tenant-ID", "globex"), ("X-Bulkhead-Tenant", "globex")];
 
 /// Plays every step; how many came out differently.
@@ -31,6 +32,8 @@ pub(crate) async fn play(world: &World) -> usize {
         ("TOKEN_ACME", token(&world.acme)),
         ("TOKEN_GLOBEX", token(&world.globex)),
         ("CONFIG", world.config.path().display().to_string()),
+        ("AUDIT", world.audit.as_ref().map(|folder| folder.path().display().to_string()).unwrap_or_default()),
+        ("EXT_AUTHZ", parts::service("bulkhead-ext-authz").display().to_string()),
     ];
     let shell = Shell::new(world.envoy.address(), variables).await;
     println!("\nThe gateway is http://{}. The lines below use the variables of this file:\n", world.envoy.address());
@@ -47,7 +50,19 @@ pub(crate) async fn play(world: &World) -> usize {
     story.ask("a spoofed tenant header changes nothing", &spoofed, "200 from acme-billing at /v1/invoices, as acme").await;
     let spoofed = Ask { headers: SPOOFED, ..foreign };
     story.ask("nor does it open globex's API", &spoofed, "401 wrong_tenant").await;
+
+    let personal = Ask { posts: Some(r#"{"contact":"jane@example.com","amount":12}"#), ..ACME };
+    let redacted = r#"200 from acme-billing at /v1/invoices, as acme, with {"contact":"[redacted:email]","amount":12}"#;
+    story.ask("personal data is taken out before acme's upstream sees it, as acme's policy says", &personal, redacted).await;
+    let topic = Ask { posts: Some(r#"{"note":"what does \u0049nitech charge?"}"#), ..ACME };
+    story.ask("a blocked topic is refused, however it is spelled", &topic, "403 topic").await;
     story.burst().await;
+
+    story.title("what was decided at acme's billing API is on record, in acme's own stream, and the record is whole");
+    let verify = r#""$EXT_AUTHZ" verify "$AUDIT" > /dev/null && ls "$AUDIT/default" | tr '\n' ' '"#;
+    println!("   $ {verify}");
+    let streams = story.shell.run(verify).await;
+    story.verdict("tenant-acme", streams.trim());
 
     story.title("a contract edited on disk is live within a second");
     let edit = r#"sed -i.bak 's#orders.acme.internal/v2#orders.acme.internal/v3#' "$CONFIG/namespaces/tenant-acme/contract.yaml""#;
@@ -157,6 +172,9 @@ fn summary(output: &Output) -> String {
         let mut text = format!("{} from {upstream} at {path}, as {}", output.status, header("x-bulkhead-tenant"));
         if !header("x-tenant-id").is_empty() {
             text.push_str(", with the client's own x-tenant-id");
+        }
+        if let Some(sent) = body["body"].as_str().filter(|sent| !sent.is_empty()) {
+            let _ = write!(text, ", with {sent}");
         }
         return text;
     }
