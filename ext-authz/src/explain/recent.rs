@@ -32,7 +32,7 @@ pub struct Recent([Mutex<Shard>; SHARDS]);
 impl Recent {
     /// Remembers a decision.
     pub fn add(&self, told: Told) {
-        let owner = told.tenant().map(|tenant| tenant.uid.clone());
+        let owner = told.tenant().cloned();
         let told = Arc::new(told.bounded());
         let mut shard = self.shard(&owner);
         let most = most(shard.len());
@@ -106,6 +106,18 @@ mod tests {
         let mut verdict = Verdict::denied(Denial::new(Reason::Role, "x"));
         verdict.facts = Facts { tenant: tenant.cloned(), ..Facts::default() };
         Told::new(Decision { id: id.to_owned(), generation: None, verdict }, None)
+    }
+
+    #[test]
+    fn s11_a_decision_that_is_remembered_keeps_no_policy_of_its_tenant() {
+        let snapshot = fixture::own();
+        let acme = Arc::clone(snapshot.tenant("acme").unwrap());
+        drop(snapshot);
+        let held = Arc::strong_count(&acme);
+        let recent = Recent::default();
+        (0..MOST).for_each(|nth| recent.add(told(&nth.to_string(), Some(&acme))));
+        assert!(recent.of(&acme.uid, "0").is_some());
+        assert_eq!(Arc::strong_count(&acme), held);
     }
 
     #[test]

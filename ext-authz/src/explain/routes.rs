@@ -82,7 +82,7 @@ mod tests {
         decide::Declared,
         explain::told::Told,
         fixture, serve,
-        verdict::{Decision, Denial, Facts, Reason, Verdict},
+        verdict::{Decision, Denial, Facts, Named, Reason, Verdict},
     };
 
     fn inside() -> Arc<Inside> {
@@ -127,6 +127,30 @@ mod tests {
             assert_eq!(asked(&inside, caller, id).await, Err(StatusCode::NOT_FOUND), "{id}");
         }
         assert_eq!(asked(&inside, Caller::Operator, "four").await, Err(StatusCode::NOT_FOUND));
+    }
+
+    #[tokio::test]
+    async fn s22_a_tenant_is_not_told_whose_a_host_is_and_of_which_api() {
+        let inside = inside();
+        let asked_at = |tenant: &str, agree| {
+            let own = inside.live.load().unwrap().tenant("globex").cloned();
+            let named = Some(Named { tenant: Some(tenant.to_owned()), api: Some("hosted-api".to_owned()), agree });
+            let verdict = Verdict::denied(Denial::new(Reason::WrongTenant, "x"));
+            let verdict =
+                Verdict { facts: Facts { tenant: own, named, ..Facts::default() }, step: crate::verdict::Step::Tenant, ..verdict };
+            let request = fixture::get("/x").request();
+            let seen = crate::attributes::Attributes::of(request).ok().as_ref().map(crate::record::Seen::from);
+            inside.recent.add(Told::new(Decision { id: format!("{tenant} {agree}"), generation: None, verdict }, seen));
+        };
+        for (tenant, agree, is_told) in [("acme", true, false), ("globex", false, false), ("globex", true, true)] {
+            asked_at(tenant, agree);
+            let id = format!("{tenant} {agree}");
+            let learnt = |told: serde_json::Value| told["steps"][0]["learnt"].as_str().unwrap().to_owned();
+            let own = learnt(asked(&inside, of("globex", None), &id).await.unwrap());
+            assert_eq!(own.contains("hosted-api") && own.contains(tenant), is_told, "{own}");
+            assert!(is_told || !own.contains("hosted-api"), "{own}");
+            assert!(learnt(asked(&inside, Caller::Operator, &id).await.unwrap()).contains("hosted-api"));
+        }
     }
 
     #[tokio::test]

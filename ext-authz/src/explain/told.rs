@@ -3,15 +3,19 @@
 use std::fmt;
 
 use bulkhead_audit::text::Text;
-use bulkhead_tenancy::tenant::Tenant;
+use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantName, TenantUid};
 use serde::Serialize;
 
 use crate::{
     record::Seen,
-    verdict::{Decision, Denial, Facts, Reason, ShadowMark, Step, Verdict},
+    verdict::{Decision, Denial, Facts, Findings, Named, Reason, ShadowMark, Step, Verdict},
 };
 
-/// A decision that was made, as far as it may be remembered: references and names, no header, query or body.
+/// The most entries of a list that a memory of many holds.
+const LISTED: usize = 16;
+
+/// A decision that was made, as far as it may be remembered: names, no header, query or body. It holds no policy: a tenant that changes its own
+/// all the time would have as many kept as it has decisions here.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// Its id.
@@ -19,7 +23,13 @@ pub struct Told {
     generation: Option<u64>,
     denial: Option<Denial>,
     step: Step,
-    facts: Facts,
+    tenant: Option<(TenantName, TenantUid)>,
+    api: Option<ApiName>,
+    subscription: Option<SubscriptionName>,
+    subject: Option<String>,
+    client: Option<String>,
+    named: Option<Named>,
+    findings: Findings,
     shadow: Vec<ShadowMark>,
     seen: Option<Seen>,
 }
@@ -29,10 +39,25 @@ impl Told {
     #[must_use]
     pub fn new(decision: Decision, seen: Option<Seen>) -> Self {
         let Decision { id, generation, verdict: Verdict { outcome, step, facts, shadow, rule_input: _ } } = decision;
-        Self { id, generation, denial: outcome.err(), step, facts, shadow, seen }
+        let Facts { tenant, api, subscription, subject, client, named, findings } = facts;
+        Self {
+            id,
+            generation,
+            denial: outcome.err(),
+            step,
+            tenant: tenant.map(|tenant| (tenant.name.clone(), tenant.uid.clone())),
+            api: api.map(|api| api.name.clone()),
+            subscription: subscription.map(|subscription| subscription.name.clone()),
+            subject,
+            client,
+            named,
+            findings,
+            shadow,
+            seen,
+        }
     }
 
-    /// With every text that a caller chose cut to what a memory of many may hold.
+    /// With every text that a caller or a tenant chose, and every list, cut to what a memory of many may hold.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let cut = |text: &mut String, most: usize| {
@@ -40,11 +65,16 @@ impl Told {
                 *text = Text::bounded(text, most).as_str().to_owned();
             }
         };
-        let Facts { subject, client, named, findings, .. } = &mut self.facts;
+        let Self { subject, client, named, findings, shadow, .. } = &mut self;
         let names = named.iter_mut().flat_map(|named| [&mut named.tenant, &mut named.api]);
         for text in [subject, client, &mut findings.action].into_iter().chain(names).flatten() {
             cut(text, 256);
         }
+        let topics = std::mem::take(&mut findings.topics).into_iter().take(LISTED);
+        findings.topics = topics.map(|topic| Text::bounded(&topic, 128).as_str().to_owned()).collect();
+        shadow.truncate(LISTED);
+        let names = shadow.iter_mut().map(|mark| &mut mark.policy).chain(&mut findings.rule);
+        names.for_each(|name| cut(name, 128));
         if let Some(seen) = &mut self.seen {
             cut(&mut seen.method, 32);
             cut(&mut seen.authority, 256);
@@ -55,8 +85,8 @@ impl Told {
 
     /// The tenant that it proved.
     #[must_use]
-    pub fn tenant(&self) -> Option<&Tenant> {
-        self.facts.tenant.as_deref()
+    pub fn tenant(&self) -> Option<&TenantUid> {
+        self.tenant.as_ref().map(|(_, uid)| uid)
     }
 
     /// All of it, for the operator.
@@ -65,7 +95,7 @@ impl Told {
         Explanation {
             decision_id: self.id.clone(),
             generation: self.generation,
-            tenant: self.tenant().map(|tenant| tenant.name.to_string()),
+            tenant: self.tenant.as_ref().map(|(name, _)| name.to_string()),
             verdict: self.denial.as_ref().map_or("allow", |denial| denial.reason.name()),
             status: self.denial.as_ref().map(|denial| denial.status),
             steps: Step::ALL.into_iter().map(|step| self.at(step)).collect(),
@@ -76,7 +106,11 @@ impl Told {
     /// What its own tenant may be told: nothing that would tell of the load or the changes of others (S22).
     #[must_use]
     pub fn explained_to_its_tenant(&self) -> Explanation {
-        let mut explanation = self.explained();
+        let own = self.tenant.as_ref().map(|(name, _)| name.as_str());
+        let mut told = self.clone();
+        // A host names whose it is and which API: to whoever asks there with a token of their own, another tenant's are not told.
+        told.named.take_if(|named| !named.agree || named.tenant.as_deref().is_some_and(|name| Some(name) != own));
+        let mut explanation = told.explained();
         explanation.generation = None;
         if self.denial.as_ref().is_some_and(|denial| matches!(denial.reason, Reason::Unavailable | Reason::TooManyFailures)) {
             explanation.steps.iter_mut().for_each(|step| step.detail = None);
@@ -101,18 +135,18 @@ impl Told {
 
     /// What a step found out; nothing if it found nothing.
     fn learnt(&self, step: Step) -> Option<String> {
-        let Facts { tenant, api, subscription, subject, client, findings, .. } = &self.facts;
+        let Self { tenant, api, subscription, subject, client, findings, .. } = self;
         match step {
             Step::Attributes => self.asked(),
-            Step::Tenant => tenant.as_ref().map(|tenant| {
+            Step::Tenant => tenant.as_ref().map(|(name, _)| {
                 let part = |what, text: &Option<String>| text.as_deref().map(|text| format!(", {what} {text:?}")).unwrap_or_default();
-                format!("the credentials prove {}{}{}", tenant.name, part("subject", subject), part("client", client))
+                format!("the credentials prove {name}{}{}", part("subject", subject), part("client", client))
             }),
-            Step::Route => api.as_ref().map(|api| format!("{} in its contract", api.name)),
+            Step::Route => api.as_ref().map(|api| format!("{api} in its contract")),
             Step::Guardrails => {
                 let list = |what, names: Vec<&str>| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
                 let found = [
-                    subscription.as_ref().map(|subscription| format!("subscription {}", subscription.name)),
+                    subscription.as_ref().map(|subscription| format!("subscription {subscription}")),
                     findings.action.as_ref().map(|action| format!("action {action:?}")),
                     list("topics", findings.topics.iter().map(String::as_str).collect()),
                     list("personal data", findings.pii.iter().map(|kind| kind.name()).collect()),
@@ -128,7 +162,7 @@ impl Told {
     /// The request, and what it names.
     fn asked(&self) -> Option<String> {
         let Seen { method, authority, path, headers, body, .. } = self.seen.as_ref()?;
-        let named = self.facts.named.as_ref().map(|named| {
+        let named = self.named.as_ref().map(|named| {
             let name = |name: &Option<String>| name.as_ref().map_or_else(|| "none".to_owned(), |name| format!("{name:?}"));
             let agree = if named.agree { "" } else { ", which do not agree" };
             format!("; it names tenant {}, API {}{agree}", name(&named.tenant), name(&named.api))
