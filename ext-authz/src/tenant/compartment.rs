@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::{
     budget::{Account, Pool, Shares},
     flight::Flights,
-    keys::{Keyring, Supply},
+    keys::{Keyring, Standing, Supply},
     proof::Refused,
     verified::{TokenHash, Verified},
 };
@@ -80,8 +80,8 @@ impl Bounds {
 /// The bounds of one tenant, and the keys of its issuers.
 pub(super) struct Compartment {
     pub(super) bounds: Arc<Bounds>,
-    /// Tokens that are being verified.
-    pub(super) flights: Flights<TokenHash, Result<Arc<Verified>, Refused>>,
+    /// Tokens that are being verified, by how whoever brings them stands: what is looked for depends on it.
+    pub(super) flights: Flights<(TokenHash, Standing), Result<Arc<Verified>, Refused>>,
     rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Asking, Identity,
     compartment::{Bounds, Compartment},
-    keys::{Keyring, SharedKeys, Unavailable},
+    keys::{Keyring, SharedKeys, Standing, Unavailable},
     token::{Signed, UnverifiedToken},
     verified::{TokenHash, Verified},
 };
@@ -56,8 +56,10 @@ impl Identity {
         let token = UnverifiedToken::read(text).map_err(|malformed| Unproven::Unfit(malformed.why()))?;
         let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
         let compartment = self.compartments.of(&tenant.uid);
-        let first_sight = self.first_sight(hash, token, tenant, issuer, &compartment, asking);
-        let verified = match timeout_at(asking.deadline, compartment.flights.join(hash, first_sight)).await {
+        // A suspect's token is refused where for others a new key is looked for: its outcome is for suspects alone.
+        let about = (hash, self.standing(asking.source));
+        let first_sight = self.first_sight(about, token, tenant, issuer, &compartment, asking.deadline);
+        let verified = match timeout_at(asking.deadline, compartment.flights.join(about, first_sight)).await {
             Ok(settled) => settled?.map_err(Unproven::from)?,
             Err(_) => return Err(Unproven::Unchecked(Arc::clone(tenant), "the token could not be verified in time")),
         };
@@ -72,16 +74,16 @@ impl Identity {
     /// Verifies a token that is not remembered, and remembers it if it stands.
     async fn first_sight(
         &self,
-        hash: TokenHash,
+        (hash, standing): (TokenHash, Standing),
         token: UnverifiedToken,
         tenant: &Arc<Tenant>,
         issuer: &Arc<Issuer>,
         compartment: &Compartment,
-        asking: Asking,
+        deadline: Instant,
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
-        let signed = self.signed(Arc::new(token), &ring, &compartment.bounds, asking).await.map_err(unchecked)?;
+        let signed = self.signed(Arc::new(token), &ring, &compartment.bounds, standing, deadline).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
         let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
@@ -118,14 +120,15 @@ impl Identity {
         token: Arc<UnverifiedToken>,
         ring: &Arc<Keyring>,
         bounds: &Bounds,
-        Asking { source, deadline }: Asking,
+        standing: Standing,
+        deadline: Instant,
     ) -> Result<Option<Signed>, Unavailable> {
         let keys = ring.keys(deadline).await?;
         let known = token.has_candidate(&keys);
         if known && let Some(signed) = self.verify(&token, &keys, bounds, deadline).await? {
             return Ok(Some(signed));
         }
-        let newer = match ring.newer_than(&keys, self.standing(source), deadline).await {
+        let newer = match ring.newer_than(&keys, standing, deadline).await {
             Ok(newer) => newer,
             // A signature that is wrong by a key that is there is forged until something else is known.
             Err(_) if known => None,

@@ -62,7 +62,7 @@ pub(in crate::tenant) struct Unavailable {
 
 /// Who brings a token that no key verifies. A stranger who does it all the time is suspect after the first one, and keeps nobody else from
 /// having a new key looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::tenant) enum Standing {
     /// A source that did not fail lately.
     Good,

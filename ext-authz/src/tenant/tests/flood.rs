@@ -199,3 +199,22 @@ async fn s5_a_token_that_comes_a_hundred_times_at_once_is_verified_once() {
     let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
     assert_eq!(compartment.flights.len(), 0);
 }
+
+#[tokio::test]
+async fn s18_a_new_key_is_looked_for_though_a_suspect_brings_the_same_token_at_the_same_moment() {
+    let world = World::new();
+    let ask = |token: &str, source: &'static str| {
+        let token = token.to_owned();
+        let world = &world;
+        async move { world.ask(Ask { token: Some(&token), source: Some(source), ..Ask::default() }).await.map(|_| ()) }
+    };
+    let (suspect, other) = ("192.0.2.66", "192.0.2.7");
+    assert!(ask(&signer(GLOBEX).token("k", &claims(ACME)), suspect).await.is_err());
+    world.clock.advance_us(2_000_000);
+    // Under the old `kid`, so that both are busy verifying before either looks for newer keys.
+    let new = Signer::ed25519();
+    world.provider.set(ACME, Answer::Keys(vec![new.jwk("k")]));
+    let token = new.token("k", &claims(ACME));
+    let (_, served) = tokio::join!(ask(&token, suspect), ask(&token, other));
+    assert!(served.is_ok(), "{:?}", served.err());
+}
