@@ -17,12 +17,26 @@ pub enum Refused {
     /// The disk cannot take it.
     #[error("its audit stream cannot be written: {0}")]
     Disk(Arc<str>),
+    /// It is written, and the disk did not make it last.
+    #[error("its audit stream cannot be synced: {0}")]
+    Unsynced(Arc<str>),
     /// The disk did not take it in time.
     #[error("its audit stream was not written in time")]
     Late,
     /// The service ends.
     #[error("the audit streams are closed: the service ends")]
     Ended,
+}
+
+impl Refused {
+    /// Whether the record may stand in its stream all the same: then one after it must say what was answered in its place.
+    #[must_use]
+    pub const fn may_stand(&self) -> bool {
+        match self {
+            Self::Unsynced(_) | Self::Late | Self::Ended => true,
+            Self::Nowhere | Self::QueueFull | Self::StreamFull | Self::Disk(_) => false,
+        }
+    }
 }
 
 impl From<std::io::Error> for Refused {

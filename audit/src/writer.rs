@@ -226,7 +226,7 @@ impl Writer {
                 if let Some(stream) = self.streams.get_mut(name) {
                     stream.files = None;
                 }
-                return self.refuse(items, &Refused::from(error));
+                return self.refuse(items, &Refused::Unsynced(Arc::from(error.to_string())));
             }
         }
         for item in items {

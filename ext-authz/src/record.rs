@@ -253,8 +253,8 @@ impl Record for Ledger {
             self.streams.count_late(tenant.map(Arc::as_ref));
         }
         self.log.told(noted.decision);
-        // A record that was late may still be written: the one after it says what was answered.
-        if let Some(stream) = self.stream(noted).filter(|_| *refused == Refused::Late) {
+        // A record that may stand all the same is not what was answered: the one after it says that.
+        if let Some(stream) = self.stream(noted).filter(|_| refused.may_stand()) {
             self.streams.denied(&stream, tenant, &noted.decision.id, noted.decision.verdict.name(), || audit::record(noted));
         }
     }

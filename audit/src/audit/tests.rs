@@ -89,6 +89,8 @@ struct Sick {
     hangs: Mutex<bool>,
     changed: Condvar,
     full: AtomicBool,
+    /// Whether nothing is made to last.
+    loose: AtomicBool,
     /// The files of `eu` are known by what is in them: the disk sees no names.
     mark: &'static str,
 }
@@ -116,6 +118,9 @@ impl Disk for Sick {
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
+        if self.loose.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+        }
         RealDisk.sync(file)
     }
 }
@@ -220,6 +225,19 @@ async fn a_full_disk_refuses_and_a_disk_with_room_again_accepts() {
     disk.full.store(false, Ordering::SeqCst);
     stage.must("acme", "of-acme", LONG).await.unwrap();
     assert_eq!((stage.counts.of("acme", "refused"), stage.counts.of("acme", "written")), (3, 1));
+    assert_eq!(stage.faults(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_is_written_and_may_not_last_is_refused_and_said_to_stand() {
+    let disk = Arc::new(Sick { loose: AtomicBool::new(true), mark: "nothing", ..Sick::default() });
+    let stage = Stage::new(Arc::<Sick>::clone(&disk), |settings| settings.sync = Sync::Each);
+    let refused = stage.must("acme", "first", LONG).await.unwrap_err();
+    assert!(matches!(refused, Refused::Unsynced(_)) && refused.may_stand(), "{refused:?}");
+    assert!(stage.text("eu/tenant-acme/ext-authz-a.jsonl").contains("\"first\""));
+    disk.loose.store(false, Ordering::SeqCst);
+    stage.must("acme", "second", LONG).await.unwrap();
+    assert_eq!((stage.counts.of("acme", "refused"), stage.counts.of("acme", "written")), (1, 1));
     assert_eq!(stage.faults(), Vec::<String>::new());
 }
 
