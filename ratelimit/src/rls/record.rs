@@ -73,6 +73,11 @@ impl Records {
                 if kept == Err(Refused::Late) {
                     streams.count_late(tenant.map(Arc::as_ref));
                 }
+                if kept.as_ref().is_err_and(Refused::may_stand) {
+                    // It may be in the stream all the same, and is not what is answered: the one after it says that.
+                    let id = asked.decision().unwrap_or_default();
+                    streams.denied(&stream, tenant, id, Verdict::Unavailable.name(), || record(asked, Verdict::Unavailable));
+                }
                 kept
             }
             (_, Some((streams, stream))) => {
@@ -109,3 +114,6 @@ fn record(asked: &Asked, verdict: Verdict) -> Record {
         ..Record::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
