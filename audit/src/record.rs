@@ -148,14 +148,14 @@ pub struct Action {
     /// The API of the contract.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
-    /// The MCP method or tool.
+    /// What was asked over MCP: the method, and of `tools/call` the tool (`tools/call weather-api`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool: Option<Text>,
+    pub mcp: Option<Text>,
 }
 
 impl Action {
     fn is_unknown(&self) -> bool {
-        self.api.is_none() && self.tool.is_none()
+        self.api.is_none() && self.mcp.is_none()
     }
 }
 

@@ -38,7 +38,7 @@ pub fn record(noted: &Noted<'_>) -> Record {
         },
         action: Action {
             api: api.as_ref().map(|api| api.name.to_string()),
-            tool: findings.action.as_deref().map(|action| Text::bounded(action, NAME)),
+            mcp: findings.action.as_deref().map(|action| Text::bounded(action, NAME)),
         },
         decision: Some(Decided { step: Some(step.name()), ..decided }),
         found: found(findings),
@@ -58,7 +58,7 @@ pub fn processed(processed: &Processed) -> Record {
         event: Event::Process,
         id: Some(Text::bounded(&processed.id, NAME)),
         whose: tenant.as_deref().map(Whose::from),
-        action: Action { api: api.as_ref().map(|api| api.name.to_string()), tool: None },
+        action: Action { api: api.as_ref().map(|api| api.name.to_string()), mcp: None },
         decision: Some(match &processed.handled {
             Handled::Denied(denial) => Decided { status: Some(denial.status), ..decided.because(&denial.detail) },
             Handled::Unread(why) => decided.because(why),

@@ -165,3 +165,12 @@ async fn a_denial_is_in_the_stream_of_whoever_is_proven_and_nobodys_is_apart() {
     assert!(!stage.file("eu/tenant-globex").exists());
     assert!(stage.records("default/_unresolved").iter().all(|record| record.get("tenant").is_none()));
 }
+
+#[test]
+fn what_was_asked_over_mcp_stands_in_the_record_under_that_name() {
+    let mut verdict = Verdict::denied(Denial::new(Reason::Tool, "the arguments do not fit"));
+    verdict.facts.findings.action = Some("tools/call weather".to_owned());
+    let decision = Decision { id: "a-decision".to_owned(), generation: None, verdict };
+    let record = serde_json::to_value(audit::record(&Noted { decision: &decision, seen: None, platform: None })).unwrap();
+    assert_eq!(record["action"], serde_json::json!({ "mcp": "tools/call weather" }));
+}

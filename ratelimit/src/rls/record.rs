@@ -107,7 +107,7 @@ fn record(asked: &Asked, verdict: Verdict) -> Record {
         id: asked.decision().map(|id| Text::bounded(id, 128)),
         whose: tenant.map(Whose::from),
         actor: Actor { subscription: asked.subscription().map(str::to_owned), ..Actor::default() },
-        action: Action { api: asked.api().map(str::to_owned), tool: None },
+        action: Action { api: asked.api().map(str::to_owned), mcp: None },
         decision: Some(Decision { status, scope, cost: Some(cost), ..Decision::new(verdict.name()) }),
         generation: Some(asked.generation()),
         policy,
