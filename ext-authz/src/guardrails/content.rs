@@ -83,8 +83,10 @@ impl Work {
         }
     }
 
+    /// A tenant's large patterns can make a small body cost as much as a large one: they would hold up every tenant's calls (S5).
     fn is_small(&self) -> bool {
-        self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= AT_ONCE
+        let is_light = self.policy.guardrails().content.filter.topics().are_light();
+        is_light && self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= AT_ONCE
     }
 
     fn read(&self) -> Seen {

@@ -110,3 +110,14 @@ async fn answers_alone_are_not_the_requests() {
     let (answer, process, _) = judged(&format!("{TOPICS}, apply: [response]"), sent).await;
     assert_eq!((answer, process), ("allow", Process::Response));
 }
+
+#[test]
+fn a_small_body_is_read_at_once_only_where_that_is_cheap_whatever_it_holds() {
+    let is_small = |filter: &str| {
+        let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
+        let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
+        Work::of(policy, &Attributes::of(get("/globex/inventory-api").request()).unwrap()).is_small()
+    };
+    assert!(is_small(TOPICS));
+    assert!(!is_small("blockedTopics: [rivals], topics: { rivals: { patterns: ['x(a|b|ab){1,300}'] } }"));
+}
