@@ -10,6 +10,8 @@ pub mod explain;
 mod fixture;
 pub mod guardrails;
 mod json;
+#[cfg(test)]
+mod noninterference;
 pub mod offload;
 pub mod process;
 pub mod record;

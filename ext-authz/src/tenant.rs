@@ -324,6 +324,6 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

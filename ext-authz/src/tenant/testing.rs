@@ -26,15 +26,15 @@ use tokio::sync::Semaphore;
 use super::keys::{FetchError, KeyProvider};
 
 /// A moment that tokens are valid at, in seconds since 1970.
-pub(super) const NOW_S: i64 = 1_800_000_000;
-pub(super) const NOW_US: u64 = 1_800_000_000_000_000;
+pub(crate) const NOW_S: i64 = 1_800_000_000;
+pub(crate) const NOW_US: u64 = 1_800_000_000_000_000;
 
-pub(super) fn base64(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A private key, and its public half as a JWK.
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Rs256(RsaKeyPair),
     Ps256(RsaKeyPair),
     Es256(EcdsaKeyPair),
@@ -52,27 +52,27 @@ static RSA: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 });
 
 impl Signer {
-    pub(super) fn rsa(which: usize) -> Self {
+    pub(crate) fn rsa(which: usize) -> Self {
         Self::Rs256(RsaKeyPair::from_pkcs8(&RSA[which]).unwrap())
     }
 
-    pub(super) fn pss(which: usize) -> Self {
+    pub(crate) fn pss(which: usize) -> Self {
         Self::Ps256(RsaKeyPair::from_pkcs8(&RSA[which]).unwrap())
     }
 
-    pub(super) fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         Self::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
     }
 
-    pub(super) fn p384() -> Self {
+    pub(crate) fn p384() -> Self {
         Self::Es384(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap())
     }
 
-    pub(super) fn ed25519() -> Self {
+    pub(crate) fn ed25519() -> Self {
         Self::EdDsa(Ed25519KeyPair::generate().unwrap())
     }
 
-    pub(super) fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self {
             Self::Rs256(_) => "RS256",
             Self::Ps256(_) => "PS256",
@@ -82,7 +82,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         match self {
             Self::Rs256(pair) | Self::Ps256(pair) => {
                 let public = pair.public_key();
@@ -95,7 +95,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
             Self::Rs256(pair) | Self::Ps256(pair) => {
@@ -111,16 +111,16 @@ impl Signer {
     }
 
     /// A token with the signer's own header and these claims.
-    pub(super) fn token(&self, kid: &str, claims: &Value) -> String {
+    pub(crate) fn token(&self, kid: &str, claims: &Value) -> String {
         self.token_with(&json!({"alg": self.algorithm(), "typ": "JWT", "kid": kid}), claims)
     }
 
-    pub(super) fn token_with(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         self.token_of(&header.to_string(), &claims.to_string())
     }
 
     /// A token of any two texts.
-    pub(super) fn token_of(&self, header: &str, payload: &str) -> String {
+    pub(crate) fn token_of(&self, header: &str, payload: &str) -> String {
         let message = format!("{}.{}", base64(header), base64(payload));
         let signature = self.sign(message.as_bytes());
         format!("{message}.{}", base64(signature))
@@ -133,12 +133,12 @@ fn ec(kid: &str, curve: &str, point: &[u8]) -> Value {
 }
 
 /// Claims that stand, of an issuer.
-pub(super) fn claims(issuer: &str) -> Value {
+pub(crate) fn claims(issuer: &str) -> Value {
     json!({"iss": issuer, "sub": "u-1", "exp": NOW_S + 300, "iat": NOW_S - 10, "azp": "app", "scope": "a b", "roles": ["reader"]})
 }
 
 /// The claims with some others in their place; `null` takes one away.
-pub(super) fn with(mut claims: Value, others: Value) -> Value {
+pub(crate) fn with(mut claims: Value, others: Value) -> Value {
     let (Some(members), Value::Object(others)) = (claims.as_object_mut(), others) else { unreachable!("objects") };
     for (name, value) in others {
         if value.is_null() {
@@ -151,7 +151,7 @@ pub(super) fn with(mut claims: Value, others: Value) -> Value {
 }
 
 /// An issuer as the defaults have it.
-pub(super) fn issuer(id: &str, keys: KeySource) -> Issuer {
+pub(crate) fn issuer(id: &str, keys: KeySource) -> Issuer {
     Issuer {
         id: IssuerId::new(id),
         keys,
@@ -164,13 +164,13 @@ pub(super) fn issuer(id: &str, keys: KeySource) -> Issuer {
 }
 
 /// An issuer whose keys a [`Provider`] has.
-pub(super) fn fetched(id: &str) -> Issuer {
+pub(crate) fn fetched(id: &str) -> Issuer {
     issuer(id, KeySource::JwksUri(format!("{id}/jwks").parse().unwrap()))
 }
 
 /// What a provider answers.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Keys(Vec<Value>),
     Down,
     /// No answer before the gate is opened; then the keys.
@@ -178,22 +178,22 @@ pub(super) enum Answer {
 }
 
 /// A provider in memory, which counts what it is asked.
-pub(super) struct Provider {
+pub(crate) struct Provider {
     answers: Mutex<std::collections::HashMap<String, Answer>>,
-    pub(super) asked: AtomicUsize,
-    pub(super) gate: Semaphore,
+    pub(crate) asked: AtomicUsize,
+    pub(crate) gate: Semaphore,
 }
 
 impl Provider {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { answers: Mutex::default(), asked: AtomicUsize::new(0), gate: Semaphore::new(0) })
     }
 
-    pub(super) fn set(&self, issuer: &str, answer: Answer) {
+    pub(crate) fn set(&self, issuer: &str, answer: Answer) {
         self.answers.lock().unwrap().insert(issuer.to_owned(), answer);
     }
 
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
@@ -215,7 +215,7 @@ impl KeyProvider for Provider {
 }
 
 /// Waits until something is so; fails after ten seconds.
-pub(super) async fn until(what: &str, so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, so: impl Fn() -> bool) {
     for _ in 0..2_000 {
         if so() {
             return;
