@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// What the gateway decided about the request at hand. Other members are skipped: more may come.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Context {
+pub(crate) struct Context {
     /// Whose request it is.
     pub tenant: String,
     /// The caller inside the tenant, written as in `x-bulkhead-subject`; absent for an API key.
@@ -20,7 +20,7 @@ pub struct Context {
 
 /// Why a token is not believed.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// It is no context token: another kind of token may verify, and says something else.
     #[error("not a context token")]
     Kind,
@@ -37,7 +37,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// Answer 401 to every one: the request did not come through the gateway.
-pub fn verify(token: &str, keys: &JwkSet, audience: &str) -> Result<Context, Refused> {
+pub(crate) fn verify(token: &str, keys: &JwkSet, audience: &str) -> Result<Context, Refused> {
     let header = decode_header(token)?;
     // A type of its own (RFC 8725 section 3.11), so that nothing else that is signed is taken for it.
     if header.typ.as_deref() != Some("bulkhead-context+jwt") {

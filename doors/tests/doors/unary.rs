@@ -13,7 +13,7 @@ use crate::house::{House, LOOK};
 async fn connect(house: &House) -> SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(house.at.grpc.to_string()).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    tokio::spawn(async move { connection.await });
+    tokio::spawn(connection);
     client.ready().await.unwrap()
 }
 
