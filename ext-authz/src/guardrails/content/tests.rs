@@ -119,5 +119,5 @@ fn a_small_body_is_read_at_once_only_where_that_is_cheap_whatever_it_holds() {
         Work::of(policy, &Attributes::of(get("/globex/inventory-api").request()).unwrap()).is_small()
     };
     assert!(is_small(TOPICS));
-    assert!(!is_small("blockedTopics: [rivals], topics: { rivals: { patterns: ['x(a|b|ab){1,300}'] } }"));
+    assert!(!is_small("blockedTopics: [rivals], topics: { rivals: { patterns: ['x(a|b|ab){1,100}'] } }"));
 }
