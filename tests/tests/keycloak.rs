@@ -23,6 +23,9 @@ async fn two_realms_of_keycloak_are_two_tenants_through_rotation_other_keys_disa
     let ext_authz = compose::arguments("ext-authz", &["--config", "--audit-dir", "--grpc", "--health", "--admin"]);
     let ratelimit = compose::arguments("ratelimit", &["--config", "--store", "--audit-dir", "--grpc", "--health", "--admin"]);
     let mut world = World::builder()
+        .as_shipped()
+        // The flags of compose say it.
+        .undeclared()
         .valkey()
         .config(|config| back_channel(config, &keycloak))
         .ext_authz(&ext_authz.iter().map(String::as_str).collect::<Vec<_>>())
