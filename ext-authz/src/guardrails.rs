@@ -16,7 +16,7 @@ use crate::{
     attributes::Attributes,
     decide::Declared,
     offload::Offload,
-    verdict::{Caller, Denial, Findings, Process, Reason, ShadowMark},
+    verdict::{Caller, Denial, Findings, Process, ShadowMark},
 };
 
 pub mod access;
@@ -98,7 +98,6 @@ impl Guardrails {
     /// # Errors
     /// The first guardrail that denies.
     pub async fn judge(&self, asked: &Asked<'_>, found: &mut Found) -> Result<Passed, Denial> {
-        built(asked.policy, asked.api)?;
         access::judge(asked)?;
         tools::judge(asked, &mut found.shadow)?;
         if body::is_read(&asked.policy.guardrails().content, asked.api) {
@@ -114,16 +113,4 @@ impl Guardrails {
         rules::judge(asked, &self.offload, found).await?;
         Ok(passed)
     }
-}
-
-/// Refuses what a policy guards with something that this release does not serve: nothing is silently unguarded.
-///
-/// # Errors
-/// `unavailable`, naming every such feature for the operator.
-fn built(policy: &TenantPolicy, api: &Api) -> Result<(), Denial> {
-    let features: Vec<&str> = policy.unbuilt_for(&api.name).map(|one| one.feature.as_str()).collect();
-    if features.is_empty() {
-        return Ok(());
-    }
-    Err(Denial::new(Reason::Unavailable, format!("the policy asks for what this release does not serve: {}", features.join(", "))))
 }

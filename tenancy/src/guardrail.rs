@@ -56,6 +56,22 @@ pub enum PiiDetection {
     Block,
 }
 
+impl PiiDetection {
+    /// Every one, from the mildest to the strictest.
+    pub const ALL: [Self; 4] = [Self::Off, Self::Detect, Self::Redact, Self::Block];
+
+    /// The name in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Detect => "detect",
+            Self::Redact => "redact",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// One policy's Rego rules.
 #[derive(Debug)]
 pub struct Rule {

@@ -10,10 +10,10 @@ pub mod issuer;
 pub mod plan;
 pub mod platform;
 mod remains;
+mod shadow;
 mod subscription;
 pub mod tenant;
 mod tool;
-mod unbuilt;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What one tenant wrote, checked and joined: the contract, the guardrails, the subscriptions and tools.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     api::Api,
@@ -18,7 +18,6 @@ pub struct TenantPolicy {
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) hash: PolicyHash,
-    pub(crate) unbuilt: Vec<Unbuilt>,
 }
 
 impl TenantPolicy {
@@ -83,18 +82,6 @@ impl TenantPolicy {
     pub fn hash(&self) -> &PolicyHash {
         &self.hash
     }
-
-    /// What this policy asks for that is not served yet, for one API (or for all): such a request is denied with 503, never let
-    /// through unguarded.
-    pub fn unbuilt_for<'a>(&'a self, api: &'a ApiName) -> impl Iterator<Item = &'a Unbuilt> {
-        self.unbuilt.iter().filter(move |one| one.api.as_ref().is_none_or(|name| name == api))
-    }
-
-    /// Everything that this policy asks for and that is not served yet.
-    #[must_use]
-    pub fn unbuilt(&self) -> &[Unbuilt] {
-        &self.unbuilt
-    }
 }
 
 /// A tenant's subscriptions, by name and by what each is known by.
@@ -121,21 +108,6 @@ impl Subscriptions {
 pub(crate) struct Tools {
     pub(crate) tools: BTreeMap<ToolName, Tool>,
     pub(crate) sets: BTreeMap<ToolSetName, ToolSet>,
-}
-
-/// A feature that a resource asks for and that this release does not serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unbuilt {
-    /// The API that asks; absent: every API of the tenant.
-    pub api: Option<ApiName>,
-    /// The feature, as a field and its value: `contentFilter.piiDetection: redact`.
-    pub feature: String,
-}
-
-impl fmt::Display for Unbuilt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not served by this release: requests that it guards are denied (503)", self.feature)
-    }
 }
 
 /// A hash of a policy's content.

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     attributes::Body,
     fixture::{self, get},
+    verdict::Reason,
 };
 
 fn policy(snapshot: &Snapshot) -> &Arc<TenantPolicy> {

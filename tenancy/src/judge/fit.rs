@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     draft::{Draft, DraftApi},
-    guardrail, unbuilt,
+    guardrail, shadow,
 };
 use crate::{
     api::Api,
@@ -66,9 +66,8 @@ impl Draft {
             subscriptions: Arc::clone(&self.subscriptions),
             tools: Arc::clone(&self.tools),
             hash: PolicyHash::default(),
-            unbuilt: Vec::new(),
         };
-        policy.unbuilt = unbuilt::list(self, faults);
+        shadow::warn(self, faults);
         policy.hash = hash(&policy);
         Some(Fitted { policy, rate_limit })
     }
@@ -169,10 +168,10 @@ fn hash(policy: &TenantPolicy) -> PolicyHash {
             Ok(())
         }
     }
-    let TenantPolicy { apis, guardrails, subscriptions, tools, hash: _, unbuilt } = policy;
+    let TenantPolicy { apis, guardrails, subscriptions, tools, hash: _ } = policy;
     let mut rendering = Rendering(Sha256::new());
     // Writing into a hash cannot fail.
-    let _ = write!(rendering, "{apis:?}\n{guardrails:?}\n{:?}\n{tools:?}\n{unbuilt:?}\n", subscriptions.by_name);
+    let _ = write!(rendering, "{apis:?}\n{guardrails:?}\n{:?}\n{tools:?}\n", subscriptions.by_name);
     for (key, subscription) in &subscriptions.by_key {
         rendering.0.update(key.0);
         rendering.0.update(subscription.name.as_str());

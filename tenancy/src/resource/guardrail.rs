@@ -88,7 +88,9 @@ impl ContentFilterManifest {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         reader.object(|fields| {
             let pii_detection = fields.optional("piiDetection", |reader| reader.at(read_pii_detection));
-            let detectors = fields.optional("detectors", |reader| reader.some(|detector| detector.one_of(&DETECTORS)));
+            let detectors = fields.optional("detectors", |reader| {
+                reader.some(|detector| detector.one_of(&Detector::ALL.map(|detector| (detector.name(), detector))))
+            });
             let blocked_topics =
                 fields.optional("blockedTopics", |reader| reader.distinct(|label| label.text(topic::MAX_LABEL))).unwrap_or_default();
             let topics = fields.optional("topics", topic::read).unwrap_or_default();
@@ -107,25 +109,10 @@ impl ContentFilterManifest {
     }
 }
 
-const DETECTORS: [(&str, Detector); 7] = [
-    ("email", Detector::Email),
-    ("phone", Detector::Phone),
-    ("card", Detector::Card),
-    ("iban", Detector::Iban),
-    ("national-id", Detector::NationalId),
-    ("ip", Detector::Ip),
-    ("secret", Detector::Secret),
-];
-
 fn read_pii_detection(reader: &mut Reader<'_>) -> Option<PiiDetection> {
     // Tools that still read YAML 1.1 (kubectl) turn an unquoted `off` into `false` before we see it.
     if reader.is_false() {
         return Some(PiiDetection::Off);
     }
-    reader.one_of(&[
-        ("off", PiiDetection::Off),
-        ("detect", PiiDetection::Detect),
-        ("redact", PiiDetection::Redact),
-        ("block", PiiDetection::Block),
-    ])
+    reader.one_of(&PiiDetection::ALL.map(|pii| (pii.name(), pii)))
 }
