@@ -1,6 +1,6 @@
-//! Work that takes processor time because of what a tenant wrote or sent (rules, scans of bodies, schemas): done off the I/O threads, in
-//! a bounded number of places of which no tenant has more than a quarter, so that one tenant's slow rule costs another a wait of one
-//! place's turn at the most (S5).
+//! Work that takes processor time because of what a tenant wrote or sent (signatures, rules, scans of bodies, schemas): done off the I/O
+//! threads, in a bounded number of places of which no tenant has more than its part, so that one tenant's slow rule costs another a wait of
+//! one place's turn at the most (S5).
 
 use std::{
     collections::HashMap,
@@ -24,11 +24,21 @@ const LEAST_PLACES: usize = 4;
 /// How many pieces of a tenant's work wait or run at a time.
 const WAITING: usize = 64;
 
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Pieces of work that run at a time.
+    pub places: usize,
+    /// Of these, one tenant's.
+    pub each: usize,
+    /// Pieces of one tenant's work that wait or run.
+    pub waiting: usize,
+}
+
 /// The places, and who has them.
 pub struct Offload {
+    room: Room,
     places: Arc<Semaphore>,
-    /// Of these, the most that one tenant has.
-    each: usize,
     /// By uid. A lane lives as long as somebody is in it.
     lanes: Mutex<HashMap<TenantUid, Weak<Lane>>>,
 }
@@ -67,11 +77,17 @@ impl Default for Offload {
 }
 
 impl Offload {
-    /// That many places, at least four.
+    /// That many places, at least four, and a quarter of them for each tenant.
     #[must_use]
     pub fn with_places(places: usize) -> Self {
         let places = places.max(LEAST_PLACES);
-        Self { places: Arc::new(Semaphore::new(places)), each: places / LEAST_PLACES, lanes: Mutex::default() }
+        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING })
+    }
+
+    /// Places as they are given.
+    #[must_use]
+    pub fn new(room: Room) -> Self {
+        Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default() }
     }
 
     /// Does a tenant's work in one of its places, and gives what came of it.
@@ -105,9 +121,25 @@ impl Offload {
         if lanes.len() == lanes.capacity() {
             lanes.retain(|_, lane| lane.strong_count() > 0);
         }
-        let lane = Arc::new(Lane { waiting: Arc::new(Semaphore::new(WAITING)), running: Arc::new(Semaphore::new(self.each)) });
+        let Room { each, waiting, .. } = self.room;
+        let lane = Arc::new(Lane { waiting: Arc::new(Semaphore::new(waiting)), running: Arc::new(Semaphore::new(each)) });
         lanes.insert(tenant.clone(), Arc::downgrade(&lane));
         lane
+    }
+}
+
+#[cfg(test)]
+impl Offload {
+    /// One of a tenant's pieces of work, that does nothing until it is dropped.
+    pub(crate) fn idle(&self, tenant: &TenantUid) -> impl Sized + use<> {
+        let lane = self.lane(tenant);
+        let waiting = Arc::clone(&lane.waiting).try_acquire_owned().unwrap();
+        (lane, waiting)
+    }
+
+    /// How many more pieces of a tenant's work may wait or run.
+    pub(crate) fn room_of(&self, tenant: &TenantUid) -> usize {
+        self.lane(tenant).waiting.available_permits()
     }
 }
 

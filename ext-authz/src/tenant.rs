@@ -32,7 +32,10 @@ use bulkhead_tenancy::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-use crate::verdict::{Caller, Denial, Reason};
+use crate::{
+    offload::{Offload, Room},
+    verdict::{Caller, Denial, Reason},
+};
 
 pub use budget::Shares;
 pub use compartment::Caps;
@@ -116,7 +119,7 @@ pub struct Identity {
     wait: Duration,
     compartments: Arc<Compartments>,
     verified: VerifiedTokens,
-    verifications: Arc<Semaphore>,
+    verifications: Offload,
     by_source: Counters,
     by_name: Counters,
     unresolved: Unresolved,
@@ -130,12 +133,13 @@ impl Identity {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, provider: Arc<dyn KeyProvider>) -> Self {
         let fetches = Arc::new(Semaphore::new(settings.fetches));
         let supply = Supply { provider, clock: Arc::clone(&clock), pace: settings.pace, fetches };
+        let room = Room { places: settings.verifications, each: settings.caps.verifying, waiting: settings.caps.first_sights };
         Self {
             clock,
             wait: settings.wait,
             compartments: Arc::new(Compartments::new(settings.caps, supply)),
             verified: VerifiedTokens::new(),
-            verifications: Arc::new(Semaphore::new(settings.verifications)),
+            verifications: Offload::new(room),
             by_source: Counters::new(),
             by_name: Counters::new(),
             unresolved: Unresolved::new(),

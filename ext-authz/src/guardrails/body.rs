@@ -6,7 +6,7 @@ use bulkhead_tenancy::{
 };
 
 use crate::{
-    attributes::{Attributes, Body},
+    attributes::{Attributes, Body, Headers},
     verdict::{Denial, Reason},
 };
 
@@ -27,7 +27,7 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
             "the policy reads bodies, and buffering is not declared (--body on, or bulkhead.body: on)",
         ));
     }
-    if is_stream(request) {
+    if is_stream(&request.method, &request.headers) {
         return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades, CONNECT and gRPC do not show"));
     }
     match request.body {
@@ -39,8 +39,8 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
 
 /// What goes on after the part that is buffered: upgrades (also HTTP/2's extended CONNECT), tunnels, and gRPC, of which nobody sees from
 /// outside whether it streams.
-pub(super) fn is_stream(request: &Attributes) -> bool {
-    let grpc = request.headers.all("content-type").any(|value| value.to_ascii_lowercase().starts_with(b"application/grpc"));
-    let upgrade = request.headers.all("upgrade").chain(request.headers.all(":protocol")).next().is_some();
-    request.method == "CONNECT" || upgrade || grpc
+pub(crate) fn is_stream(method: &str, headers: &Headers) -> bool {
+    let is_grpc = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"application/grpc");
+    let upgrade = headers.all("upgrade").chain(headers.all(":protocol")).next().is_some();
+    method == "CONNECT" || upgrade || headers.all("content-type").any(is_grpc)
 }

@@ -10,7 +10,10 @@ use super::{
     plan::Plan,
     reader::{Reading, Refusal, Representation},
 };
-use crate::verdict::{Denial, Process, Reason};
+use crate::{
+    guardrails::body::is_stream,
+    verdict::{Denial, Process, Reason},
+};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -134,7 +137,8 @@ impl Exchange {
             Ok(plan) => plan.process(),
             Err(denial) => return Next::Answer(self.deny(Side::Request, denial.clone())),
         };
-        if process != Process::None && is_stream(head) {
+        // Check refuses it too; here it is seen again because Check may stand elsewhere.
+        if process != Process::None && is_stream(head.text(":method").unwrap_or_default(), &head.headers) {
             let denial = Denial::new(Reason::Unavailable, "upgrades, CONNECT and gRPC do not show their bodies");
             return Next::Answer(self.deny(Side::Request, denial));
         }
@@ -220,10 +224,4 @@ fn unshown() -> Denial {
         Reason::Unavailable,
         "the request's body had to be read and was not shown: ext_proc is bypassed (request_header_mode SEND?)",
     )
-}
-
-/// What goes on after the part that is buffered. Check refuses it too; here it is seen again because Check may stand elsewhere.
-fn is_stream(head: &Head) -> bool {
-    let upgrade = head.headers.all("upgrade").chain(head.headers.all(":protocol")).next().is_some();
-    head.text(":method") == Some("CONNECT") || upgrade || head.media_type().starts_with("application/grpc")
 }

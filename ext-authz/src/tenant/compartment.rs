@@ -64,8 +64,6 @@ pub(super) struct Bounds {
     /// Places of which fetches that nobody waits for leave some free.
     fetching_in_all: usize,
     pub(super) lookups: Arc<Semaphore>,
-    pub(super) first_sights: Arc<Semaphore>,
-    pub(super) verifying: Arc<Semaphore>,
     pub(super) keys: Arc<Account>,
     pub(super) tokens: Arc<Account>,
 }
@@ -110,14 +108,12 @@ impl Compartments {
     }
 
     fn empty(&self) -> Compartment {
-        let Caps { waiting, fetching, lookups, first_sights, verifying, .. } = self.caps;
+        let Caps { waiting, fetching, lookups, .. } = self.caps;
         let bounds = Bounds {
             waiting: Semaphore::new(waiting),
             fetching: Semaphore::new(fetching),
             fetching_in_all: fetching,
             lookups: Arc::new(Semaphore::new(lookups)),
-            first_sights: Arc::new(Semaphore::new(first_sights)),
-            verifying: Arc::new(Semaphore::new(verifying)),
             keys: self.keys.account(),
             tokens: self.tokens.account(),
         };

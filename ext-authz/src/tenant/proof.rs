@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use bulkhead_tenancy::{issuer::Issuer, snapshot::Snapshot, tenant::Tenant};
+use bulkhead_tenancy::{issuer::Issuer, name::TenantUid, snapshot::Snapshot, tenant::Tenant};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Asking, Identity,
-    compartment::{Bounds, Compartment},
+    compartment::Compartment,
     keys::{Keyring, SharedKeys, Standing, Unavailable},
     token::{Signed, UnverifiedToken},
     verified::{TokenHash, Verified},
 };
+use crate::offload::Undone;
 
 /// Why a token proves nobody; the texts are for the operator.
 pub(super) enum Unproven {
@@ -83,7 +84,7 @@ impl Identity {
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
-        let signed = self.signed(Arc::new(token), &ring, &compartment.bounds, standing, deadline).await.map_err(unchecked)?;
+        let signed = self.signed(Arc::new(token), &ring, &tenant.uid, standing, deadline).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
         let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
@@ -119,13 +120,13 @@ impl Identity {
         &self,
         token: Arc<UnverifiedToken>,
         ring: &Arc<Keyring>,
-        bounds: &Bounds,
+        tenant: &TenantUid,
         standing: Standing,
         deadline: Instant,
     ) -> Result<Option<Signed>, Unavailable> {
         let keys = ring.keys(deadline).await?;
         let known = token.has_candidate(&keys);
-        if known && let Some(signed) = self.verify(&token, &keys, bounds, deadline).await? {
+        if known && let Some(signed) = self.verify(&token, &keys, tenant, deadline).await? {
             return Ok(Some(signed));
         }
         let newer = match ring.newer_than(&keys, standing, deadline).await {
@@ -135,7 +136,7 @@ impl Identity {
             Err(unavailable) => return Err(unavailable),
         };
         match newer {
-            Some(newer) => self.verify(&token, &newer, bounds, deadline).await,
+            Some(newer) => self.verify(&token, &newer, tenant, deadline).await,
             None => Ok(None),
         }
     }
@@ -146,21 +147,16 @@ impl Identity {
         &self,
         token: &Arc<UnverifiedToken>,
         keys: &SharedKeys,
-        bounds: &Bounds,
+        tenant: &TenantUid,
         deadline: Instant,
     ) -> Result<Option<Signed>, Unavailable> {
-        let late = |_| Unavailable { why: "the token's turn to be verified did not come in time" };
-        let crowded = |_| Unavailable { why: "too many first-sight tokens of the tenant" };
-        let queued = Arc::clone(&bounds.first_sights).try_acquire_owned().map_err(crowded)?;
-        let own = timeout_at(deadline, Arc::clone(&bounds.verifying).acquire_owned()).await.map_err(late)?;
-        let any = timeout_at(deadline, Arc::clone(&self.verifications).acquire_owned()).await.map_err(late)?;
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
-        // The places go with the work, not with the request that waits for it.
-        let work = tokio::task::spawn_blocking(move || {
-            let _places = (queued, own, any);
-            token.verify(&keys)
-        });
-        let done = timeout_at(deadline, work).await.map_err(late)?;
-        done.map_err(|_| Unavailable { why: "the verification failed" })
+        self.verifications.run(tenant, deadline, move || token.verify(&keys)).await.map_err(|undone| Unavailable {
+            why: match undone {
+                Undone::Crowded => "too many first-sight tokens of the tenant",
+                Undone::Late => "the token's turn to be verified did not come in time",
+                Undone::Broke => "the verification failed",
+            },
+        })
     }
 }

@@ -111,8 +111,7 @@ async fn s5_first_sights_of_one_tenant_are_capped_for_that_tenant_alone() {
     let known = token_of(ACME);
     assert!(world.token(&known, None).await.is_ok());
     // Somebody's verification takes acme's only place.
-    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
-    let place = Arc::clone(&compartment.bounds.first_sights).try_acquire_owned().unwrap();
+    let place = world.identity.verifications.idle(&world.snapshot.tenant("acme").unwrap().uid);
     let fresh = token_with(ACME, json!({"jti": 1}));
     assert_eq!(world.token(&fresh, Some("acme")).await, Err(Reason::Unavailable));
     assert_eq!(world.token(&fresh, Some("globex")).await, Err(Reason::InvalidToken), "a foreign address learns nothing of it");
@@ -170,14 +169,11 @@ async fn s5_hundreds_of_first_tokens_before_the_keys_are_there_are_all_served() 
             })
         })
         .collect();
-    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
+    let acme = &world.snapshot.tenant("acme").unwrap().uid;
+    let compartment = world.identity.compartments.of(acme);
     let caps = Caps::default();
     until("they wait", || compartment.bounds.waiting.available_permits() == caps.waiting - 400).await;
-    assert_eq!(
-        compartment.bounds.first_sights.available_permits(),
-        caps.first_sights,
-        "who waits for keys takes no place of who is verified"
-    );
+    assert_eq!(world.identity.verifications.room_of(acme), caps.first_sights, "who waits for keys takes no place of who is verified");
     world.provider.gate.add_permits(1);
     for one in waiting {
         assert_eq!(one.await.unwrap().as_deref(), Ok("acme"));
