@@ -18,6 +18,7 @@ pub mod file;
 mod folder;
 mod head;
 mod home;
+pub mod keep;
 pub mod merge;
 mod names;
 mod queue;

@@ -8,6 +8,7 @@
 
 mod events;
 mod oracle;
+mod resources;
 mod world;
 
 use proptest::prelude::*;

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
+pub use bulkhead_audit::keep::Kept;
 use bulkhead_audit::{
-    audit::{Audit as Streams, Receipt, Whom},
+    audit::{Audit as Streams, Stream, Whom},
+    keep::About,
     refused::Refused,
 };
 use bulkhead_doors::metrics::{Metrics, TenantCounter};
-use bulkhead_tenancy::{api::Audit, platform::Platform};
-use tokio::time::Instant;
+use bulkhead_tenancy::{api::Audit, platform::Platform, tenant::Tenant};
 
 use crate::{
     attributes::{Attributes, Body},
@@ -55,6 +56,20 @@ pub struct Noted<'a> {
     pub seen: Option<&'a Seen>,
     /// The platform of the snapshot that decided.
     pub platform: Option<&'a Platform>,
+}
+
+impl<'a> Noted<'a> {
+    /// What the record of a decision is about. What only a policy in shadow would have denied is recorded like a denial.
+    fn about(&self) -> About<'a> {
+        let decision = self.decision;
+        let verdict = &decision.verdict;
+        let denied = match (&verdict.outcome, verdict.shadow.as_slice()) {
+            (Ok(_), []) => None,
+            (Ok(_), _) => Some("shadow"),
+            (Err(denial), _) => Some(denial.reason.name()),
+        };
+        About { tenant: verdict.facts.tenant.as_ref(), id: &decision.id, denied }
+    }
 }
 
 /// Whoever is told of decisions. It must not block: it is called on the way of the answer.
@@ -114,32 +129,6 @@ impl Processed {
             (Side::Response, Handled::Rewritten) => "response_redacted",
             (Side::Response, Handled::Unread(_)) => "response_unread",
             (Side::Response, Handled::Denied(_)) => "response_denied",
-        }
-    }
-}
-
-/// Whether a decision is on record.
-#[derive(Debug)]
-#[must_use = "nothing may be answered before it is on record"]
-pub enum Kept {
-    /// It may be answered now.
-    Now,
-    /// Once its record is there (`audit: full`).
-    Once(Receipt),
-    /// Never: there is no record of it.
-    Never(Refused),
-}
-
-impl Kept {
-    /// Waits for the record, but no longer than until a moment.
-    ///
-    /// # Errors
-    /// There is none, and the decision must not be answered.
-    pub async fn until(self, moment: Instant) -> Result<(), Refused> {
-        match self {
-            Self::Now => Ok(()),
-            Self::Once(receipt) => receipt.until(moment).await,
-            Self::Never(refused) => Err(refused),
         }
     }
 }
@@ -210,53 +199,41 @@ impl Ledger {
         self.streams.close(patience);
     }
 
-    /// Best effort: a denial, or an allow that a policy in shadow would have denied.
-    fn offer(&self, noted: &Noted<'_>) {
-        let verdict = &noted.decision.verdict;
-        let name = match (&verdict.outcome, verdict.shadow.as_slice()) {
-            (Ok(_), []) => return,
-            (Ok(_), _) => "shadow",
-            (Err(denial), _) => denial.reason.name(),
-        };
-        let tenant = verdict.facts.tenant.as_ref();
-        match self.stream(noted) {
-            Some(stream) => self.streams.denied(&stream, tenant, &noted.decision.id, name, || audit::record(noted)),
-            None => self.log.told(noted.decision),
-        }
+    fn stream(&self, platform: Option<&Platform>, tenant: Option<&Arc<Tenant>>) -> Option<Stream> {
+        self.streams.stream(platform?, tenant.map_or(Whom::Unresolved, Whom::Tenant))
     }
 
-    fn stream(&self, noted: &Noted<'_>) -> Option<bulkhead_audit::audit::Stream> {
-        let whom = noted.decision.verdict.facts.tenant.as_ref().map_or(Whom::Unresolved, Whom::Tenant);
-        self.streams.stream(noted.platform?, whom)
+    /// Keeps a record as the API's `audit` asks; `line` tells the log of a denial that no stream takes.
+    fn put(
+        &self,
+        facts: &Facts,
+        platform: Option<&Platform>,
+        about: About<'_>,
+        record: impl FnOnce() -> bulkhead_audit::record::Record,
+        line: impl FnOnce(),
+    ) -> Kept {
+        let asked = facts.api.as_ref().map_or(Audit::Denied, |api| api.audit);
+        let stream = || {
+            let stream = self.stream(platform, about.tenant);
+            if stream.is_none() && asked == Audit::Denied {
+                line();
+            }
+            stream
+        };
+        self.streams.keep(asked, about, stream, record)
     }
 }
 
 impl Record for Ledger {
     fn keep(&self, noted: &Noted<'_>) -> Kept {
         let facts = &noted.decision.verdict.facts;
-        match facts.api.as_ref().map_or(Audit::Denied, |api| api.audit) {
-            Audit::None => Kept::Now,
-            Audit::Denied => {
-                self.offer(noted);
-                Kept::Now
-            }
-            Audit::Full => {
-                let Some(stream) = self.stream(noted) else { return Kept::Never(Refused::Nowhere) };
-                self.streams.must(&stream, facts.tenant.as_ref(), audit::record(noted)).map_or_else(Kept::Never, Kept::Once)
-            }
-        }
+        self.put(facts, noted.platform, noted.about(), || audit::record(noted), || self.log.told(noted.decision))
     }
 
     fn unkept(&self, noted: &Noted<'_>, refused: &Refused) {
-        let tenant = noted.decision.verdict.facts.tenant.as_ref();
-        if *refused == Refused::Late {
-            self.streams.count_late(tenant.map(Arc::as_ref));
-        }
         self.log.told(noted.decision);
-        // A record that may stand all the same is not what was answered: the one after it says that.
-        if let Some(stream) = self.stream(noted).filter(|_| refused.may_stand()) {
-            self.streams.denied(&stream, tenant, &noted.decision.id, noted.decision.verdict.name(), || audit::record(noted));
-        }
+        let about = noted.about();
+        self.streams.unkept(refused, about, || self.stream(noted.platform, about.tenant), || audit::record(noted));
     }
 
     fn answered(&self, decision: Decision, seen: Option<Seen>, took: Duration) {
@@ -279,24 +256,14 @@ impl Record for Ledger {
         let tenant = facts.tenant.as_ref();
         self.bodies.count(tenant.map(Arc::as_ref), processed.name());
         self.found(facts);
-        let whom = tenant.map_or(Whom::Unresolved, Whom::Tenant);
-        let stream = platform.as_deref().and_then(|platform| self.streams.stream(platform, whom));
-        let audit = facts.api.as_ref().map_or(Audit::Denied, |api| api.audit);
-        match (audit, handled, stream) {
-            (Audit::None, ..) | (Audit::Denied, Handled::Kept | Handled::Rewritten | Handled::Unread(_), _) => Kept::Now,
-            (Audit::Full, _, Some(stream)) => {
-                self.streams.must(&stream, tenant, audit::processed(processed)).map_or_else(Kept::Never, Kept::Once)
-            }
-            (Audit::Full, _, None) => Kept::Never(Refused::Nowhere),
-            (Audit::Denied, Handled::Denied(denial), Some(stream)) => {
-                self.streams.denied(&stream, tenant, id, denial.reason.name(), || audit::processed(processed));
-                Kept::Now
-            }
-            (Audit::Denied, Handled::Denied(denial), None) => {
+        let denial = if let Handled::Denied(denial) = handled { Some(denial) } else { None };
+        let about = About { tenant, id, denied: denial.map(|denial| denial.reason.name()) };
+        let line = || {
+            if let Some(denial) = denial {
                 let verdict = Verdict { facts: facts.clone(), step: Step::Guardrails, ..Verdict::denied(denial.clone()) };
                 self.log.told(&Decision { id: id.clone(), generation: None, verdict });
-                Kept::Now
             }
-        }
+        };
+        self.put(facts, platform.as_deref(), about, || audit::processed(processed), line)
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     OTHERS, VICTIM,
-    world::{contract, contract_file, guardrails, guardrails_file, issuer, tenant, tenant_file},
+    resources::{contract, contract_file, guardrails, guardrails_file, issuer, tenant, tenant_file},
 };
 
 /// One history.

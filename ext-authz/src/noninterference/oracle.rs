@@ -15,7 +15,8 @@ use bulkhead_tenancy::limit::MINUTE_US;
 use super::{
     VICTIM,
     events::{Ask, Deed, Event},
-    world::{Answer, NAME_A_MINUTE},
+    resources::NAME_A_MINUTE,
+    world::Answer,
 };
 
 /// A bucket that everything fills that might.

@@ -27,7 +27,6 @@ use bulkhead_tenancy::{
     place::Place,
     snapshot::Live,
     source::{Change, Content, PartitionKey},
-    subscription::KeyHash,
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -35,6 +34,7 @@ use tokio::task::JoinHandle;
 use super::{
     OTHERS, VICTIM,
     events::{Ask, Credential, Deed, Keys},
+    resources::{PLAN, api_key, contract, contract_file, issuer, platform, tenant, tenant_file},
 };
 use crate::{
     decide::{Declared, Judge},
@@ -47,10 +47,6 @@ use crate::{
     verdict::Decision,
 };
 
-/// Failed authentications of a source and at a name: few, so that histories reach them.
-const SOURCE_A_MINUTE: u64 = 6;
-pub(super) const NAME_A_MINUTE: u64 = 12;
-
 /// Keys are refreshed at this age at the latest, if their provider answers, whatever failed before.
 const REFRESHED_S: u64 = 301;
 /// How long it takes until a turn of the victim's provider is known for certain.
@@ -59,95 +55,6 @@ pub(super) const TURN_S: u64 = 2 * REFRESHED_S;
 /// Longer than anything takes that does not hang.
 const PATIENT: Duration = Duration::from_secs(60);
 const IMPATIENT: Duration = Duration::from_millis(30);
-
-pub(super) fn issuer(tenant: &str) -> String {
-    format!("https://auth.example.com/realms/{tenant}")
-}
-
-pub(super) fn tenant_file(name: &str) -> String {
-    format!("tenants/{name}.yaml")
-}
-
-pub(super) fn contract_file(name: &str) -> String {
-    format!("namespaces/tenant-{name}/contract.yaml")
-}
-
-pub(super) fn guardrails_file(name: &str) -> String {
-    format!("namespaces/tenant-{name}/guardrails.yaml")
-}
-
-fn platform(strangers_a_minute: u64) -> String {
-    format!(
-        "
-apiVersion: gostoa.dev/v1alpha1
-kind: Platform
-metadata: {{ name: platform }}
-spec:
-  routing: contract
-  addressing: {{ path: '/{{tenant}}/{{api}}' }}
-  rateLimit: {{ requestsPerMinute: 10000 }}
-  topics: {{ rivals: {{ phrases: [Initech] }} }}
-  authFailures: {{ perSourceMinute: {SOURCE_A_MINUTE}, perTenantMinute: {NAME_A_MINUTE} }}
-  unresolved: {{ requestsPerMinute: {strangers_a_minute} }}
-"
-    )
-}
-
-const PLAN: &str = "
-apiVersion: gostoa.dev/v1alpha1
-kind: Plan
-metadata: { name: standard }
-spec: { rateLimit: { requestsPerMinute: 1000 }, guaranteed: { requestsPerMinute: 100 } }
-";
-
-pub(super) fn tenant(name: &str) -> String {
-    let issuer = issuer(name);
-    format!(
-        "
-apiVersion: gostoa.dev/v1alpha1
-kind: Tenant
-metadata: {{ name: {name} }}
-spec:
-  plan: standard
-  uid: uid-{name}
-  status: active
-  issuers: [ {{ issuer: {issuer}, jwksUri: {issuer}/certs }} ]
-  hosts: ['*.{name}.example.com']
-  upstreams: ['*.{name}.internal']
-"
-    )
-}
-
-pub(super) fn contract(name: &str) -> String {
-    let KeyHash(hash) = KeyHash::of(&api_key(name));
-    format!(
-        "
-apiVersion: gostoa.dev/v1alpha1
-kind: UniversalAPIContract
-metadata: {{ name: contract }}
-spec:
-  apis:
-  - {{ name: api, upstream: 'https://api.{name}.internal/v1', hosts: [api.{name}.example.com], methods: [GET, POST], policies: [ {{ auth: any }} ] }}
-  - {{ name: admin, upstream: 'https://admin.{name}.internal', access: {{ roles: [admin] }} }}
----
-apiVersion: gostoa.dev/v1alpha1
-kind: Subscription
-metadata: {{ name: by-key }}
-spec: {{ keyHash: 'sha256:{}' }}
-",
-        hex::encode(hash)
-    )
-}
-
-pub(super) fn guardrails(name: &str, spec: &str) -> String {
-    format!(
-        "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-{name} }}\nspec: {{ {spec} }}\n"
-    )
-}
-
-fn api_key(tenant: &str) -> String {
-    format!("{tenant}.0123456789abcdef")
-}
 
 /// Two keys for each issuer, and one that is nobody's.
 static SIGNERS: LazyLock<HashMap<&str, [Signer; 2]>> =

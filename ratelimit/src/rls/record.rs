@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bulkhead_audit::{
     audit::{Audit as Streams, Whom},
+    keep::About,
     record::{Action, Actor, Decision, Event, Record, Whose},
     refused::Refused,
     text::Text,
@@ -58,35 +59,22 @@ impl Records {
     /// # Errors
     /// `audit: full`, and there is no record of it: it must not be answered.
     pub(super) async fn keep(&self, asked: &Asked, platform: &Platform, verdict: Verdict, until: Instant) -> Result<(), Refused> {
-        match asked.audit() {
-            Audit::None => return Ok(()),
-            Audit::Denied if verdict == Verdict::Allow => return Ok(()),
-            Audit::Denied | Audit::Full => {}
-        }
+        let Some(streams) = &self.0 else {
+            return if asked.audit() == Audit::Full { Err(Refused::Nowhere) } else { Ok(()) };
+        };
         let tenant = asked.tenant_shared();
-        let found =
-            self.0.as_ref().and_then(|streams| Some((streams, streams.stream(platform, tenant.map_or(Whom::Unresolved, Whom::Tenant))?)));
-        match (asked.audit(), found) {
-            (Audit::Full, None) => Err(Refused::Nowhere),
-            (Audit::Full, Some((streams, stream))) => {
-                let kept = streams.must(&stream, tenant, record(asked, verdict))?.until(until).await;
-                if kept == Err(Refused::Late) {
-                    streams.count_late(tenant.map(Arc::as_ref));
-                }
-                if kept.as_ref().is_err_and(Refused::may_stand) {
-                    // It may be in the stream all the same, and is not what is answered: the one after it says that.
-                    let id = asked.decision().unwrap_or_default();
-                    streams.denied(&stream, tenant, id, Verdict::Unavailable.name(), || record(asked, Verdict::Unavailable));
-                }
-                kept
-            }
-            (_, Some((streams, stream))) => {
-                let id = asked.decision().unwrap_or_default();
-                streams.denied(&stream, tenant, id, verdict.name(), || record(asked, verdict));
-                Ok(())
-            }
-            (_, None) => Ok(()),
+        let stream = || streams.stream(platform, tenant.map_or(Whom::Unresolved, Whom::Tenant));
+        let about = |verdict: Verdict| About {
+            tenant,
+            id: asked.decision().unwrap_or_default(),
+            denied: (verdict != Verdict::Allow).then(|| verdict.name()),
+        };
+        let kept = streams.keep(asked.audit(), about(verdict), stream, || record(asked, verdict)).until(until).await;
+        if let Err(refused) = &kept {
+            let answered = Verdict::Unavailable;
+            streams.unkept(refused, about(answered), stream, || record(asked, answered));
         }
+        kept
     }
 }
 
