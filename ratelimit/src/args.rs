@@ -1,4 +1,4 @@
-//! The limiter's own flags: its store.
+//! The limiter's own flags: its store, and what is counted in it.
 
 use std::{
     fs,
@@ -9,6 +9,7 @@ use std::{
 
 use bulkhead_doors::{args::duration, fatal::Fatal};
 use bulkhead_tenancy::{clock::Clock, snapshot::Live};
+use clap::{ArgAction, builder::BoolishValueParser};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::key::Keyspace;
@@ -29,13 +30,24 @@ use crate::store::{
 /// How long a start waits for the store before it serves without: each tenant's failure mode answers until it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How limits are charged, by whichever service does.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LimitArgs {
+    /// Where buckets live.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Whether to count what each tenant, subscription and API was admitted and denied, by the hour, in the store
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
+    pub metering: bool,
+}
+
 /// Where buckets live.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreArgs {
     /// Redis 6.2 or later, or Valkey: redis://HOST, redis+unix:///PATH, redis-sentinel://HOST,HOST/PRIMARY or redis-cluster://HOST,HOST (rediss...
     /// with TLS); or `memory`: in this process, for one replica
-    #[arg(long, value_name = "URL|memory", default_value = "redis://127.0.0.1:6379")]
-    pub store: SecretString,
+    #[arg(long, value_name = "URL|memory")]
+    pub store: Option<SecretString>,
     /// How long the store may take to decide, and never more than three quarters of the call's own deadline
     #[arg(long, value_name = "DURATION", value_parser = deadline, default_value = "20ms")]
     pub store_deadline: Duration,
@@ -68,7 +80,7 @@ impl StoreArgs {
     /// # Errors
     /// Usage (status 2): an address that is none, or a file that cannot be used. The text never holds the address, which may hold a password.
     pub async fn open(&self, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Fatal> {
-        if self.store.expose_secret() == "memory" {
+        if self.address()? == "memory" {
             return Ok(Arc::new(MemoryStore::new(clock)));
         }
         let settings = self.settings()?;
@@ -94,13 +106,17 @@ impl StoreArgs {
     /// As [`StoreArgs::open`].
     pub fn settings(&self) -> Result<StoreSettings, Fatal> {
         let mut address: StoreAddress =
-            self.store.expose_secret().parse().map_err(|why: AddressError| Fatal::usage(format!("--store: {why} (or `memory`)")))?;
+            self.address()?.parse().map_err(|why: AddressError| Fatal::usage(format!("--store: {why} (or `memory`)")))?;
         login(&mut address.login, self.store_user.as_ref(), ("--store-password-file", self.store_password_file.as_deref()))?;
         let mut sentinel = Login::default();
         let file = ("--store-sentinel-password-file", self.store_sentinel_password_file.as_deref());
         login(&mut sentinel, self.store_sentinel_user.as_ref(), file)?;
         let settings = StoreSettings::new(address, self.store_deadline);
         Ok(StoreSettings { sentinel, tls: self.tls()?, ..settings })
+    }
+
+    fn address(&self) -> Result<&str, Fatal> {
+        self.store.as_ref().map(ExposeSecret::expose_secret).ok_or_else(|| Fatal::usage("--store: the store is missing"))
     }
 
     fn tls(&self) -> Result<Option<TlsFiles>, Fatal> {
@@ -158,7 +174,7 @@ mod tests {
 
     fn args(store: &str) -> StoreArgs {
         StoreArgs {
-            store: SecretString::from(store.to_owned()),
+            store: Some(SecretString::from(store.to_owned())),
             store_deadline: Duration::from_millis(20),
             store_user: None,
             store_password_file: None,

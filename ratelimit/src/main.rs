@@ -2,7 +2,6 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use bulkhead_audit::audit::Audit;
 use bulkhead_doors::{
     admin::AdminRoutes,
     args::{self, ConfigArgs, DoorArgs, Service},
@@ -18,26 +17,19 @@ use bulkhead_doors::{
 };
 use bulkhead_proto::{contract::method, pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService};
 use bulkhead_ratelimit::{
-    admin::{self, Inside},
-    args::StoreArgs,
+    args::LimitArgs,
     dropin::{
         domains::{self, Domains, Own},
         follow::follow,
         health::Health,
         serve::Ports,
-        service::Dropin,
         settings::Settings,
         start,
     },
-    key::Keyspace,
-    levels::Levels,
-    limiter::Limiter,
-    metering::later::Later,
+    limits::Limits,
     rls::{MAX_REQUEST_BYTES, Rls},
-    store::{Store, leasing::Leasing},
 };
 use bulkhead_tenancy::{clock::SystemClock, loader::Loader};
-use clap::{ArgAction, builder::BoolishValueParser};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -47,9 +39,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long the end waits for audit records that are not written yet: a disk may hang.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
-
-/// How long the end waits for the store to take back what was taken in advance.
-const LAST_RETURNS: Duration = Duration::from_secs(1);
 
 static SERVICE: Service = Service {
     name: "bulkhead-ratelimit",
@@ -88,21 +77,21 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    store: StoreArgs,
-    /// Whether to count what each tenant, subscription and API was admitted and denied, by the hour, in the store
-    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
-    metering: bool,
+    limits: LimitArgs,
     #[command(flatten)]
     doors: DoorArgs,
     #[command(flatten)]
     audit: AuditArgs,
 }
 
-/// How long the drop-in's own ports have for requests in progress once the doors are closed, and what waits for the store for being told.
+/// `--store` where nothing names one.
+const STORE: &str = "redis://127.0.0.1:6379";
+
+/// How long the drop-in's own ports have for requests in progress once the doors are closed.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    match parse(&[]).command {
+    match parse(vec![]).command {
         Command::Serve(serve) => match start::settings(serve.config.is_some()) {
             Ok(None) => block_on(run(*serve)),
             Ok(Some(settings)) => stand_in(&settings),
@@ -115,12 +104,14 @@ fn main() -> ExitCode {
 }
 
 /// The command line. envoyproxy/ratelimit's image has no entry point, so its users name the program first: here that names nothing.
-fn parse(defaults: &[(&'static str, String)]) -> Cli {
+fn parse(mut defaults: Vec<(&'static str, String)>) -> Cli {
+    // The first of a name counts.
+    defaults.push(("store", STORE.to_owned()));
     let mut given: Vec<OsString> = std::env::args_os().collect();
     if given.get(1).is_some_and(|first| first == "/bin/ratelimit") {
         given.remove(1);
     }
-    args::parse_with_defaults(&SERVICE, defaults, given).unwrap_or_else(|error| error.exit())
+    args::parse_with_defaults(&SERVICE, &defaults, given).unwrap_or_else(|error| error.exit())
 }
 
 /// Serves the tenants of the configuration folder.
@@ -132,17 +123,14 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
     let loader = Arc::new(configuration::follow(config)?);
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
-    let store = serve.store.with_silos(serve.store.open(Arc::new(SystemClock)).await?, loader.live())?;
-    let admin = admin::routes(inside(Some(&loader), &store, None, &streams));
-    let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
-    let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
-    let rls = limiter(&serve, &loader, leases.clone(), Arc::clone(&later), &metrics).recording(Arc::clone(&streams));
+    let limits = Limits::open(&serve.limits, loader.live()).await?;
+    let admin = limits.admin(loader.live(), None, Arc::clone(&streams));
+    let rls = Rls::new(loader.live(), limits.levels().clone(), Arc::clone(limits.limiter()), &metrics).recording(Arc::clone(&streams));
     let rls = unary(rls, MAX_REQUEST_BYTES);
     let serving = doors.run(rooms(rls, admin, Some(loader), || None), metrics, shutdown);
-    let ended = bill(&later, audit::sweeping(&streams, serving)).await;
+    let ended = limits.billing(audit::sweeping(&streams, serving)).await;
     streams.close(LAST_RECORDS);
-    // No call is in progress any more: what was taken in advance for them is the other replicas' now.
-    leases.drain(LAST_RETURNS).await;
+    limits.drain().await;
     ended
 }
 
@@ -152,7 +140,7 @@ fn stand_in(settings: &Settings) -> ExitCode {
         Ok(defaults) => defaults,
         Err(why) => return exit(Err(why)),
     };
-    let Command::Serve(serve) = parse(&defaults).command else { return ExitCode::FAILURE };
+    let Command::Serve(serve) = parse(defaults).command else { return ExitCode::FAILURE };
     block_on(run_dropin(*serve, settings))
 }
 
@@ -168,9 +156,9 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let streams = audit::open(&serve.audit, "ratelimit", Arc::new(SystemClock), &metrics)?;
     let protected = start::open_door(&mut serve.doors, settings);
     let clock = Arc::new(SystemClock);
-    let stores = start::stores(&serve.store, settings, clock.clone()).await?;
+    let stores = start::stores(&serve.limits.store, settings, clock.clone()).await?;
     let store = match &loader {
-        Some(loader) => serve.store.with_silos(Arc::clone(&stores.main), loader.live())?,
+        Some(loader) => serve.limits.store.with_silos(Arc::clone(&stores.main), loader.live())?,
         None => Arc::clone(&stores.main),
     };
     let looked_at = stores.all();
@@ -186,55 +174,28 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     let statsd = start::statsd(settings, std::env::var("STATSD_PROTOCOL").ok().as_deref());
     let ports = Ports::bind(settings, statsd).await?;
     let health = Health::new(live, settings, looked_at, shutdown.clone()).await;
-    let admin = admin::routes(inside(loader.as_deref(), &store, Some(Arc::clone(&dropin)), &streams));
-    let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
-    let leases = Arc::new(Leasing::before(store, Arc::clone(&later)));
+    let limits = Limits::over(store, &serve.limits);
+    // Without a configuration folder there are no tenants to tell of.
+    let tenants = loader.as_deref().map(Loader::live).unwrap_or_default();
+    let admin = limits.admin(tenants.clone(), Some(Arc::clone(&dropin)), Arc::clone(&streams));
     let own = match &loader {
         None => Own::NotConfigured,
         Some(_) if !protected => Own::Unprotected,
-        Some(loader) => {
-            let rls = limiter(&serve, loader, leases.clone(), Arc::clone(&later), &metrics).recording(Arc::clone(&streams));
-            Own::Served(Box::new(rls))
+        Some(_) => {
+            let rls = Rls::new(tenants, limits.levels().clone(), Arc::clone(limits.limiter()), &metrics);
+            Own::Served(Box::new(rls.recording(Arc::clone(&streams))))
         }
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
     let service = unary(Domains::new(dropin, own), domains::MAX_REQUEST_BYTES);
     let rooms = rooms(service, admin, loader, move || health.waits_for());
-    let ended = bill(&later, audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
+    let ended = limits.billing(audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
     streams.close(LAST_RECORDS);
     end.cancel();
     let _ = tokio::time::timeout(LAST_REQUESTS, ports).await;
-    leases.drain(LAST_RETURNS).await;
+    limits.drain().await;
     ended
-}
-
-fn limiter(serve: &Serve, loader: &Loader, store: Arc<dyn Store>, later: Arc<Later>, metrics: &Metrics) -> Rls {
-    let limiter = Arc::new(Limiter::new(store, Arc::new(SystemClock), serve.store.store_deadline).billing(later));
-    Rls::new(loader.live(), Levels::default().metering(serve.metering), limiter, metrics)
-}
-
-/// Serves, and tells the store what was answered without it; the last of it at the end, if the store is there.
-async fn bill(later: &Later, serving: impl Future<Output = Result<(), Fatal>>) -> Result<(), Fatal> {
-    let ended = tokio::select! {
-        ended = serving => ended,
-        () = later.follow() => Ok(()),
-    };
-    let _ = tokio::time::timeout(LAST_REQUESTS, later.settle()).await;
-    ended
-}
-
-/// What the admin door looks at; without a configuration folder there are no tenants to tell of.
-fn inside(loader: Option<&Loader>, store: &Arc<dyn Store>, dropin: Option<Arc<Dropin>>, streams: &Arc<Audit>) -> Inside {
-    let live = loader.map(Loader::live).unwrap_or_default();
-    Inside {
-        live,
-        store: Arc::clone(store),
-        keys: Keyspace::default(),
-        dropin,
-        audit: Some(Arc::clone(streams)),
-        clock: Arc::new(SystemClock),
-    }
 }
 
 /// The one method of Envoy's rate limit service.

@@ -80,8 +80,8 @@ fn around(age: Duration) -> Duration {
 /// # Errors
 /// As [`StoreArgs::open`].
 pub async fn stores(args: &StoreArgs, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Stores, Fatal> {
-    let main =
-        if args.store.expose_secret() == OF_VARIABLES { store::open("REDIS", &settings.redis).await? } else { args.open(clock).await? };
+    let of_variables = args.store.as_ref().is_some_and(|store| store.expose_secret() == OF_VARIABLES);
+    let main = if of_variables { store::open("REDIS", &settings.redis).await? } else { args.open(clock).await? };
     let per_second = match &settings.per_second {
         Some(redis) => Some(store::open("REDIS_PERSECOND", redis).await?),
         None => None,

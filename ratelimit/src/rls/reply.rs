@@ -13,67 +13,33 @@ use bulkhead_proto::pb::{
     google::protobuf,
 };
 use bulkhead_tenancy::calendar::Per;
-use serde::Serialize;
 
 use super::request::Asked;
 use crate::{
+    answer,
     bucket::Bucket,
-    charge::Scope,
     outcome::{Denial, Standing},
 };
-
-/// Retry-After of the global level is a multiple of so many seconds: a finer one would tell of others' load (S22).
-const COARSE_SECONDS: u64 = 5;
 
 /// Admitted. No standings: admitted without a decision (`onStoreFailure: open`), and nothing is known to tell.
 pub(super) fn ok(asked: &Asked, standings: &[Standing]) -> RateLimitResponse {
     RateLimitResponse {
         overall_code: Code::Ok.into(),
         statuses: statuses(asked, standings),
-        response_headers_to_add: limit_headers(standings),
+        response_headers_to_add: headers(answer::allowed(standings)),
         ..RateLimitResponse::default()
     }
 }
 
 /// Denied: Envoy answers 429 with these headers and this body.
 pub(super) fn over_limit(asked: &Asked, standings: &[Standing], denial: Denial) -> RateLimitResponse {
-    let mut headers = limit_headers(standings);
-    headers.push(header("content-type", "application/problem+json"));
-    if let Some(seconds) = retry_after(standings) {
-        headers.push(header("retry-after", &seconds.to_string()));
-    }
     RateLimitResponse {
         overall_code: Code::OverLimit.into(),
         statuses: statuses(asked, standings),
-        response_headers_to_add: headers,
-        raw_body: problem(asked, denial),
+        response_headers_to_add: headers(answer::denied(standings)),
+        raw_body: answer::problem(denial, asked.decision()).into_bytes(),
         ..RateLimitResponse::default()
     }
-}
-
-/// Seconds until every denying level would let the request pass; none if one never will.
-fn retry_after(standings: &[Standing]) -> Option<u64> {
-    let denying = standings.iter().filter(|one| !one.passed);
-    denying
-        .map(|one| {
-            let seconds = one.wait_us?.div_ceil(1_000_000).max(1);
-            Some(if one.scope == Scope::Global { seconds.next_multiple_of(COARSE_SECONDS) } else { seconds })
-        })
-        .try_fold(1, |most, seconds| Some(seconds?.max(most)))
-}
-
-/// The level with the fewest requests left, global left out: its numbers would tell of others' load (S22).
-fn tightest(standings: &[Standing]) -> Option<&Standing> {
-    standings.iter().filter(|one| one.scope != Scope::Global).min_by_key(|one| (one.passed, one.remaining))
-}
-
-fn limit_headers(standings: &[Standing]) -> Vec<HeaderValue> {
-    let Some(one) = tightest(standings) else { return Vec::new() };
-    vec![
-        header("ratelimit-limit", &one.bucket.capacity().to_string()),
-        header("ratelimit-remaining", &one.remaining.to_string()),
-        header("ratelimit-reset", &one.reset_us.div_ceil(1_000_000).to_string()),
-    ]
 }
 
 /// One status a descriptor. Envoy makes its own `x-ratelimit-*` headers of them, where it is told to.
@@ -83,7 +49,7 @@ fn statuses(asked: &Asked, standings: &[Standing]) -> Vec<DescriptorStatus> {
         let (own, after) = rest.split_at(levels.min(rest.len()));
         rest = after;
         let code = if own.iter().all(|one| one.passed) { Code::Ok } else { Code::OverLimit };
-        let Some(one) = tightest(own) else { return DescriptorStatus { code: code.into(), ..DescriptorStatus::default() } };
+        let Some(one) = answer::tightest(own) else { return DescriptorStatus { code: code.into(), ..DescriptorStatus::default() } };
         let (requests_per_unit, unit) = rate(&one.bucket);
         DescriptorStatus {
             code: code.into(),
@@ -130,38 +96,8 @@ fn unit_of(length_us: u64) -> Unit {
     }
 }
 
-/// A moment of RFC 3339 in UTC, rounded up to a whole second: not earlier than it is.
-fn moment(us: u64) -> Option<String> {
-    let seconds = i64::try_from(us.div_ceil(1_000_000)).ok()?;
-    jiff::Timestamp::from_second(seconds).ok().map(|moment| moment.to_string())
-}
-
-/// The body of a 429 (RFC 9457).
-fn problem(asked: &Asked, denial: Denial) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Problem<'p> {
-        r#type: &'static str,
-        title: &'static str,
-        status: u16,
-        scope: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        renews_at: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decision_id: Option<&'p str>,
-    }
-    let problem = Problem {
-        r#type: "urn:bulkhead:over_limit",
-        title: "Too many requests",
-        status: 429,
-        scope: denial.scope.as_str(),
-        renews_at: denial.renews_us.and_then(moment),
-        decision_id: asked.decision(),
-    };
-    serde_json::to_vec(&problem).unwrap_or_default()
-}
-
-fn header(key: &str, value: &str) -> HeaderValue {
-    HeaderValue { key: key.to_owned(), value: value.to_owned(), ..HeaderValue::default() }
+fn headers(told: answer::Headers) -> Vec<HeaderValue> {
+    told.into_iter().map(|(key, value)| HeaderValue { key: key.to_owned(), value, ..HeaderValue::default() }).collect()
 }
 
 fn saturated(number: u64) -> u32 {
