@@ -3,7 +3,13 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
+
+use crate::logs::within;
+
+/// How long the end waits for standard error to take why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What ends a process. Its text is for the operator; it holds no secret.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +48,11 @@ pub fn exit(ended: Result<(), Fatal>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
-            let _ = writeln!(io::stderr(), "error: {fatal}");
-            fatal.exit_code()
+            let status = fatal.exit_code();
+            within(LAST_WORDS, move || {
+                let _ = writeln!(io::stderr(), "error: {fatal}");
+            });
+            status
         }
     }
 }

@@ -33,8 +33,8 @@
 //! }
 //!
 //! async fn run(serve: Serve) -> Result<(), Fatal> {
-//!     logs::install(&serve.doors.logs)?;
 //!     let metrics = Metrics::install()?;
+//!     let _logs = logs::install(&serve.doors.logs, &metrics)?;
 //!     let shutdown = Shutdown::on_signals()?;
 //!     let decisions = metrics.tenant_counter("example_decisions_total", "Decisions, by tenant and verdict.", "verdict");
 //!     // Read the Platform here: what is wrong with it ends the process before anything is bound.

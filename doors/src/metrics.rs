@@ -25,13 +25,20 @@ pub const TENANT_SERIES: usize = 1_000;
 /// Bounds of histograms, in seconds: decisions take from tens of microseconds to Envoy's time-out.
 const BUCKETS: [f64; 14] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
+/// Where series come from, as the recorder wants to know.
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), metrics::Level::INFO, None);
+
 /// The process's metrics. A clone is a reference.
 #[derive(Clone)]
 pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     tenants: Arc<TenantLabels>,
+    readings: Arc<Mutex<Vec<Reading>>>,
 }
+
+/// A counter, and where its value is read.
+type Reading = (Counter, Box<dyn Fn() -> u64 + Send + Sync>);
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,7 +71,14 @@ impl Metrics {
     pub fn with_tenant_series(tenants: usize) -> Result<Self, Fatal> {
         let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(|why| Fatal::failed(why.to_string()))?;
         let recorder = Arc::new(builder.build_recorder());
-        Ok(Self { handle: recorder.handle(), recorder, tenants: Arc::new(TenantLabels::new(tenants)) })
+        Ok(Self { handle: recorder.handle(), recorder, tenants: Arc::new(TenantLabels::new(tenants)), readings: Arc::default() })
+    }
+
+    /// A counter without labels that somebody else counts: read whenever the text is asked for, and there from the start.
+    pub fn read_counter(&self, name: &'static str, help: &'static str, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.recorder.describe_counter(KeyName::from(name), None, help.into());
+        let counter = self.recorder.register_counter(&Key::from_static_name(name), &METADATA);
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).push((counter, Box::new(read)));
     }
 
     /// A counter by tenant and one more label, whose values are names in the code (verdicts, reasons).
@@ -78,6 +92,9 @@ impl Metrics {
     /// The Prometheus text.
     #[must_use]
     pub fn render(&self) -> String {
+        for (counter, read) in self.readings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            counter.absolute(read());
+        }
         self.handle.render()
     }
 
@@ -180,9 +197,8 @@ impl TenantCounter {
             (None, None) => return,
         };
         let labels = vec![Label::new("tenant_id", tenant), Label::new(self.label, value)];
-        let metadata = Metadata::new(module_path!(), metrics::Level::INFO, None);
         // Two threads may register the same series at once: the recorder gives both the same counter, so nothing is lost.
-        let counter = self.recorder.register_counter(&Key::from_parts(self.name, labels), &metadata);
+        let counter = self.recorder.register_counter(&Key::from_parts(self.name, labels), &METADATA);
         counter.increment(by);
         series.rcu(|known| {
             let mut more = Vec::clone(known);

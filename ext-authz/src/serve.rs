@@ -42,8 +42,8 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// # Errors
 /// The flags, the Platform or the doors do not do; nothing was bound then but by the last.
 pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
-    logs::install(&args.doors.logs)?;
     let metrics = Metrics::install()?;
+    let _logs = logs::install(&args.doors.logs, &metrics)?;
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let streams = audit::open(&args.audit, "ext-authz", Arc::clone(&clock), &metrics)?;

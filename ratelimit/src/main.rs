@@ -116,8 +116,8 @@ fn parse(mut defaults: Vec<(&'static str, String)>) -> Cli {
 
 /// Serves the tenants of the configuration folder.
 async fn run(serve: Serve) -> Result<(), Fatal> {
-    logs::install(&serve.doors.logs)?;
     let metrics = Metrics::install()?;
+    let _logs = logs::install(&serve.doors.logs, &metrics)?;
     let shutdown = Shutdown::on_signals()?;
     let streams = audit::open(&serve.audit, "ratelimit", Arc::new(SystemClock), &metrics)?;
     let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
@@ -146,9 +146,9 @@ fn stand_in(settings: &Settings) -> ExitCode {
 
 /// Serves as envoyproxy/ratelimit does, and beside it the tenants of the configuration folder, if there is one.
 async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> {
-    logs::install(&serve.doors.logs)?;
-    start::tell(settings);
     let metrics = Metrics::install()?;
+    let _logs = logs::install(&serve.doors.logs, &metrics)?;
+    start::tell(settings);
     let shutdown = Shutdown::on_signals()?;
     // As the original takes it.
     shutdown.on_hangup()?;

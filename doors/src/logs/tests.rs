@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc::Receiver};
 
 use super::*;
 
@@ -68,4 +68,50 @@ fn the_level_is_that_of_our_own_code_and_libraries_never_print_headers() {
     }
     let quiet = logged(Format::Text, Level::ERROR, || tracing::warn!(target: "rustls::server", "theirs"));
     assert_eq!(quiet, "");
+}
+
+/// A pipe that is full until its other end is dropped, and broken then.
+struct Full(Receiver<()>);
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn whoever_logs_into_a_full_pipe_never_waits_and_every_lost_line_is_counted_once() {
+    let (reader, pipe) = mpsc::channel();
+    let unwritten = Arc::new(AtomicU64::new(0));
+    let (queue, guard) = queue(Lossy { to: Full(pipe), unwritten: Arc::clone(&unwritten) });
+    let full = queue.error_counter();
+    let args = LogArgs { log: Format::Json, log_level: Level::INFO };
+    let more = 10;
+    tracing::subscriber::with_default(subscriber(&args, OneLine(move || queue.clone())), || {
+        for _ in 0..QUEUE + 1 + more {
+            tracing::info!("a line");
+        }
+    });
+    // One line may have been taken to be written already, or not yet.
+    let at_once = full.dropped_lines();
+    assert!((more..=more + 1).contains(&at_once), "{at_once}");
+    assert_eq!(unwritten.load(Ordering::Relaxed), 0);
+    drop(reader);
+    drop(Logs(Some(guard)));
+    assert_eq!(at_once as u64 + unwritten.load(Ordering::Relaxed), (QUEUE + 1 + more) as u64);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_pipe_that_nobody_reads() {
+    let (_reader, pipe) = mpsc::channel();
+    let (mut queue, guard) = queue(Lossy { to: Full(pipe), unwritten: Arc::default() });
+    for _ in 0..2 * QUEUE {
+        queue.write_all(b"a line\n").unwrap();
+    }
+    drop(Logs(Some(guard)));
 }

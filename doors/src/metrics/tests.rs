@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
 
 fn tenant(name: &str) -> TenantName {
@@ -84,4 +86,15 @@ fn the_metrics_of_the_process_are_one() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_counter_that_is_read_is_there_from_the_start_and_as_new_as_the_text() {
+    let metrics = Metrics::with_tenant_series(1).unwrap();
+    let lost = Arc::new(AtomicU64::new(0));
+    let read = Arc::clone(&lost);
+    metrics.read_counter("lost_total", "Lost.", move || read.load(Ordering::Relaxed));
+    assert!(metrics.render().lines().any(|line| line == "lost_total 0"), "{}", metrics.render());
+    lost.store(7, Ordering::Relaxed);
+    assert!(metrics.render().lines().any(|line| line == "lost_total 7"), "{}", metrics.render());
 }
