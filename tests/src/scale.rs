@@ -19,6 +19,8 @@ pub struct Scale {
     pub limits: Limits,
     /// Whether replicas take tokens in advance (`limiter.mode: leased`), instead of asking the store about each request.
     pub leased: bool,
+    /// Whether the routes are Envoy's own (`routing: own`) and contracts' upstreams documentation.
+    pub own_routes: bool,
     /// A JWK that every tenant's issuer signs with, so that tokens can be made without a provider for each.
     pub key: Option<String>,
 }
@@ -35,7 +37,7 @@ pub enum Limits {
 impl Scale {
     /// The scale that the product is measured by.
     pub const TEN_THOUSAND: Self =
-        Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, leased: false, key: None };
+        Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, leased: false, own_routes: false, key: None };
 
     /// The issuer of a tenant's tokens.
     #[must_use]
@@ -134,7 +136,8 @@ impl Scale {
 
     fn platform(&self) -> String {
         let mut text = format!(
-            "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: {{ name: platform }}\nspec:\n  issuerTemplate: https://auth.example.com/realms/{{tenant}}\n  routing: contract\n  addressing: {{ path: \"/{{tenant}}/{{api}}\" }}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
+            "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: {{ name: platform }}\nspec:\n  issuerTemplate: https://auth.example.com/realms/{{tenant}}\n  routing: {}\n  addressing: {{ path: \"/{{tenant}}/{{api}}\" }}\n  rateLimit: {{ requestsPerMinute: {} }}\n",
+            if self.own_routes { "own" } else { "contract" },
             self.per_minute(self.tenants.max(1) * 600)
         );
         if self.leased {

@@ -22,25 +22,29 @@ pub(crate) struct Options {
     /// Measure every combination instead of a selection
     #[arg(long)]
     full: bool,
-    /// Measure only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp", or `loading`
+    /// Measure only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp", or one of `loading`, `bodies`, `gateway`, `floods`
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut stages = Stages::default();
-    let fetching = thread::spawn(|| Part::Valkey.get());
+    let fetching = thread::spawn(|| [Part::Valkey, Part::Envoy].map(|part| part.get().map(|path| (part.variable(), path))));
     // Only what is measured and what measures: as released is slow to build.
     let mut build = cargo();
     build.args(["build", "--release", "--workspace"]);
     for binary in ["bulkhead-ext-authz", "bulkhead-ratelimit", "bulkhead-bench"] {
         build.args(["--bin", binary]);
     }
-    stages.command("building as released (Valkey is fetched meanwhile)", &mut build)?;
-    let valkey = fetching.join().map_err(|_| "the fetching thread died".to_owned())??;
+    stages.command("building as released (Envoy and Valkey are fetched meanwhile)", &mut build)?;
+    let parts = fetching.join().map_err(|_| "the fetching thread died".to_owned())?;
     let binaries = target()?.join("release");
     let mut bench = Command::new(binaries.join("bulkhead-bench"));
-    bench.current_dir(root()).env(Part::Valkey.variable(), valkey).env("BULKHEAD_BIN_DIR", &binaries);
+    bench.current_dir(root()).env("BULKHEAD_BIN_DIR", &binaries);
+    for part in parts {
+        let (variable, path) = part?;
+        bench.env(variable, path);
+    }
     bench.arg("--seconds").arg(options.seconds.to_string());
     for (flag, given) in [("--json", options.json), ("--full", options.full)] {
         if given {

@@ -125,14 +125,31 @@ pub fn manager(bootstrap: &mut Value) -> &mut Value {
     manager
 }
 
+/// The routes of the one virtual host.
+///
+/// # Panics
+/// Where there is none.
+pub fn routes(bootstrap: &mut Value) -> &mut Value {
+    let routes = &mut manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+    assert!(routes.is_array(), "the virtual host has routes");
+    routes
+}
+
+/// The HTTP filters, in their order.
+///
+/// # Panics
+/// Where there are none.
+pub fn filters(bootstrap: &mut Value) -> &mut Vec<Value> {
+    manager(bootstrap)["http_filters"].as_array_mut().expect("HTTP filters")
+}
+
 /// What an HTTP filter is configured with: `ext_authz`, `ratelimit`, `rbac`.
 ///
 /// # Panics
 /// Where there is no such filter.
 pub fn filter<'b>(bootstrap: &'b mut Value, name: &str) -> &'b mut Value {
     let name = format!("envoy.filters.http.{name}");
-    let filters = manager(bootstrap)["http_filters"].as_array_mut().expect("HTTP filters");
-    &mut filters.iter_mut().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
+    &mut filters(bootstrap).iter_mut().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
 }
 
 /// What ext_proc is configured with, inside the matcher that skips it.

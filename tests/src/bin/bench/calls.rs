@@ -48,11 +48,7 @@ impl Calls {
     /// Requests to ext-authz: a token of the tenant each, signed by this key and seen before after the first round.
     pub(crate) fn check(scale: &Scale, key: &Key) -> Self {
         let mut tokens = HashMap::new();
-        let requests = zipf(scale.tenants).map(|tenant| {
-            let token = tokens.entry(tenant).or_insert_with(|| sign(tenant, key, 0));
-            let name = Scale::tenant(tenant);
-            check(&format!("/{name}/api-1/invoices/17?page=2"), &[("authorization", &format!("Bearer {token}"))])
-        });
+        let requests = zipf(scale.tenants).map(|tenant| bearer(tenant, tokens.entry(tenant).or_insert_with(|| sign(tenant, key, 0))));
         Self::new(CHECK, requests, allowed)
     }
 
@@ -68,11 +64,52 @@ impl Calls {
     /// Requests to ext-authz: a token each that no other has.
     pub(crate) fn check_first_sight(scale: &Scale, key: &Key) -> Self {
         let tenants = (0..FIRST_SIGHTS / PREPARED).flat_map(|_| zipf(scale.tenants));
-        let requests = tenants.enumerate().map(|(number, tenant)| {
-            let token = sign(tenant, key, number);
-            check(&format!("/{}/api-1/invoices/17?page=2", Scale::tenant(tenant)), &[("authorization", &format!("Bearer {token}"))])
-        });
+        let requests = tenants.enumerate().map(|(number, tenant)| bearer(tenant, &sign(tenant, key, number)));
         Self::new(CHECK, requests, allowed)
+    }
+
+    /// The same of one tenant.
+    pub(crate) fn check_first_sight_of(tenant: usize, key: &Key) -> Self {
+        let requests = (0..FIRST_SIGHTS).map(|number| bearer(tenant, &sign(tenant, key, number)));
+        Self::new(CHECK, requests, allowed)
+    }
+
+    /// Requests of one tenant to ext-authz with one token, seen before after the first.
+    pub(crate) fn check_one(tenant: usize, key: &Key) -> Self {
+        Self::new(CHECK, [bearer(tenant, &sign(tenant, key, 0))].into_iter(), allowed)
+    }
+
+    /// The same, with tokens that nobody signed: the last character of the signature's first half is another.
+    pub(crate) fn check_forged(tenant: usize, key: &Key) -> Self {
+        let forged = (0..PREPARED).map(|number| {
+            let mut token = sign(tenant, key, number);
+            let at = token.len() - 43;
+            let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+            token.replace_range(at..=at, other);
+            // From many places: the failures of one are soon refused unread (S5), and so is whoever else is there.
+            from(bearer(tenant, &token), &format!("198.51.100.{}", number % 256))
+        });
+        Self::new(CHECK, forged, allowed)
+    }
+
+    /// Requests of one tenant to ext-authz with a JSON body that Envoy shows.
+    pub(crate) fn check_body(tenant: usize, key: &Key, body: &str) -> Self {
+        let mut request = bearer(tenant, &sign(tenant, key, 0));
+        let attributes = request.attributes.as_mut().and_then(|attributes| attributes.request.as_mut());
+        let http = attributes.and_then(|request| request.http.as_mut()).expect("it was just made");
+        http.raw_body = body.as_bytes().to_vec();
+        http.method = "POST".to_owned();
+        let headers = &mut http.header_map.as_mut().expect("it was just made").headers;
+        for header in headers.iter_mut().filter(|header| header.key == ":method") {
+            header.raw_value = b"POST".to_vec();
+        }
+        let more = [("content-type", "application/json".to_owned()), ("content-length", body.len().to_string())];
+        headers.extend(more.map(|(key, value)| HeaderValue {
+            key: key.to_owned(),
+            raw_value: value.into_bytes(),
+            ..HeaderValue::default()
+        }));
+        Self::new(CHECK, [request].into_iter(), allowed)
     }
 
     /// Requests to ratelimit: the descriptor that our Envoy files send.
@@ -130,13 +167,19 @@ fn allowed(answer: Bytes) -> bool {
     CheckVerdict::decode(answer).is_ok_and(|answer| answer.status.is_none_or(|status| status.code == 0))
 }
 
-fn sign(tenant: usize, key: &Key, number: usize) -> String {
+/// A token of a tenant's.
+pub(crate) fn sign(tenant: usize, key: &Key, number: usize) -> String {
     let header = json!({ "alg": key.algorithm(), "typ": "JWT", "kid": key.kid() });
     let claims = json!({
         "iss": Scale::issuer(tenant), "sub": "user-123", "azp": Scale::client(tenant, 1), "tenant_id": Scale::tenant(tenant),
         "jti": number, "exp": token::now() + 3600, "roles": ["billing-reader"],
     });
     token::jws(&header.to_string(), &claims.to_string(), |message| key.sign(message))
+}
+
+/// A tenant's request with a token.
+fn bearer(tenant: usize, token: &str) -> CheckRequest {
+    check(&format!("/{}/api-1/invoices/17?page=2", Scale::tenant(tenant)), &[("authorization", &format!("Bearer {token}"))])
 }
 
 /// A CheckRequest as Envoy sends it for a small GET.
@@ -167,6 +210,15 @@ pub(crate) fn check(path: &str, headers: &[(&str, &str)]) -> CheckRequest {
     CheckRequest { attributes: Some(AttributeContext { source: Some(source), request: Some(request), ..AttributeContext::default() }) }
 }
 
+/// The same request from another address.
+fn from(mut request: CheckRequest, place: &str) -> CheckRequest {
+    let source = request.attributes.as_mut().and_then(|attributes| attributes.source.as_mut());
+    if let Some(address::Address::SocketAddress(socket)) = source.and_then(|source| source.address.as_mut()?.address.as_mut()) {
+        socket.address = place.to_owned();
+    }
+    request
+}
+
 /// A RateLimitRequest as Envoy sends it.
 fn limit(tenant: usize, subscription: usize, number: usize) -> RateLimitRequest {
     let name = Scale::tenant(tenant);
@@ -182,7 +234,7 @@ fn limit(tenant: usize, subscription: usize, number: usize) -> RateLimitRequest 
 }
 
 /// Tenants by their number, as often as Zipf's law has it (exponent 1), in an order that only looks random.
-fn zipf(tenants: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn zipf(tenants: usize) -> impl Iterator<Item = usize> {
     let mut sums = Vec::with_capacity(tenants);
     let mut sum = 0.0;
     for rank in 1..=tenants {

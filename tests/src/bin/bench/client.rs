@@ -19,7 +19,7 @@ use tonic::{
 use crate::{calls::Calls, codec::Raw};
 
 /// How many workers an Envoy on two cores has.
-const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
 /// Connections to one server.
 pub(crate) struct Client {
@@ -66,13 +66,28 @@ impl Client {
             worker.send(Order { streams, time, answer }).expect("a worker works until it is dropped");
             answered
         });
-        let mut all = Sent::default();
-        for sent in join_all(working.collect::<Vec<_>>()).await {
-            let sent = sent.expect("a worker answers");
-            all.latencies.extend(sent.latencies);
-            all.refused += sent.refused;
+        let sent = join_all(working.collect::<Vec<_>>()).await;
+        Sent::together(sent.into_iter().map(|sent| sent.expect("a worker answers")))
+    }
+}
+
+impl Sent {
+    /// What several sent, in order of latency.
+    pub(crate) fn together(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut together = Self::default();
+        for sent in all {
+            together.latencies.extend(sent.latencies);
+            together.refused += sent.refused;
         }
-        all
+        together.latencies.sort_unstable();
+        together
+    }
+
+    /// The latency, in microseconds, that this share of all answers did not exceed.
+    pub(crate) fn latency_us(&self, share: f64) -> f64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        let index = (self.latencies.len() as f64 * share) as usize;
+        self.latencies.get(index).map_or(f64::NAN, |one| f64::from(*one) / 1e3)
     }
 }
 
@@ -82,13 +97,8 @@ async fn work(uri: &str, calls: &Calls, mut orders: mpsc::UnboundedReceiver<Orde
     while let Some(order) = orders.recv().await {
         let end = Instant::now() + order.time;
         let streams: Vec<_> = (0..order.streams).map(|_| tokio::spawn(stream(channel.clone(), calls.clone(), end))).collect();
-        let mut all = Sent::default();
-        for sent in join_all(streams).await {
-            let sent = sent.expect("a stream ends");
-            all.latencies.extend(sent.latencies);
-            all.refused += sent.refused;
-        }
-        drop(order.answer.send(all));
+        let sent = join_all(streams).await.into_iter().map(|sent| sent.expect("a stream ends"));
+        drop(order.answer.send(Sent::together(sent)));
     }
 }
 

@@ -52,6 +52,11 @@ impl Floor {
         Self { child, address: line.trim().parse().expect("an address"), directory }
     }
 
+    /// Where it listens on TCP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// It, over one kind of sockets.
     pub(crate) fn subject(&self, sockets: Sockets) -> Subject {
         let uri = match sockets {

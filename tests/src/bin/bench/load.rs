@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    calls::Calls,
-    client::{Client, Sent},
-    cpu,
-};
+use crate::{calls::Calls, client::Client, cpu};
 
 /// How often service and floor take turns. Every figure is the median over the rounds.
 pub(crate) const ROUNDS: usize = 5;
@@ -78,7 +74,8 @@ pub(crate) fn middle(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     median(rounds.iter().map(figure))
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
+/// The middle one of some figures.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_unstable_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
@@ -103,28 +100,22 @@ pub(crate) async fn compare(floor: &Subject, service: &Subject, calls: &Calls, s
 async fn round(subject: &Subject, client: &Client, streams: usize, time: Duration) -> Round {
     let used = || [std::process::id()].into_iter().chain([subject.process]).chain(subject.store).map(cpu::used_us).collect::<Vec<_>>();
     let (begun, before) = (Instant::now(), used());
-    let Sent { mut latencies, refused } = client.send(streams, time).await;
+    let sent = client.send(streams, time).await;
     let (after, seconds) = (used(), begun.elapsed().as_secs_f64());
-    latencies.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-    let calls = latencies.len() as f64;
+    let calls = sent.latencies.len() as f64;
     let cpu = |process: usize| match (before.get(process), after.get(process)) {
         (Some(before), Some(after)) => (after - before) / calls,
         _ => 0.0,
     };
-    let at = |share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-        let index = (calls * share) as usize;
-        latencies.get(index).map_or(f64::NAN, |one| f64::from(*one) / 1e3)
-    };
     Round {
         rate: calls / seconds,
-        p50: at(0.5),
-        p99: at(0.99),
-        p999: at(0.999),
+        p50: sent.latency_us(0.5),
+        p99: sent.latency_us(0.99),
+        p999: sent.latency_us(0.999),
         client_cpu: cpu(0),
         server_cpu: cpu(1),
         store_cpu: cpu(2),
-        refused,
+        refused: sent.refused,
     }
 }

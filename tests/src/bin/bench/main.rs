@@ -2,12 +2,17 @@
 //! nothing. Every speed is a ratio to that floor, measured in the same run and in turn with it: machines are noisy.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a bench prints its figures, and its progress beside them")]
 
+mod bodies;
 mod calls;
 mod client;
 mod codec;
 mod cpu;
 mod first_sight;
+mod floods;
 mod floor;
+mod gateway;
+mod household;
+mod http1;
 mod load;
 mod loading;
 mod matrix;
@@ -40,7 +45,7 @@ struct Options {
     /// Every combination instead of a selection
     #[arg(long)]
     full: bool,
-    /// Only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp"; `loading` is one, too
+    /// Only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp"; or one of `loading`, `bodies`, `gateway`, `floods`
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
     /// Serve the floor on a free port and this socket, and print which port: a process of the bench's own
@@ -66,7 +71,8 @@ async fn measure(options: &Options) -> Report {
     let cases: Vec<Case> = all.into_iter().filter(wanted).collect();
     let floor = Floor::start().await;
     let mut report = Report::default();
-    if options.only.as_ref().is_none_or(|pattern| pattern == "loading") {
+    let time = Duration::from_secs_f64(options.seconds);
+    if options.wants("loading") {
         eprintln!("loading 10,000 tenants ...");
         report.loading = Some(loading::measure(&Scale::TEN_THOUSAND).await);
     }
@@ -76,7 +82,6 @@ async fn measure(options: &Options) -> Report {
         let calls = configs.calls(setup);
         let running = Running::start(setup, configs.folder(setup)).await;
         for &case in cases {
-            let time = Duration::from_secs_f64(options.seconds);
             let mut measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;
             if setup.what == What::FirstSight {
                 measured.alone_us = Some(first_sight::alone_us(configs.key()));
@@ -87,5 +92,21 @@ async fn measure(options: &Options) -> Report {
             report.rows.push(row);
         }
     }
+    if options.wants("bodies") {
+        report.bodies = bodies::measure(&floor, time, |row| eprintln!("{row}")).await;
+    }
+    if options.wants("gateway") {
+        report.gateway = gateway::measure(&floor, time, |row| eprintln!("{row}")).await;
+    }
+    if options.wants("floods") {
+        report.floods = floods::measure(time, |row| eprintln!("{row}")).await;
+    }
     report
+}
+
+impl Options {
+    /// Whether one of the parts that are no rows of the matrix is to be measured.
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|pattern| pattern == part)
+    }
 }

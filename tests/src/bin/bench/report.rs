@@ -8,6 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    bodies, floods, gateway,
     load::{Measured, Round, middle},
     loading::Loading,
     matrix::{Case, Setup},
@@ -19,6 +20,9 @@ use crate::{
 pub(crate) struct Report {
     pub(crate) loading: Option<Loading>,
     pub(crate) rows: Vec<Row>,
+    pub(crate) bodies: Vec<bodies::Row>,
+    pub(crate) gateway: Vec<gateway::Row>,
+    pub(crate) floods: Vec<floods::Row>,
 }
 
 /// One situation, measured.
@@ -37,15 +41,18 @@ impl Report {
         if let Some(loading) = &self.loading {
             text.push_str(&changes(loading));
         }
-        if self.rows.is_empty() {
-            return text;
+        if !self.rows.is_empty() {
+            text.push_str("Ratios to a tonic server that decides nothing, measured in turn with it:\n\n");
+            text.push_str(COLUMNS);
+            for row in &self.rows {
+                let _ = writeln!(text, "{}", row.line());
+            }
+            text.push('\n');
         }
-        text.push_str("Ratios to a tonic server that decides nothing, measured in turn with it:\n\n");
-        text.push_str(COLUMNS);
-        for row in &self.rows {
-            let _ = writeln!(text, "{}", row.line());
+        for table in [bodies::table(&self.bodies), gateway::table(&self.gateway), floods::table(&self.floods)].into_iter().flatten() {
+            let _ = writeln!(text, "{table}");
         }
-        let _ = write!(text, "\n{}", target::text(&self.rows));
+        text.push_str(&target::text(self));
         text
     }
 
@@ -61,7 +68,11 @@ impl Report {
             })
         });
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
-        json!({ "loading": loading, "decisions": rows, "targets": target::json(&self.rows) }).to_string()
+        json!({
+            "loading": loading, "decisions": rows, "bodies": bodies::json(&self.bodies), "gateway": gateway::json(&self.gateway),
+            "floods": floods::json(&self.floods), "targets": target::json(self),
+        })
+        .to_string()
     }
 }
 
@@ -149,13 +160,14 @@ fn changes(loading: &Loading) -> String {
     let ([edit, worst_edit], [suspension, worst_suspension]) = (extremes(&loading.edits), extremes(&loading.suspensions));
     format!(
         "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:\n\n\
-         | load until ready | memory | at its highest | contract edited, until decided upon | tenant suspended, until refused |\n\
-         |---|---|---|---|---|\n\
-         | {:.1} s | {} MB | {} MB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n\n",
+         | load until ready | memory | at its highest | memory a tenant | contract edited, until decided upon | tenant suspended, until refused |\n\
+         |---|---|---|---|---|---|\n\
+         | {:.1} s | {} MB | {} MB | {} KB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n\n",
         loading.edits.len(),
         loading.start.as_secs_f64(),
         loading.resident_mb,
-        loading.peak_mb
+        loading.peak_mb,
+        loading.resident_mb * 1024 / 10_000
     )
 }
 
