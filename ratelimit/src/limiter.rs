@@ -8,6 +8,7 @@ use std::{
 };
 
 use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
+use tokio::time::Instant;
 
 pub use self::alone::Alone;
 use crate::{
@@ -68,12 +69,12 @@ impl Limiter {
     /// A charge whose outcome is not known is never sent again (S12, S24): it may have been charged, and the fallback answers.
     pub async fn decide(&self, charge: &Charge, fallback: Fallback, budget: Option<Duration>) -> Ruling {
         let within = budget.map_or(self.deadline, |budget| budget.min(self.deadline));
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let ask = [Ask::one(charge.clone())];
         let decided = tokio::time::timeout(within, self.store.decide(None, &ask)).await;
         let seconds = self.seconds.get_or_init(|| metrics::histogram!("bulkhead_ratelimit_store_seconds"));
         seconds.record(started.elapsed().as_secs_f64());
-        let answer = decided.unwrap_or(Err(StoreError::Late)).map(|answers| answers.into_iter().next());
+        let answer = decided.unwrap_or_else(|_| Err(self.late(charge, started + within / 2))).map(|answers| answers.into_iter().next());
         let outcome = answer.map(|answer| answer.map(|answer| answer.outcome(charge, 0)));
         match outcome {
             Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
@@ -86,6 +87,11 @@ impl Limiter {
             }
             Err(error) => self.without_store(charge, fallback, error.as_str(), !error.is_unknown()),
         }
+    }
+
+    /// Why an answer did not come in time. While the store answers others, this one stood behind too many of them.
+    fn late(&self, charge: &Charge, since: Instant) -> StoreError {
+        if self.store.has_answered(charge, since) { StoreError::Busy } else { StoreError::Late }
     }
 
     /// Answers by the failure mode. `untold`: the store has surely not metered this charge.

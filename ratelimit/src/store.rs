@@ -11,6 +11,7 @@ pub mod silos;
 pub mod split;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 pub use self::ledger::{Adjustment, Change, Hour, Ledger, METER_KEPT_MS, Metered, Tally};
 use crate::{
@@ -37,6 +38,12 @@ pub trait Store: Send + Sync + 'static {
     /// Decides a batch now whose asks may come to different ends: where a store is several, what happens to one of them touches no other (S12).
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
         apart::each(self.decide(None, asks).await, asks.len())
+    }
+
+    /// Whether what decides this charge has answered anybody since a moment. Then a decision that is late stood behind others, which is no failure of the
+    /// store's. Where nothing stands behind others, what is late is.
+    fn has_answered(&self, _charge: &Charge, _since: Instant) -> bool {
+        false
     }
 
     /// What it keeps beside deciding. A store that stands before another one has that one's.

@@ -13,6 +13,7 @@ mod queue;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 pub use self::queue::Bounds;
 use self::{
@@ -20,7 +21,10 @@ use self::{
     queue::{Entered, Queue},
 };
 use super::{Ledger, Micros, Store, StoreError};
-use crate::ask::{Answer, Ask};
+use crate::{
+    ask::{Answer, Ask},
+    charge::Charge,
+};
 
 /// A store behind a queue.
 pub struct Batching {
@@ -50,9 +54,10 @@ impl Store for Batching {
         let slot = || Slot::new(Arc::clone(&self.queue), Arc::clone(&self.store));
         let replies = match self.queue.enter(asks) {
             Entered::Begins => {
-                let (slot, store, asks) = (slot(), Arc::clone(&self.store), asks.to_vec());
+                let (mut slot, store, asks) = (slot(), Arc::clone(&self.store), asks.to_vec());
                 let call = async move {
                     let decided = store.decide_apart(&asks).await;
+                    slot.ended(&decided);
                     drop(slot);
                     decided
                 };
@@ -73,6 +78,10 @@ impl Store for Batching {
             });
         }
         answers
+    }
+
+    fn has_answered(&self, _: &Charge, since: Instant) -> bool {
+        self.queue.has_answered(since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Adjustment, Ledger, Micros, Store, StoreError};
 use crate::{
     ask::{Ahead, Answer, Ask},
+    charge::Charge,
     lease::{Book, Claim, Dues, Step, unreturned},
     metering::later::Later,
 };
@@ -194,6 +195,10 @@ impl Store for Leasing {
             [ask] => vec![self.desk.one(ask).await],
             asks => join_all(asks.iter().map(|ask| self.desk.one(ask))).await,
         }
+    }
+
+    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
+        self.desk.store.has_answered(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

@@ -17,6 +17,7 @@ use bulkhead_tenancy::{
     tenant::Tenant,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 
 use super::{
     Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     ask::{Answer, Ask},
-    charge::Role,
+    charge::{Charge, Role},
     key::{Account, Keyspace},
 };
 
@@ -122,9 +123,9 @@ impl Silos {
         if own.is_empty() { None } else { own.get(account).cloned() }
     }
 
-    /// The silo of an ask: of whatever in it is not the platform's global bucket.
-    fn of(&self, ask: &Ask) -> Option<Arc<Silo>> {
-        let mut levels = ask.charge.levels().map(|(level, _)| level).filter(|level| level.role() != Role::Shared);
+    /// The silo of a charge: of whatever in it is not the platform's global bucket.
+    fn of(&self, charge: &Charge) -> Option<Arc<Silo>> {
+        let mut levels = charge.levels().map(|(level, _)| level).filter(|level| level.role() != Role::Shared);
         levels.find_map(|level| self.own(level.key().account()))
     }
 
@@ -170,14 +171,19 @@ impl Store for Silos {
             return self.main.decide(now, asks).await;
         }
         let of = |store: Arc<dyn Store>, group: Vec<Ask>| async move { each(store.decide(now, &group).await, group.len()) };
-        self.each(asks, |ask| self.of(ask), of).await.into_iter().collect()
+        self.each(asks, |ask| self.of(&ask.charge), of).await.into_iter().collect()
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
         if self.own.load().is_empty() {
             return self.main.decide_apart(asks).await;
         }
-        self.each(asks, |ask| self.of(ask), |store, group| async move { store.decide_apart(&group).await }).await
+        self.each(asks, |ask| self.of(&ask.charge), |store, group| async move { store.decide_apart(&group).await }).await
+    }
+
+    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
+        let silo = self.of(charge);
+        silo.as_ref().map_or(&self.main, |silo| &silo.store).has_answered(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

@@ -58,6 +58,21 @@ impl Store for Hanging {
     }
 }
 
+/// A store that takes a while for each call, however much it holds.
+struct Slow(RedisStore, Duration);
+
+#[async_trait]
+impl Store for Slow {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        tokio::time::sleep(self.1).await;
+        self.0.decide(now, asks).await
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        &Away
+    }
+}
+
 fn over(store: impl Store, deadline: Duration) -> World {
     World::over(Arc::new(store), Levels::new(own_keys()), ManualClock::at_us(1_700_000_000_000_000), deadline)
 }
@@ -243,4 +258,45 @@ async fn s24_a_hung_store_is_answered_by_the_failure_mode_and_what_was_sent_is_n
     let left: u64 = header(&look, "ratelimit-remaining").unwrap().parse().unwrap();
     // Three failures in a row open the circuit. What was sent by then may be charged when the store wakes, once each; nothing else is sent.
     assert!((55..=60).contains(&left), "{left} left of 60");
+}
+
+/// As many requests at once as one tenant's share of the queue holds, each of another cost, so that no call holds them all: how many were refused, and
+/// what the admitted ones cost together.
+async fn flood(world: World) -> (usize, u64) {
+    let world = Arc::new(world);
+    let ask = |cost: u64| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { (cost, world.ask(request(&[costing(of("initech"), cost)])).await) })
+    };
+    let asking: Vec<_> = (1..=4_000).map(ask).collect();
+    let (mut refused, mut admitted) = (0, 0);
+    for one in asking {
+        match one.await.unwrap() {
+            (cost, Ok(answer)) if code(&answer) == Code::Ok => admitted += cost,
+            (_, Ok(_)) => {}
+            (_, Err(error)) => refused += usize::from(error.code() == Grpc::Unavailable),
+        }
+    }
+    (refused, admitted)
+}
+
+#[tokio::test]
+async fn s12_a_flood_that_waits_in_vain_is_refused_and_not_let_through_by_open() {
+    const DEADLINE: Duration = Duration::from_secs(2);
+    let valkey = Valkey::start();
+    let store = RedisStore::start(redis::Client::open(valkey.url()).unwrap(), DEADLINE);
+    assert!(store.ready(PATIENCE).await);
+    let queue = Batching::before(Arc::new(Slow(store, Duration::from_millis(150))), Bounds::default());
+    let started = std::time::Instant::now();
+    let (refused, admitted) = flood(over(queue, DEADLINE)).await;
+    // 600 at once, and ten a second.
+    let bound = 600 + 10 * (started.elapsed().as_secs() + 1);
+    assert!(refused > 0, "more waited than the store decides in that time");
+    assert!((1..=bound).contains(&admitted), "{admitted} were admitted of at most {bound}");
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_call_that_hangs_is_answered_by_the_failure_mode() {
+    let world = over(Batching::before(Arc::new(Hanging), Bounds::default()), Duration::from_millis(50));
+    assert_eq!(flood(world).await, (0, (1..=4_000).sum()), "initech is open");
 }

@@ -20,12 +20,14 @@ pub(super) struct Slot {
     store: Arc<dyn Store>,
     /// Whether the call has begun. A task that never runs (its runtime is ending) must not start another one.
     begun: bool,
+    /// Whether the store answered.
+    answered: bool,
 }
 
 impl Slot {
     /// What [`Queue::enter`] has counted as a call.
     pub(super) fn new(queue: Arc<Queue>, store: Arc<dyn Store>) -> Self {
-        Self { queue, store, begun: true }
+        Self { queue, store, begun: true, answered: false }
     }
 
     /// Makes a call of what waits, in a task of its own.
@@ -43,17 +45,23 @@ impl Slot {
             return;
         }
         let decided = self.store.decide_apart(&batch.asks).await;
+        self.ended(&decided);
         batch.answer(decided);
+    }
+
+    /// What became of the call.
+    pub(super) fn ended(&mut self, decided: &[Result<Answer, StoreError>]) {
+        self.answered = decided.iter().any(Result::is_ok);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let runtime = Handle::try_current().ok().filter(|_| self.begun);
-        if self.queue.leave(runtime.is_some())
+        if self.queue.leave(runtime.is_some(), self.answered)
             && let Some(runtime) = runtime
         {
-            let next = Self { queue: Arc::clone(&self.queue), store: Arc::clone(&self.store), begun: false };
+            let next = Self { queue: Arc::clone(&self.queue), store: Arc::clone(&self.store), begun: false, answered: false };
             runtime.spawn(next.serve());
         }
     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     ask::{Answer, Ask},
@@ -57,6 +57,8 @@ pub(super) struct Waiting {
     calls: usize,
     /// Whether the last call of what waited was one of a crowd, and had room for all of it.
     crowded: bool,
+    /// When the store answered last.
+    answered: Option<Instant>,
     pub(super) jobs: usize,
     queues: Keyed<Option<Account>, VecDeque<Job>>,
     turns: VecDeque<Option<Account>>,
@@ -157,12 +159,20 @@ impl Queue {
     }
 
     /// Ends a call: whether whoever ends it makes another one of what waits, if it can.
-    pub(super) fn leave(&self, able: bool) -> bool {
+    pub(super) fn leave(&self, able: bool, answered: bool) -> bool {
         let mut waiting = self.lock();
+        if answered {
+            waiting.answered = Some(Instant::now());
+        }
         waiting.calls = waiting.calls.saturating_sub(1);
         let goes_on = able && waiting.jobs > 0 && waiting.has_room();
         waiting.calls += usize::from(goes_on);
         goes_on
+    }
+
+    /// Whether the store has answered since a moment.
+    pub(super) fn has_answered(&self, since: Instant) -> bool {
+        self.lock().answered.is_some_and(|answered| answered >= since)
     }
 
     /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.

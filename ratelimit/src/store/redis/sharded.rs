@@ -10,10 +10,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::{RedisStore, address::HostPort, cluster::slot::slot};
 use crate::{
     ask::{Answer, Ask},
+    charge::Charge,
     key::Account,
     store::{
         Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
@@ -43,8 +45,8 @@ impl Sharded {
         self.slots.0.ready(within).await
     }
 
-    fn queue(&self, ask: &Ask) -> Arc<Batching> {
-        let node = slot_of(ask).and_then(|slot| self.slots.0.owner(slot));
+    fn queue(&self, charge: &Charge) -> Arc<Batching> {
+        let node = slot_of(charge).and_then(|slot| self.slots.0.owner(slot));
         // The map changes in one step, with nothing between that panics.
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if queues.len() > 4_096 {
@@ -62,9 +64,9 @@ impl Places for Sharded {
     }
 }
 
-/// The one slot of an ask; none where it has several.
-fn slot_of(ask: &Ask) -> Option<u16> {
-    let mut slots = ask.charge.levels().map(|(level, _)| slot(level.key().account().as_str().as_bytes()));
+/// The one slot of a charge; none where it has several.
+fn slot_of(charge: &Charge) -> Option<u16> {
+    let mut slots = charge.levels().map(|(level, _)| slot(level.key().account().as_str().as_bytes()));
     let first = slots.next()?;
     slots.all(|slot| slot == first).then_some(first)
 }
@@ -80,16 +82,20 @@ impl Store for Sharded {
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
         if let [ask] = asks {
-            return self.queue(ask).decide_apart(asks).await;
+            return self.queue(&ask.charge).decide_apart(asks).await;
         }
         // What is of one slot stays together and in order; each queue takes it as one.
-        apart(asks, slot_of, |group| async move {
+        apart(asks, |ask| slot_of(&ask.charge), |group| async move {
             match group.first() {
-                Some(first) => self.queue(first).decide_apart(&group).await,
+                Some(first) => self.queue(&first.charge).decide_apart(&group).await,
                 None => Vec::new(),
             }
         })
         .await
+    }
+
+    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
+        self.queue(charge).has_answered(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {
@@ -102,8 +108,8 @@ struct Slots(RedisStore);
 
 impl Slots {
     async fn all(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        apart(asks, slot_of, |group| async move {
-            if group.first().is_some_and(|ask| slot_of(ask).is_none() && ask.charge.levels().next().is_some()) {
+        apart(asks, |ask| slot_of(&ask.charge), |group| async move {
+            if group.first().is_some_and(|ask| slot_of(&ask.charge).is_none() && ask.charge.levels().next().is_some()) {
                 return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
             }
             self.0.decide_at(now, &group).await
