@@ -100,7 +100,7 @@ impl Answer {
             let paid = match level.role {
                 Role::Hold | Role::Shared => before,
                 // It paid for the first copies, as far as it held.
-                Role::Guarantee => level.bucket.covers(seen.credit, cost, before),
+                Role::Guarantee | Role::Shadow => level.bucket.covers(seen.credit, cost, before),
                 Role::Count => u64::from(copy),
             };
             all.push(Seen { credit: level.bucket.spend(seen.credit, cost, paid), ..*seen });

@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// The most levels that one charge may have: what is larger no store decides (S12: inputs are bounded before batching).
-/// Twelve descriptors of seventeen levels: global and guarantee, tenant, subscription, API, four quotas of the tenant, and eight of a subscription
-/// (what a last good and a newer text state, while the newer has an error).
-pub const MAX_LEVELS: usize = 204;
+/// Twelve descriptors of 21 levels: global and guarantee, tenant, subscription, API, four quotas of the tenant, eight of a subscription (what a last
+/// good and a newer text state, while the newer has an error), and four limits in shadow.
+pub const MAX_LEVELS: usize = 252;
 
 /// Which level of the hierarchy a bucket is: what an answer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +56,17 @@ pub enum Role {
     /// It pays in any case, below zero if need be, and passes if it held the whole cost: the windows of envoyproxy/ratelimit go on counting
     /// when they are over. A charge of several parts that is denied pays nothing all the same.
     Count,
+    /// A limit that is tried out: if it holds the whole cost it pays, and else it would have denied. It never does, so its state is what it would be if it
+    /// stood. It stands behind all others.
+    Shadow,
+}
+
+impl Role {
+    /// Whether a charge may be denied for it.
+    #[must_use]
+    pub const fn may_deny(self) -> bool {
+        !matches!(self, Self::Guarantee | Self::Shadow)
+    }
 }
 
 /// One bucket of a shape.
@@ -65,9 +76,15 @@ pub struct Level {
     pub(crate) bucket: Bucket,
     pub(crate) role: Role,
     pub(crate) scope: Scope,
+    /// Of a limit in shadow: the policy that states it.
+    pub(crate) policy: Option<Arc<str>>,
 }
 
 impl Level {
+    fn new(scope: Scope, role: Role, key: Key, bucket: Bucket) -> Self {
+        Self { key, bucket, role, scope, policy: None }
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn key(&self) -> &Key {
@@ -90,6 +107,12 @@ impl Level {
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// The policy in shadow whose limit it is.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Arc<str>> {
+        self.policy.as_ref()
     }
 }
 
@@ -117,13 +140,13 @@ impl Shape {
     /// Adds a bucket that must hold the whole cost. A key stands in a shape once: the first that names it holds.
     #[must_use]
     pub fn hold(self, scope: Scope, key: Key, bucket: Bucket) -> Self {
-        self.with(Level { key, bucket, role: Role::Hold, scope })
+        self.with(Level::new(scope, Role::Hold, key, bucket))
     }
 
     /// Adds a bucket that counts whether or not it is over.
     #[must_use]
     pub fn count(self, scope: Scope, key: Key, bucket: Bucket) -> Self {
-        self.with(Level { key, bucket, role: Role::Count, scope })
+        self.with(Level::new(scope, Role::Count, key, bucket))
     }
 
     /// Adds the shared bucket, with the guarantee that may put it into debt. The pair is added in one step, so a guarantee cannot stand
@@ -132,9 +155,15 @@ impl Shape {
     pub fn shared(self, key: Key, bucket: Bucket, guarantee: Option<(Key, Bucket)>) -> Self {
         let mut shape = self;
         if let Some((guaranteed, bucket)) = guarantee.filter(|(guaranteed, _)| *guaranteed != key) {
-            shape = shape.with(Level { key: guaranteed, bucket, role: Role::Guarantee, scope: Scope::Global });
+            shape = shape.with(Level::new(Scope::Global, Role::Guarantee, guaranteed, bucket));
         }
-        shape.with(Level { key, bucket, role: Role::Shared, scope: Scope::Global })
+        shape.with(Level::new(Scope::Global, Role::Shared, key, bucket))
+    }
+
+    /// Adds the limit of a policy in shadow, behind all others.
+    #[must_use]
+    pub fn shadow(self, policy: &str, key: Key, bucket: Bucket) -> Self {
+        self.with(Level { policy: Some(Arc::from(policy)), ..Level::new(Scope::Tenant, Role::Shadow, key, bucket) })
     }
 
     /// Counts what is admitted and denied at a meter.
@@ -303,10 +332,10 @@ impl Charge {
         self.levels().nth(MAX_LEVELS).is_some() || self.parts().len() > MAX_LEVELS
     }
 
-    /// Whether a level that must hold denies all (its rate is 0): then it needs no store to be denied.
+    /// Whether a level that may deny denies all (its rate is 0): then it needs no store to be denied.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
-        self.levels().any(|(level, _)| level.role != Role::Guarantee && level.bucket.capacity() == 0)
+        self.levels().any(|(level, _)| level.role.may_deny() && level.bucket.capacity() == 0)
     }
 
     /// Who pays, as [`Shape::payer`] has it.

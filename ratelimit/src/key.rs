@@ -232,6 +232,12 @@ impl Keyspace {
         field(self.account(uid), &format!("subscription-quota:{}:{name}:{}:{kind}", name.as_str().len(), kind.len()))
     }
 
+    /// The limit of one policy of a tenant, in shadow.
+    #[must_use]
+    pub fn shadow(&self, uid: &TenantUid, policy: &str) -> Key {
+        field(self.account(uid), &format!("shadow:{}:{policy}", policy.len()))
+    }
+
     /// One API of a tenant.
     #[must_use]
     pub fn api(&self, uid: &TenantUid, name: &ApiName) -> Key {
@@ -288,6 +294,7 @@ mod tests {
                 all.push(keys.subscription(uid, &name.parse().unwrap()));
                 all.push(keys.api(uid, &name.parse().unwrap()));
                 all.push(keys.quota(uid, name));
+                all.push(keys.shadow(uid, name));
                 all.push(keys.subscription_quota(uid, &name.parse().unwrap(), "a"));
             }
             count += all.len();

@@ -71,12 +71,12 @@ impl Hash for Claim {
 
 impl Claim {
     /// The claim of an ask that may be answered from a lease: once one charge of one part above zero, of a shape that is leased. What counts while it
-    /// is over (windows of envoyproxy/ratelimit) is not.
+    /// is over (windows of envoyproxy/ratelimit), or is tried out in shadow, is not: which copy was the first beyond it must be known.
     #[must_use]
     pub fn of(ask: &Ask) -> Option<Self> {
         let [part] = ask.charge.parts() else { return None };
         let leased = part.shape().lease().is_some() && part.cost() > 0 && ask.count == 1 && ask.ahead.is_none();
-        let counts = || part.shape().levels().iter().any(|level| level.role() == Role::Count);
+        let counts = || part.shape().levels().iter().any(|level| matches!(level.role(), Role::Count | Role::Shadow));
         (leased && !counts()).then(|| {
             // Of its keys and cost: what differs in its limits alone is told apart when it is compared.
             let hash = key::together(part.shape().levels().iter().map(crate::charge::Level::key), part.cost());

@@ -1,9 +1,15 @@
-//! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API, and the
-//! quotas of tenant and subscription beside their buckets.
+//! Which buckets a request pays, from one snapshot: global with the tenant's guarantee, tenant, subscription, API, the quotas of tenant and
+//! subscription beside their buckets, and the limits of policies in shadow.
 
 use std::sync::Arc;
 
-use bulkhead_tenancy::{api::Api, platform::LimiterMode, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
+use bulkhead_tenancy::{
+    api::Api,
+    platform::LimiterMode,
+    snapshot::Snapshot,
+    subscription::Subscription,
+    tenant::{Policy, Tenant},
+};
 
 use crate::{
     bucket::Bucket,
@@ -82,6 +88,13 @@ impl Levels {
         }
         if let Some((api, limit)) = api.and_then(|one| Some((one, one.rate_limit?))) {
             shape = shape.hold(Scope::Api, self.keys.api(&tenant.uid, &api.name), Bucket::token(limit));
+        }
+        if let Policy::Ready(policy) = &tenant.policy {
+            for (shadow, limit) in policy.guardrails().shadow.iter().filter_map(|one| Some((one, one.rate_limit?))) {
+                // As it would be if it stood: under what stands.
+                let bucket = Bucket::token(limit.least(tenant.rate_limit));
+                shape = shape.shadow(&shadow.name, self.keys.shadow(&tenant.uid, &shadow.name), bucket);
+            }
         }
         let limiter = snapshot.platform().limiter;
         if tenant.limiter_mode.unwrap_or(limiter.mode) == LimiterMode::Leased {

@@ -51,6 +51,17 @@ pub enum Ruling {
     Unavailable,
 }
 
+impl Ruling {
+    /// The policies in shadow whose limit would have denied what was let through.
+    #[must_use]
+    pub fn shadowed(&self) -> &[Arc<str>] {
+        match self {
+            Self::Exact(outcome) | Self::Local(outcome) => outcome.shadowed(),
+            Self::Open | Self::Unavailable => &[],
+        }
+    }
+}
+
 impl Limiter {
     /// A limiter over a store. No answer takes longer than the deadline, whatever the store does.
     #[must_use]

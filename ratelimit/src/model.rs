@@ -71,7 +71,7 @@ impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
         let payments: Vec<(&Level, u64)> = held()
             .map(|(level, credit)| match level.role {
                 Role::Hold | Role::Shared => (level, passing),
-                Role::Guarantee => (level, level.bucket.covers(credit, part.cost, passing)),
+                Role::Guarantee | Role::Shadow => (level, level.bucket.covers(credit, part.cost, passing)),
                 Role::Count => (level, copies),
             })
             .collect();
@@ -98,6 +98,7 @@ fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u64, copies: 
                 guaranteed = level.bucket.covers(credit, cost, copies);
                 continue;
             }
+            Role::Shadow => continue,
             Role::Hold | Role::Count => level.bucket.covers(credit, cost, copies),
             // A limit of zero denies all: no guarantee lends from nothing. The guarantee pays first, and puts the bucket into debt if need be.
             Role::Shared if level.bucket.capacity() == 0 => 0,
@@ -156,7 +157,7 @@ fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'
     let mut until_us = working.now_us.saturating_add(ahead.ttl_us.min(HOLD_US));
     for (level, credit) in held {
         let copies = match level.role {
-            Role::Guarantee => level.bucket.covers(credit, part.cost, granted),
+            Role::Guarantee | Role::Shadow => level.bucket.covers(credit, part.cost, granted),
             _ => granted,
         };
         working.pay(level, part.cost, copies);

@@ -1,5 +1,7 @@
 //! What a charge came to: admitted or not, how every level stands, who denied, and when to come back.
 
+use std::sync::Arc;
+
 use crate::{
     ask::Seen,
     bucket::Bucket,
@@ -55,13 +57,14 @@ pub struct Denial {
 pub struct Outcome {
     verdict: Verdict,
     standings: Vec<Standing>,
+    shadowed: Vec<Arc<str>>,
 }
 
 impl Outcome {
     /// A charge that touched a key which is no bucket.
     #[must_use]
     pub fn faulty() -> Self {
-        Self { verdict: Verdict::Faulty, standings: Vec::new() }
+        Self { verdict: Verdict::Faulty, standings: Vec::new(), shadowed: Vec::new() }
     }
 
     /// What follows from what the levels held when the charge came to them.
@@ -71,6 +74,7 @@ impl Outcome {
         }
         let view = View { charge, verdict, seen, now_us };
         let mut standings = Vec::with_capacity(seen.len());
+        let mut shadowed: Vec<Arc<str>> = Vec::new();
         let mut guarantee: Option<(bool, Option<u64>)> = None;
         for (index, ((level, cost), seen)) in charge.levels().zip(seen).enumerate() {
             let own = match verdict {
@@ -80,6 +84,8 @@ impl Outcome {
             match level.role {
                 Role::Guarantee => guarantee = Some((own.passed, own.wait_us)),
                 Role::Hold | Role::Count => standings.push(own),
+                Role::Shadow if own.passed || verdict == Verdict::Denied => {}
+                Role::Shadow => shadowed.extend(level.policy.clone()),
                 // What global denies passes as soon as either holds: the shared bucket, or the guarantee.
                 Role::Shared => match guarantee.take() {
                     Some((true, _)) if level.bucket.capacity() > 0 => standings.push(view.carried(level, cost, *seen, own)),
@@ -88,7 +94,10 @@ impl Outcome {
                 },
             }
         }
-        Self { verdict, standings }
+        // Several descriptors of one tenant mark a policy once.
+        shadowed.sort_unstable();
+        shadowed.dedup();
+        Self { verdict, standings, shadowed }
     }
 
     /// How it was decided.
@@ -97,10 +106,16 @@ impl Outcome {
         self.verdict
     }
 
-    /// Every level, in the order of the charge; a guarantee is part of its global level.
+    /// Every level that may deny, in the order of the charge; a guarantee is part of its global level.
     #[must_use]
     pub fn standings(&self) -> &[Standing] {
         &self.standings
+    }
+
+    /// The policies in shadow whose limit would have denied what was admitted.
+    #[must_use]
+    pub fn shadowed(&self) -> &[Arc<str>] {
+        &self.shadowed
     }
 
     /// Who denied; absent only if it was admitted. A store that denies and names no level is taken at its word: global denied.

@@ -21,11 +21,7 @@ use bulkhead_tenancy::snapshot::Live;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use self::{
-    count::Counts,
-    record::{Records, Verdict},
-    request::Asked,
-};
+use self::{count::Counts, record::Records, request::Asked};
 use crate::{
     levels::Levels,
     limiter::{Limiter, Ruling},
@@ -100,11 +96,12 @@ impl RateLimitService for Rls {
         })?;
         self.counts.oddities(&asked);
         let ruling = self.limiter.decide(asked.charge(), asked.fallback(), budget).await;
-        if let Err(refused) = self.records.keep(&asked, snapshot.platform(), Verdict::of(&ruling), recorded).await {
+        if let Err(refused) = self.records.keep(&asked, snapshot.platform(), &ruling, recorded).await {
             self.counts.unrecorded(&asked);
             tracing::debug!(decision.id = asked.decision(), tenant_id = asked.tenant().map(|tenant| tenant.name.as_str()), error = %refused, "not on record");
             return Err(Status::unavailable("the decision cannot be put on record"));
         }
+        self.counts.shadowed(&asked, ruling.shadowed().len());
         let answer = match ruling {
             Ruling::Exact(outcome) => self.answer(&asked, &outcome),
             Ruling::Local(outcome) => {

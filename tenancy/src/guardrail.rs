@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use bulkhead_content::{Detector, Filter, TopicMatcher, Topics};
 pub use bulkhead_rules::{Rules, Version as RegoVersion};
 
+use crate::limit::RateLimit;
+
 /// What every request of a tenant must pass.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Guardrails {
@@ -18,13 +20,15 @@ pub struct Guardrails {
     pub shadow: Vec<ShadowPolicy>,
 }
 
-/// A policy with `shadow: true`, as far as it denies without reading a body.
+/// A policy with `shadow: true`, as far as it denies without reading a body, and its limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShadowPolicy {
     /// The GuardrailPolicy's name.
     pub name: String,
     /// Its own `toolAllowlist`, with the meaning of [`Guardrails::allowlist`].
     pub allowlist: Option<BTreeSet<String>>,
+    /// Its own `rateLimit`.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// What is looked for in bodies.

@@ -35,7 +35,7 @@ pub struct Counter {
 /// What a counter is, as answers say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
-    /// `global`, `unresolved`, `guarantee`, `tenant`, `subscription`, `api` or `descriptor`.
+    /// `global`, `unresolved`, `guarantee`, `tenant`, `subscription`, `api`, `shadow` or `descriptor`.
     pub level: &'static str,
     /// Which subscription.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +43,9 @@ pub struct Facts {
     /// Which API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// Which policy's, in shadow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The window of a quota: `month/1/UTC`, `sliding/3600`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
@@ -56,7 +59,7 @@ pub struct Facts {
 
 impl Facts {
     pub(super) fn of(level: &'static str) -> Self {
-        Self { level, subscription: None, api: None, window: None, domain: None, entries: Vec::new() }
+        Self { level, subscription: None, api: None, policy: None, window: None, domain: None, entries: Vec::new() }
     }
 }
 
@@ -112,11 +115,15 @@ impl<'s> Inventory<'s> {
         all.into_iter().find(|one| one.path == path)
     }
 
-    /// The tenant's own: guarantee, limit, quotas. The global bucket, which it shares, is none of them (S22).
+    /// The tenant's own: guarantee, limit, quotas, limits in shadow. The global bucket, which it shares, is none of them (S22).
     fn own(&self, tenant: &Tenant) -> Vec<Counter> {
         let charge = self.charge(tenant, None, None);
         let counter = |level: &Level| {
             let (path, facts) = match (level.role(), window(level.bucket())) {
+                (Role::Shadow, _) => {
+                    let policy = level.policy().map(ToString::to_string);
+                    (format!("shadow/{}", policy.as_deref().unwrap_or_default()), Facts { policy, ..Facts::of("shadow") })
+                }
                 (Role::Guarantee, _) => ("guarantee".to_owned(), Facts::of("guarantee")),
                 (_, Some(window)) => (format!("quota/{}", in_path(&window)), Facts { window: Some(window), ..Facts::of("tenant") }),
                 _ => ("tenant".to_owned(), Facts::of("tenant")),

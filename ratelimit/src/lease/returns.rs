@@ -36,7 +36,7 @@ impl Returns {
             let (unused, held) = match level.role() {
                 // It paid for the first copies, which were used first.
                 Role::Guarantee => (lease.guaranteed.saturating_sub(used), lease.guaranteed),
-                Role::Hold | Role::Shared | Role::Count => (lease.left, lease.granted),
+                Role::Hold | Role::Shared | Role::Count | Role::Shadow => (lease.left, lease.granted),
             };
             let (unused, held) = (cost.saturating_mul(u64::from(unused)), cost.saturating_mul(u64::from(held)));
             if let Bucket::Token(_) = level.bucket() {

@@ -10,6 +10,7 @@ pub(super) struct Counts {
     scopes: TenantCounter,
     fallbacks: TenantCounter,
     oddities: TenantCounter,
+    shadow: TenantCounter,
 }
 
 impl Counts {
@@ -27,6 +28,11 @@ impl Counts {
                 "Requests that are not as the contract with Envoy has them, by tenant and kind.",
                 "kind",
             ),
+            shadow: metrics.tenant_counter(
+                "bulkhead_ratelimit_shadow_total",
+                "What limits of policies in shadow would have denied.",
+                "reason",
+            ),
         }
     }
 
@@ -43,6 +49,13 @@ impl Counts {
         self.fallbacks.count(asked.tenant(), mode);
         if mode == "closed" {
             self.decisions.count(asked.tenant(), "unavailable");
+        }
+    }
+
+    /// What so many policies in shadow would have denied.
+    pub(super) fn shadowed(&self, asked: &Asked, policies: usize) {
+        for _ in 0..policies {
+            self.shadow.count(asked.tenant(), "over_limit");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bulkhead_audit::{
     audit::{Audit as Streams, Whom},
     keep::About,
-    record::{Action, Actor, Decision, Event, Record, Whose},
+    record::{Action, Actor, Decision, Event, Record, Shadow, Whose},
     refused::Refused,
     text::Text,
 };
@@ -45,6 +45,9 @@ impl Verdict {
     }
 }
 
+/// The longest name of a policy.
+const NAME: usize = 256;
+
 /// Puts verdicts on record, as each API's `audit` asks.
 #[derive(Default)]
 pub(super) struct Records(Option<Arc<Streams>>);
@@ -58,27 +61,33 @@ impl Records {
     ///
     /// # Errors
     /// `audit: full`, and there is no record of it: it must not be answered.
-    pub(super) async fn keep(&self, asked: &Asked, platform: &Platform, verdict: Verdict, until: Instant) -> Result<(), Refused> {
+    pub(super) async fn keep(&self, asked: &Asked, platform: &Platform, ruling: &Ruling, until: Instant) -> Result<(), Refused> {
         let Some(streams) = &self.0 else {
             return if asked.audit() == Audit::Full { Err(Refused::Nowhere) } else { Ok(()) };
         };
+        let (verdict, shadowed) = (Verdict::of(ruling), ruling.shadowed());
         let tenant = asked.tenant_shared();
         let stream = || streams.stream(platform, tenant.map_or(Whom::Unresolved, Whom::Tenant));
+        // ext-authz's configuration is newer than this one: it may say that all of it is to be recorded.
+        let audit = if asked.is_unknown() && stream().is_some() { Audit::Full } else { asked.audit() };
         let about = |verdict: Verdict| About {
             tenant,
             id: asked.decision().unwrap_or_default(),
-            denied: (verdict != Verdict::Allow).then(|| verdict.name()),
+            denied: match verdict {
+                Verdict::Allow => (!shadowed.is_empty()).then_some("shadow"),
+                _ => Some(verdict.name()),
+            },
         };
-        let kept = streams.keep(asked.audit(), about(verdict), stream, || record(asked, verdict)).until(until).await;
+        let kept = streams.keep(audit, about(verdict), stream, || record(asked, verdict, shadowed)).until(until).await;
         if let Err(refused) = &kept {
             let answered = Verdict::Unavailable;
-            streams.unkept(refused, about(answered), stream, || record(asked, answered));
+            streams.unkept(refused, about(answered), stream, || record(asked, answered, &[]));
         }
         kept
     }
 }
 
-fn record(asked: &Asked, verdict: Verdict) -> Record {
+fn record(asked: &Asked, verdict: Verdict, shadowed: &[Arc<str>]) -> Record {
     let tenant = asked.tenant();
     let cost = asked.charge().parts().iter().map(Part::cost).fold(0, u64::saturating_add);
     let (status, scope) = match verdict {
@@ -97,6 +106,7 @@ fn record(asked: &Asked, verdict: Verdict) -> Record {
         actor: Actor { subscription: asked.subscription().map(str::to_owned), ..Actor::default() },
         action: Action { api: asked.api().map(str::to_owned), mcp: None },
         decision: Some(Decision { status, scope, cost: Some(cost), ..Decision::new(verdict.name()) }),
+        shadow: shadowed.iter().map(|policy| Shadow { policy: Text::bounded(policy, NAME), verdict: "over_limit" }).collect(),
         generation: Some(asked.generation()),
         policy,
         ..Record::default()

@@ -17,11 +17,7 @@ use bulkhead_tenancy::{
     tenant::{Policy, StoreFailure, Tenant},
 };
 
-use crate::{
-    charge::{Charge, Role},
-    levels::Levels,
-    limiter::Fallback,
-};
+use crate::{charge::Charge, levels::Levels, limiter::Fallback};
 
 /// The most descriptors of one request: all levels of each, with guarantee and quotas, stay inside the bound of a charge.
 const MAX_DESCRIPTORS: usize = 12;
@@ -67,6 +63,8 @@ pub(super) struct Asked {
     api: Option<ApiName>,
     /// What is recorded of it: the most that any of its APIs asks for.
     audit: Audit,
+    /// It names what this service does not know: another service's configuration may be newer.
+    unknown: bool,
     generation: u64,
     oddities: Vec<Oddity>,
 }
@@ -91,6 +89,7 @@ impl Asked {
             subscription: None,
             api: None,
             audit: Audit::None,
+            unknown: false,
             generation: snapshot.generation(),
             oddities: Vec::new(),
         };
@@ -136,6 +135,7 @@ impl Asked {
         let Some(tenant) = snapshot.tenant(tenant) else {
             if tenant != descriptor::UNRESOLVED {
                 self.oddities.push(Oddity::UnknownTenant);
+                self.unknown = true;
             }
             return self.pay(levels.unresolved(snapshot, cost), StoreFailure::Local);
         };
@@ -144,7 +144,9 @@ impl Asked {
             Policy::Unavailable(_) => None,
         };
         let subscription = self.known(policy, subscription, TenantPolicy::subscription, Oddity::UnknownSubscription);
-        let api = self.known(policy, api, TenantPolicy::api, Oddity::UnknownApi);
+        let api_name = api;
+        let api = self.known(policy, api_name, TenantPolicy::api, Oddity::UnknownApi);
+        self.unknown |= api.is_none() && api_name != descriptor::NONE;
         if let Some(api) = api {
             self.audit = stricter(asked_before, api.audit);
         }
@@ -176,7 +178,7 @@ impl Asked {
     }
 
     fn pay(&mut self, charge: Charge, mode: StoreFailure) {
-        self.shares.push(charge.levels().filter(|(level, _)| level.role() != Role::Guarantee).count());
+        self.shares.push(charge.levels().filter(|(level, _)| level.role().may_deny()).count());
         self.charge.append(charge);
         self.fallback = self.fallback.strictest(Fallback { mode, ..self.fallback });
     }
@@ -215,6 +217,11 @@ impl Asked {
 
     pub(super) fn audit(&self) -> Audit {
         self.audit
+    }
+
+    /// Whether a tenant or an API is named that is not known here, so that nobody here can say what is to be recorded of it.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.unknown
     }
 
     pub(super) fn generation(&self) -> u64 {

@@ -223,7 +223,9 @@ impl Split {
 
 /// What brings a group's charge back.
 fn returned(charge: &Charge, answer: &Answer) -> Vec<Adjustment> {
-    let paid = |role, bucket: &Bucket, seen: &Seen, cost| role != Role::Guarantee || bucket.covers(seen.credit, cost, 1) > 0;
+    let paid = |role, bucket: &Bucket, seen: &Seen, cost| {
+        role != Role::Guarantee && role != Role::Shadow || bucket.covers(seen.credit, cost, 1) > 0
+    };
     let levels = charge.levels().zip(&answer.seen);
     let levels = levels.filter(|((level, cost), seen)| *cost > 0 && paid(level.role(), level.bucket(), seen, *cost));
     let change = |cost| Change::Return { unused: cost, held: 0, taken_us: answer.now_us };

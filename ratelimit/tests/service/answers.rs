@@ -41,6 +41,17 @@ async fn a_429_names_scope_and_decision_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_limit_in_shadow_is_counted_and_neither_denies_nor_shows() {
+    let world = World::memory();
+    let shadowed = || world.counted(r#"bulkhead_ratelimit_shadow_total{tenant_id="acme",reason="over_limit"}"#);
+    assert_eq!((world.admitted_of(40, &[of("acme")]).await, shadowed()), (40, 0));
+    assert_eq!((world.admitted_of(15, &[of("acme")]).await, shadowed()), (15, 15), "60 a minute are its plan's, 40 the trial's");
+    let answer = world.ask(request(&[of("acme")])).await.unwrap();
+    assert_eq!((header(&answer, "ratelimit-limit"), header(&answer, "ratelimit-remaining")), (Some("60"), Some("4")));
+    assert_eq!((world.admitted_of(10, &[of("acme")]).await, shadowed()), (4, 20), "what is denied anyway is no mark");
+}
+
+#[tokio::test]
 async fn every_scope_is_named_as_itself() {
     let world = World::memory();
     let scope = async |asked| {

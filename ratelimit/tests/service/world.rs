@@ -100,6 +100,11 @@ apiVersion: gostoa.dev/v1alpha1
 kind: Subscription
 metadata: { name: s-01, namespace: tenant-acme }
 spec: { clientId: one, rateLimit: { requestsPerMinute: 6 } }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: GuardrailPolicy
+metadata: { name: trial, namespace: tenant-acme }
+spec: { shadow: true, rateLimit: { requestsPerMinute: 40 } }
 ";
 
 const INITECH: &str = "

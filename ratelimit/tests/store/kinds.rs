@@ -8,6 +8,7 @@ use bulkhead_ratelimit::{
     bucket::{Bucket, CalendarQuota, Sliding, Window},
     charge::{Charge, Scope, Shape},
     key::{Key, Keyspace},
+    outcome::Verdict,
     store::{Adjustment, Change, Hour, Micros, Store, Tally, memory::MemoryStore},
 };
 use bulkhead_tenancy::{
@@ -93,10 +94,10 @@ fn key(keys: &Keyspace, tenant: usize, kind: usize) -> Key {
     keys.quota(&uid(tenant), &format!("kind-{kind}"))
 }
 
-/// A tenant's shape: global with its guarantee or without, and some kinds of bucket with their limits.
-type Levels = (usize, Option<u64>, bool, Vec<(usize, u64)>);
+/// A tenant's shape: global with its guarantee or without, some kinds of bucket with their limits, and a limit in shadow.
+type Levels = (usize, Option<u64>, bool, Vec<(usize, u64)>, Option<u64>);
 
-fn shape(keys: &Keyspace, (tenant, guarantee, count, levels): &Levels) -> Arc<Shape> {
+fn shape(keys: &Keyspace, (tenant, guarantee, count, levels, shadow): &Levels) -> Arc<Shape> {
     let meter = keys.meter(&uid(*tenant), None, None);
     let mut shape = Shape::new().metered(meter);
     if let Some(limit) = guarantee {
@@ -105,6 +106,9 @@ fn shape(keys: &Keyspace, (tenant, guarantee, count, levels): &Levels) -> Arc<Sh
     for (kind, limit) in levels {
         let (key, bucket) = (key(keys, *tenant, *kind), bucket(*kind, *limit));
         shape = if *count { shape.count(Scope::Tenant, key, bucket) } else { shape.hold(Scope::Tenant, key, bucket) };
+    }
+    if let Some(limit) = shadow {
+        shape = shape.shadow("trial", keys.shadow(&uid(*tenant), "trial"), bucket(0, *limit));
     }
     Arc::new(shape)
 }
@@ -119,7 +123,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     let limit = || prop_oneof![1 => Just(0_u64), 8 => 1_u64..60];
     let guarantee = prop_oneof![1 => Just(None), 2 => (1_u64..20).prop_map(Some)];
     let count = prop_oneof![4 => Just(false), 1 => Just(true)];
-    let levels = (0..2_usize, guarantee, count, vec((0..5_usize, limit()), 0..4));
+    let shadow = prop_oneof![2 => Just(None), 1 => limit().prop_map(Some)];
+    let levels = (0..2_usize, guarantee, count, vec((0..5_usize, limit()), 0..4), shadow);
     let ahead = (1_u32..60, 1_u32..5, 1_u64..30 * SECOND).prop_map(|(want, share, ttl_us)| Ahead { want, share, ttl_us });
     let ahead = prop_oneof![3 => Just(None), 1 => ahead.prop_map(Some)];
     let cost = prop_oneof![1 => Just(0), 8 => Just(1), 4 => 2_u64..10, 1 => Just(u64::MAX)];
@@ -176,7 +181,8 @@ fn the_script_answers_exactly_as_the_model_does() {
 fn copies_of_one_charge_are_decided_as_if_each_were_asked_alone() {
     let stores = Stores::start();
     let guarantee = prop_oneof![1 => Just(None), 2 => (1_u64..20).prop_map(Some)];
-    let levels = (Just(0_usize), guarantee, Just(false), vec((0..5_usize, 1_u64..30), 0..3));
+    let shadow = prop_oneof![1 => Just(None), 1 => (0_u64..20).prop_map(Some)];
+    let levels = (Just(0_usize), guarantee, Just(false), vec((0..5_usize, 1_u64..30), 0..3), shadow);
     check(150, (levels, 0_u64..4, 1_u32..50), |(levels, cost, count)| {
         for (name, store) in stores.both() {
             let (together, apart) = (own_keys(), own_keys());
@@ -186,6 +192,37 @@ fn copies_of_one_charge_are_decided_as_if_each_were_asked_alone() {
             for copy in 0..count {
                 let alone = stores.decide(store, START, &[Ask::one(single.clone())]).remove(0);
                 prop_assert_eq!(answer.outcome(&one(&together), copy), alone.outcome(&single, 0), "{}, copy {}", name, copy);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_limit_in_shadow_changes_no_answer_and_marks_what_it_would_have_denied_if_it_stood() {
+    let stores = Stores::start();
+    let guarantee = prop_oneof![1 => Just(None), 2 => (1_u64..20).prop_map(Some)];
+    let levels = (guarantee, vec((0..5_usize, 1_u64..60), 0..3));
+    let asks = vec((0_u64..8 * SECOND, 0_u64..6), 1..60);
+    check(60, (levels, 0_u64..20, asks), |((guarantee, levels), limit, asks)| {
+        for (name, store) in stores.both() {
+            let (tried, without, alone) = (own_keys(), own_keys(), own_keys());
+            let mut now = START;
+            for (wait, cost) in &asks {
+                now += wait;
+                let one = |keys: &Keyspace, shadow| {
+                    let charge = Charge::of(shape(keys, &(0, guarantee, false, levels.clone(), shadow)), *cost);
+                    stores.decide(store, now, &[Ask::one(charge.clone())])[0].outcome(&charge, 0)
+                };
+                let (tried, without) = (one(&tried, Some(limit)), one(&without, None));
+                prop_assert_eq!((tried.verdict(), tried.standings()), (without.verdict(), without.standings()), "{}", name);
+                // If it stood it would be asked for what all others admit.
+                let admits = || {
+                    let charge = Charge::new().hold(Scope::Tenant, alone.tenant(&uid(0)), bucket(0, limit), *cost);
+                    stores.decide(store, now, &[Ask::one(charge)])[0].admitted == 1
+                };
+                let marked = tried.verdict() == Verdict::Admitted && !admits();
+                prop_assert_eq!(tried.shadowed().len(), usize::from(marked), "{}", name);
             }
         }
         Ok(())
@@ -288,7 +325,7 @@ fn tallies_and_charges_add_up_at_one_meter() {
     let stores = Stores::start();
     for (name, store) in stores.both() {
         let keys = own_keys();
-        let shape = shape(&keys, &(0, None, false, vec![(0, 5)]));
+        let shape = shape(&keys, &(0, None, false, vec![(0, 5)], None));
         let ask = Ask { charge: Charge::of(Arc::clone(&shape), 2), count: 4, ahead: None };
         assert_eq!(stores.decide(store, START, &[ask])[0].admitted, 2);
         let tally = Tally { meter: shape.meter().unwrap().clone(), admitted: 10, denied: 100 };

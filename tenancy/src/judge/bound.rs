@@ -17,6 +17,8 @@ pub const MAX_NAMES: usize = 64;
 pub const MAX_NAME_BYTES: usize = 256;
 /// GuardrailPolicies of a tenant.
 pub const MAX_GUARDRAILS: usize = 32;
+/// GuardrailPolicies of a tenant that state a limit in shadow: each is one more bucket for each of its requests.
+pub const MAX_SHADOW_LIMITS: usize = 4;
 /// Subscriptions of a tenant.
 pub const MAX_SUBSCRIPTIONS: usize = 10_000;
 /// Tools of a tenant, and sets of them.

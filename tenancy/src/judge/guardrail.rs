@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_TOPICS, at_most},
+    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_SHADOW_LIMITS, MAX_TOPICS, at_most},
     draft::DraftApi,
 };
 use crate::{
@@ -28,6 +28,10 @@ pub(super) fn judge(
     policies.sort_by(|one, two| one.metadata.name.value.cmp(&two.metadata.name.value));
     if let Some(last) = policies.last() {
         at_most(MAX_GUARDRAILS, policies.len(), "guardrail policies of a tenant", &last.metadata.name.place, faults);
+    }
+    let limited = policies.iter().filter(|policy| policy.shadow).filter_map(|policy| policy.rate_limit.as_ref());
+    if let Some(last) = limited.clone().next_back() {
+        at_most(MAX_SHADOW_LIMITS, limited.count(), "limits in shadow", &last.place, faults);
     }
     for policy in &policies {
         if let Some(list) = &policy.tool_allowlist {
@@ -84,7 +88,7 @@ pub(super) fn join(
         let list = policy.tool_allowlist.as_ref().map(|list| list.iter().map(|name| name.value.clone()).collect::<BTreeSet<_>>());
         let topics = topics(policy, policies, platform, faults);
         if policy.shadow {
-            joined.shadow.push(ShadowPolicy { name, allowlist: list });
+            joined.shadow.push(ShadowPolicy { name, allowlist: list, rate_limit: policy.rate_limit.as_ref().map(|limit| limit.value) });
             continue;
         }
         if let Some(list) = list {

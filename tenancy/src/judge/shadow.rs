@@ -9,9 +9,6 @@ pub(super) fn warn(draft: &Draft, faults: &mut Vec<Fault>) {
         for (feature, place) in reads(policy) {
             faults.push(place.warning(format!("{feature} is not served by this release: in shadow, nothing is recorded for it")));
         }
-        if let Some(limit) = &policy.rate_limit {
-            faults.push(limit.warning("a limit in shadow is not served by this release: nothing is recorded for it"));
-        }
     }
 }
 

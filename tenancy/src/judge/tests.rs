@@ -385,11 +385,26 @@ fn what_a_policy_in_shadow_asks_for_denies_nothing_but_is_said() {
         "shadow: true, rateLimit: { requestsPerMinute: 1 }, rules: 'allow { false }', contentFilter: { piiDetection: block, blockedTopics: [rivals] }",
     );
     let (_, rate, faults) = good(&(base() + &shadow));
-    assert_eq!(unserved(&faults).len(), 3, "{faults:?}");
+    assert_eq!(unserved(&faults).len(), 2, "{faults:?}");
     assert_eq!(rate, Rate::per_minute(1000));
-    for asked in ["contentFilter.piiDetection: block", "contentFilter.blockedTopics", "a limit in shadow"] {
+    for asked in ["contentFilter.piiDetection: block", "contentFilter.blockedTopics"] {
         assert!(faults.iter().any(|fault| fault.message.starts_with(asked)), "{asked}: {faults:#?}");
     }
+}
+
+#[test]
+fn a_limit_in_shadow_is_kept_apart_and_there_are_only_so_many() {
+    let policies = |count: usize| -> String {
+        (0..count)
+            .map(|number| own("GuardrailPolicy", &format!("g-{number}"), "shadow: true, rateLimit: { requestsPerMinute: 1 }"))
+            .collect()
+    };
+    let (policy, rate, _) = good(&(base() + &policies(4)));
+    assert_eq!(rate, Rate::per_minute(1000));
+    let limits: Vec<_> = policy.guardrails().shadow.iter().filter_map(|one| one.rate_limit).map(|limit| limit.rate).collect();
+    assert_eq!(limits, [Rate::per_minute(1); 4]);
+    let (snapshot, _) = load(OPERATOR, &(base() + &policies(5)), &[]);
+    assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)));
 }
 
 #[test]

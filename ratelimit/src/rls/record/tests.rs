@@ -13,13 +13,15 @@ use bulkhead_tenancy::{
     catalog::{Catalog, changes_of},
     clock::SystemClock,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::{key::Keyspace, levels::Levels};
+use crate::{key::Keyspace, levels::Levels, store::memory::MemoryStore};
 
-/// A disk on which nothing is made to last.
-struct Loose;
+/// A disk on which nothing is made to last, where it is broken.
+struct Loose {
+    broken: bool,
+}
 
 impl Disk for Loose {
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -27,7 +29,7 @@ impl Disk for Loose {
     }
 
     fn sync(&self, _: &File) -> io::Result<()> {
-        Err(io::Error::other("the disk is broken"))
+        if self.broken { Err(io::Error::other("the disk is broken")) } else { Ok(()) }
     }
 }
 
@@ -57,13 +59,18 @@ spec: { plan: plain, uid: u-acme }
 apiVersion: gostoa.dev/v1alpha1
 kind: UniversalAPIContract
 metadata: { name: contract, namespace: tenant-acme }
-spec: { apis: [ { name: full-api, upstream: 'https://full.acme.internal', policies: [ { audit: full } ] } ] }
+spec: { apis: [ { name: full-api, upstream: 'https://full.acme.internal', policies: [ { audit: full } ] }, { name: plain-api, upstream: 'https://plain.acme.internal' } ] }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: GuardrailPolicy
+metadata: { name: trial, namespace: tenant-acme }
+spec: { shadow: true, rateLimit: { requestsPerMinute: 0 } }
 ",
     ),
 ];
 
-#[tokio::test]
-async fn s11_an_allow_that_may_stand_and_was_not_answered_is_followed_by_what_was() {
+/// What becomes of the record of an admitted request of acme's at an API, and what is on record at the end: id, verdict, and what was marked in shadow.
+async fn recorded(api: &str, broken: bool) -> (Result<(), Refused>, Vec<(String, String, Value)>) {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings {
         service: "ratelimit",
@@ -75,21 +82,50 @@ async fn s11_an_allow_that_may_stand_and_was_not_answered_is_followed_by_what_wa
         seal: Seal::Plain,
         queue: Bounds::default(),
     };
-    let streams = Arc::new(Streams::on(settings, Arc::new(SystemClock), Arc::new(|_, _, _| {}), Arc::new(Loose)));
+    let streams = Arc::new(Streams::on(settings, Arc::new(SystemClock), Arc::new(|_, _, _| {}), Arc::new(Loose { broken })));
     let snapshot = Catalog::new(Arc::new(SystemClock)).apply(changes_of(&FILES)).unwrap();
     let entry = |(key, value): (&str, &str)| Entry { key: key.to_owned(), value: value.to_owned() };
-    let entries = [("tenant", "acme"), ("subscription", "__none__"), ("api", "full-api"), ("decision", "0193-abc")].map(entry);
+    let entries = [("tenant", "acme"), ("subscription", "__none__"), ("api", api), ("decision", "0193-abc")].map(entry);
     let descriptor = RateLimitDescriptor { entries: entries.into(), ..RateLimitDescriptor::default() };
     let request = RateLimitRequest { descriptors: vec![descriptor], ..RateLimitRequest::default() };
     let asked = Asked::read(&request, &snapshot, &Levels::new(Keyspace::default())).unwrap();
-    assert_eq!(asked.audit(), Audit::Full);
+    let ruling = Ruling::Exact(MemoryStore::new(Arc::new(SystemClock)).decide_one(None, asked.charge()));
+    assert!(Records::default().keep(&asked, snapshot.platform(), &ruling, Instant::now()).await.is_ok() || asked.audit() == Audit::Full);
 
     let until = Instant::now() + Duration::from_secs(30);
-    let kept = Records::on(Arc::clone(&streams)).keep(&asked, snapshot.platform(), Verdict::Allow, until).await;
-    assert!(matches!(kept, Err(Refused::Unsynced(_))), "{kept:?}");
+    let kept = Records::on(Arc::clone(&streams)).keep(&asked, snapshot.platform(), &ruling, until).await;
     streams.close(Duration::from_secs(30));
-    let text = std::fs::read_to_string(directory.path().join("default/tenant-acme/ratelimit-a.jsonl")).unwrap();
-    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = records.iter().map(|record| (record["id"].as_str(), record["decision"]["verdict"].as_str())).collect();
-    assert_eq!(told, [(Some("0193-abc"), Some("allow")), (Some("0193-abc"), Some("unavailable"))]);
+    let text = std::fs::read_to_string(directory.path().join("default/tenant-acme/ratelimit-a.jsonl")).unwrap_or_default();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    (kept, records.map(|record| (word(&record["id"]), word(&record["decision"]["verdict"]), record["shadow"].clone())).collect())
+}
+
+fn told(verdict: &str, shadow: Value) -> (String, String, Value) {
+    ("0193-abc".to_owned(), verdict.to_owned(), shadow)
+}
+
+fn marked() -> Value {
+    json!([{ "policy": "trial", "verdict": "over_limit" }])
+}
+
+#[tokio::test]
+async fn s11_an_allow_that_may_stand_and_was_not_answered_is_followed_by_what_was() {
+    let (kept, records) = recorded("full-api", true).await;
+    assert!(matches!(kept, Err(Refused::Unsynced(_))), "{kept:?}");
+    assert_eq!(records, [told("allow", marked()), told("unavailable", Value::Null)]);
+}
+
+#[tokio::test]
+async fn what_a_limit_in_shadow_would_have_denied_is_recorded_like_a_denial() {
+    let (kept, records) = recorded("plain-api", false).await;
+    assert!(kept.is_ok(), "{kept:?}");
+    assert_eq!(records, [told("allow", marked())]);
+}
+
+#[tokio::test]
+async fn what_is_not_known_here_is_recorded_as_if_everything_were_asked_for() {
+    let (kept, records) = recorded("newer-api", true).await;
+    assert!(matches!(kept, Err(Refused::Unsynced(_))), "it waits for its record: {kept:?}");
+    assert_eq!(records, [told("allow", marked()), told("unavailable", Value::Null)]);
 }

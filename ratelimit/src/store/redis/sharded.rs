@@ -85,12 +85,16 @@ impl Store for Sharded {
             return self.queue(&ask.charge).decide_apart(asks).await;
         }
         // What is of one slot stays together and in order; each queue takes it as one.
-        apart(asks, |ask| slot_of(&ask.charge), |group| async move {
-            match group.first() {
-                Some(first) => self.queue(&first.charge).decide_apart(&group).await,
-                None => Vec::new(),
-            }
-        })
+        apart(
+            asks,
+            |ask| slot_of(&ask.charge),
+            |group| async move {
+                match group.first() {
+                    Some(first) => self.queue(&first.charge).decide_apart(&group).await,
+                    None => Vec::new(),
+                }
+            },
+        )
         .await
     }
 
@@ -108,12 +112,16 @@ struct Slots(RedisStore);
 
 impl Slots {
     async fn all(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        apart(asks, |ask| slot_of(&ask.charge), |group| async move {
-            if group.first().is_some_and(|ask| slot_of(&ask.charge).is_none() && ask.charge.levels().next().is_some()) {
-                return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
-            }
-            self.0.decide_at(now, &group).await
-        })
+        apart(
+            asks,
+            |ask| slot_of(&ask.charge),
+            |group| async move {
+                if group.first().is_some_and(|ask| slot_of(&ask.charge).is_none() && ask.charge.levels().next().is_some()) {
+                    return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
+                }
+                self.0.decide_at(now, &group).await
+            },
+        )
         .await
     }
 }

@@ -179,7 +179,8 @@ impl<'c> Batch<'c> {
         };
         let role = match role {
             Role::Hold => 0,
-            Role::Guarantee => 1,
+            // A limit in shadow pays as a guarantee does, and has no shared bucket behind it to lend to.
+            Role::Guarantee | Role::Shadow => 1,
             Role::Shared => 2,
             Role::Count => 3,
         };

@@ -111,7 +111,7 @@ pub(super) fn assemble(charge: &Charge, own: &[Seen], toll: &Toll, reserved: u32
 pub(super) fn denied(ask: &Ask, credit: i64, now_us: u64) -> Answer {
     let seen = |(level, _): (&Level, u64)| match level.role() {
         Role::Shared | Role::Guarantee => Seen { credit, ..Seen::default() },
-        Role::Hold | Role::Count => Seen { credit: level.bucket().full(), ..Seen::default() },
+        Role::Hold | Role::Count | Role::Shadow => Seen { credit: level.bucket().full(), ..Seen::default() },
     };
     Answer { faulty: false, seen: ask.charge.levels().map(seen).collect(), ..Answer::faulty(now_us) }
 }
