@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use bulkhead_content::{Detector, Filter, Media, TopicMatcher, Topics};
+use bulkhead_content::{Budget, Detector, Filter, Media, TopicMatcher, Topics};
 
 #[path = "../tests/corpus/mod.rs"]
 mod corpus;
@@ -46,7 +46,7 @@ fn costs() -> Result<(), Box<dyn std::error::Error>> {
         let began = Instant::now();
         let mut rounds = 0_u32;
         while began.elapsed().as_millis() < 500 {
-            let _ = filter.scan(&media, body.as_bytes())?;
+            let _ = filter.scan(&media, body.as_bytes(), &Budget::default())?;
             rounds += 1;
         }
         println!("| {name} | {:.1} |", began.elapsed().as_secs_f64() * 1e6 / f64::from(rounds) / (body.len() as f64 / 1024.0));

@@ -6,113 +6,169 @@ use std::{
     io::{self, Read},
 };
 
-use crate::{Filter, Unscannable};
+use crate::{Budget, Filter, Unscannable};
 
 /// The most codings on top of each other.
 const MAX_CODINGS: usize = 3;
 /// The largest window that a zstd frame may ask for (RFC 9659), in bytes: it is memory before a byte has come out.
 const MAX_ZSTD_WINDOW: u64 = 8 << 20;
 
+/// What a stream is begun with costs, in steps, however short it is.
+const BEGUN: usize = 1 << 14;
+/// What comes out at a time, in bytes.
+const CHUNK: usize = 64 << 10;
+
 /// The body without its codings. `listed` are the values of `Content-Encoding`.
 ///
 /// # Errors
-/// `Encoding`: a coding that is not known, or too many; `TooLarge`; `Malformed`: not what the coding says, or followed by something else.
-pub(crate) fn decoded<'b>(listed: &[&[u8]], body: &'b [u8]) -> Result<Cow<'b, [u8]>, Unscannable> {
+/// `Encoding`: a coding that is not known, or too many; `TooLarge`; `Malformed`: not what the coding says, or followed by something else. Or it
+/// takes more than the budget.
+pub(crate) fn decoded<'b>(listed: &[&[u8]], body: &'b [u8], budget: &Budget<'_>) -> Result<Cow<'b, [u8]>, Unscannable> {
     let mut body = Cow::Borrowed(body);
     let mut undone = 0;
     // The last one listed was applied last.
     for coding in listed.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
         let coding = coding.trim_ascii().to_ascii_lowercase();
-        let plain = match coding.as_slice() {
-            b"" | b"identity" => continue,
-            _ if undone == MAX_CODINGS => return Err(Unscannable::Encoding),
-            b"gzip" | b"x-gzip" => all(flate2::bufread::MultiGzDecoder::new(&*body))?,
-            b"deflate" => deflate(&body)?,
-            b"br" => brotli(&body)?,
-            b"zstd" => zstd(&body)?,
+        if matches!(coding.as_slice(), b"" | b"identity") {
+            continue;
+        }
+        if undone == MAX_CODINGS {
+            return Err(Unscannable::Encoding);
+        }
+        // Members without content give nothing to count.
+        budget.spend(BEGUN + 16 * body.len())?;
+        let mut plain = Plain { bytes: Vec::new(), window: 0, budget };
+        match coding.as_slice() {
+            b"gzip" | b"x-gzip" => plain.read(flate2::bufread::MultiGzDecoder::new(&*body))?,
+            b"deflate" => plain.deflate(&body)?,
+            b"br" => plain.brotli(&body)?,
+            b"zstd" => plain.zstd(&body)?,
             _ => return Err(Unscannable::Encoding),
-        };
+        }
+        budget.release(plain.window);
         undone += 1;
-        body = Cow::Owned(plain);
+        body = Cow::Owned(plain.bytes);
     }
     if body.len() > Filter::MAX_BYTES { Err(Unscannable::TooLarge) } else { Ok(body) }
 }
 
-/// All that a decoder gives, up to the bound.
-fn all(decoder: impl Read) -> Result<Vec<u8>, Unscannable> {
-    let mut plain = Vec::new();
-    let most = Filter::MAX_BYTES as u64;
-    decoder.take(most + 1).read_to_end(&mut plain).map_err(|_: io::Error| Unscannable::Malformed)?;
-    if plain.len() > Filter::MAX_BYTES { Err(Unscannable::TooLarge) } else { Ok(plain) }
+/// What comes out of a coding, counted while it does.
+struct Plain<'f> {
+    bytes: Vec<u8>,
+    /// What the decoder may look back into, in bytes.
+    window: usize,
+    budget: &'f Budget<'f>,
 }
 
-/// `deflate` means zlib (RFC 9110 section 8.4.1.2), and some senders leave zlib's header out.
-fn deflate(body: &[u8]) -> Result<Vec<u8>, Unscannable> {
-    let mut rest = body;
-    let wrapped = all(flate2::bufread::ZlibDecoder::new(&mut rest));
-    let wrapped = wrapped.and_then(|plain| if rest.is_empty() { Ok(plain) } else { Err(Unscannable::Malformed) });
-    if wrapped != Err(Unscannable::Malformed) {
-        return wrapped;
+impl Plain<'_> {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Unscannable> {
+        if self.bytes.len() + chunk.len() > Filter::MAX_BYTES {
+            return Err(Unscannable::TooLarge);
+        }
+        self.budget.spend(chunk.len())?;
+        let before = self.bytes.capacity();
+        self.bytes.extend_from_slice(chunk);
+        self.budget.hold(self.bytes.capacity() - before)
     }
-    let mut rest = body;
-    let plain = all(flate2::bufread::DeflateDecoder::new(&mut rest))?;
-    if rest.is_empty() { Ok(plain) } else { Err(Unscannable::Malformed) }
-}
 
-fn brotli(body: &[u8]) -> Result<Vec<u8>, Unscannable> {
-    let mut state = brotli_decompressor::BrotliState::new(
-        brotli_decompressor::StandardAlloc::default(),
-        brotli_decompressor::StandardAlloc::default(),
-        brotli_decompressor::StandardAlloc::default(),
-    );
-    let (mut plain, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
-    let (mut left, mut read, mut total) = (body.len(), 0, 0);
-    loop {
-        let (mut room, mut written) = (chunk.len(), 0);
-        let result = brotli_decompressor::BrotliDecompressStream(
-            &mut left,
-            &mut read,
-            body,
-            &mut room,
-            &mut written,
-            &mut chunk,
-            &mut total,
-            &mut state,
+    /// The decoder looks back into so many bytes.
+    fn look_back(&mut self, window: usize) -> Result<(), Unscannable> {
+        let more = window.saturating_sub(self.window);
+        self.window += more;
+        self.budget.hold(more)
+    }
+
+    /// All that a decoder gives.
+    fn read(&mut self, mut decoder: impl Read) -> Result<(), Unscannable> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match decoder.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.push(chunk.get(..length).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Unscannable::Malformed),
+            }
+        }
+    }
+
+    /// `deflate` means zlib (RFC 9110 section 8.4.1.2), and some senders leave zlib's header out.
+    fn deflate(&mut self, body: &[u8]) -> Result<(), Unscannable> {
+        let mut rest = body;
+        let wrapped = self.read(flate2::bufread::ZlibDecoder::new(&mut rest));
+        match wrapped {
+            Ok(()) if rest.is_empty() => return Ok(()),
+            Ok(()) | Err(Unscannable::Malformed) => self.bytes.clear(),
+            Err(_) => return wrapped,
+        }
+        let mut rest = body;
+        self.read(flate2::bufread::DeflateDecoder::new(&mut rest))?;
+        if rest.is_empty() { Ok(()) } else { Err(Unscannable::Malformed) }
+    }
+
+    /// RFC 7932: without the windows of up to a gigabyte that a later draft has, which are memory before a byte has come out.
+    fn brotli(&mut self, body: &[u8]) -> Result<(), Unscannable> {
+        self.look_back(brotli_window(body))?;
+        let mut state = brotli_decompressor::BrotliState::new_strict(
+            brotli_decompressor::StandardAlloc::default(),
+            brotli_decompressor::StandardAlloc::default(),
+            brotli_decompressor::StandardAlloc::default(),
         );
-        plain.extend_from_slice(chunk.get(..written).unwrap_or_default());
-        if plain.len() > Filter::MAX_BYTES {
-            return Err(Unscannable::TooLarge);
+        let mut chunk = vec![0; CHUNK];
+        let (mut left, mut read, mut total) = (body.len(), 0, 0);
+        loop {
+            let (mut room, mut written) = (chunk.len(), 0);
+            let result = brotli_decompressor::BrotliDecompressStream(
+                &mut left,
+                &mut read,
+                body,
+                &mut room,
+                &mut written,
+                &mut chunk,
+                &mut total,
+                &mut state,
+            );
+            self.push(chunk.get(..written).unwrap_or_default())?;
+            match result {
+                brotli_decompressor::BrotliResult::NeedsMoreOutput => {}
+                brotli_decompressor::BrotliResult::ResultSuccess if left == 0 => return Ok(()),
+                _ => return Err(Unscannable::Malformed),
+            }
         }
-        match result {
-            brotli_decompressor::BrotliResult::NeedsMoreOutput => {}
-            brotli_decompressor::BrotliResult::ResultSuccess if left == 0 => return Ok(plain),
-            _ => return Err(Unscannable::Malformed),
+    }
+
+    /// One frame or several, and skippable ones between them (RFC 8878 section 3).
+    fn zstd(&mut self, body: &[u8]) -> Result<(), Unscannable> {
+        let mut rest = body;
+        if rest.is_empty() {
+            return Err(Unscannable::Malformed);
         }
+        while !rest.is_empty() {
+            if let Some(length) = skippable(rest) {
+                rest = rest.get(length..).ok_or(Unscannable::Malformed)?;
+                continue;
+            }
+            let window = zstd_window(rest).ok_or(Unscannable::Malformed)?;
+            if window > MAX_ZSTD_WINDOW {
+                return Err(Unscannable::Encoding);
+            }
+            self.budget.spend(BEGUN)?;
+            self.look_back(usize::try_from(window).unwrap_or(usize::MAX))?;
+            self.read(ruzstd::decoding::StreamingDecoder::new(&mut rest).map_err(|_| Unscannable::Malformed)?)?;
+        }
+        Ok(())
     }
 }
 
-/// One frame or several, and skippable ones between them (RFC 8878 section 3).
-fn zstd(body: &[u8]) -> Result<Vec<u8>, Unscannable> {
-    let (mut plain, mut rest) = (Vec::new(), body);
-    if rest.is_empty() {
-        return Err(Unscannable::Malformed);
-    }
-    while !rest.is_empty() {
-        if let Some(length) = skippable(rest) {
-            rest = rest.get(length..).ok_or(Unscannable::Malformed)?;
-            continue;
-        }
-        if zstd_window(rest).ok_or(Unscannable::Malformed)? > MAX_ZSTD_WINDOW {
-            return Err(Unscannable::Encoding);
-        }
-        let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest).map_err(|_| Unscannable::Malformed)?;
-        let most = (Filter::MAX_BYTES - plain.len()) as u64;
-        decoder.by_ref().take(most + 1).read_to_end(&mut plain).map_err(|_| Unscannable::Malformed)?;
-        if plain.len() > Filter::MAX_BYTES {
-            return Err(Unscannable::TooLarge);
-        }
-    }
-    Ok(plain)
+/// What a brotli stream asks for as window, in bytes (RFC 7932 section 9.1).
+fn brotli_window(body: &[u8]) -> usize {
+    let first = body.first().copied().unwrap_or_default();
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, more) => 8 + more,
+        (_, more, _) => 17 + more,
+    };
+    1 << bits
 }
 
 /// The length of a skippable frame, if one begins here.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use crate::Detector;
+use crate::{Budget, Detector, Unscannable};
 
 mod card;
 mod cue;
@@ -20,6 +20,9 @@ use digits::Groups;
 #[cfg(test)]
 mod tests;
 
+/// What it costs to put a hit in its place, in steps.
+const SORTED: usize = 64;
+
 /// Something found, and where in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hit {
@@ -28,27 +31,37 @@ pub(crate) struct Hit {
 }
 
 /// What the detectors find. Of two kinds at one place the surer one stays: what has a checksum before what has a shape.
-pub(crate) fn find(detectors: &BTreeSet<Detector>, text: &str, key: &str) -> Vec<Hit> {
+///
+/// # Errors
+/// It takes more than the budget.
+pub(crate) fn find(detectors: &BTreeSet<Detector>, text: &str, key: &str, budget: &Budget<'_>) -> Result<Vec<Hit>, Unscannable> {
     let mut hits: Vec<Hit> = Vec::new();
     if detectors.is_empty() || text.len() < 5 {
-        return hits;
+        return Ok(hits);
     }
-    let context = Context::new(text, key);
+    let context = Context::new(text, key, budget);
+    // Each detector passes over the text; what it does at some places besides it counts itself.
+    budget.spend((1 + detectors.len()) * text.len())?;
     let groups = Groups::of(text);
+    budget.hold(groups.size())?;
+    let mut held = groups.size();
     for kind in [Detector::Secret, Detector::Iban, Detector::Card, Detector::NationalId, Detector::Ip, Detector::Email, Detector::Phone] {
         if !detectors.contains(&kind) {
             continue;
         }
         let mut found = Vec::new();
         match kind {
-            Detector::Secret => secret::find(&context, &mut found),
-            Detector::Iban => iban::find(text, &mut found),
-            Detector::Card => card::find(&groups, &mut found),
-            Detector::NationalId => national::find(&context, &groups, &mut found),
-            Detector::Ip => ip::find(&context, &mut found),
-            Detector::Email => email::find(text, &mut found),
-            Detector::Phone => phone::find(&context, &groups, &mut found),
+            Detector::Secret => secret::find(&context, &mut found)?,
+            Detector::Iban => iban::find(&context, &mut found)?,
+            Detector::Card => card::find(&context, &groups, &mut found)?,
+            Detector::NationalId => national::find(&context, &groups, &mut found)?,
+            Detector::Ip => ip::find(&context, &mut found)?,
+            Detector::Email => email::find(&context, &mut found)?,
+            Detector::Phone => phone::find(&context, &groups, &mut found)?,
         }
+        budget.spend(SORTED * found.len())?;
+        budget.hold(size_of::<Hit>() * found.len())?;
+        held += size_of::<Hit>() * found.len();
         found.sort_by_key(|at| (at.start, at.end));
         found.dedup();
         let surer = hits.len();
@@ -62,7 +75,10 @@ pub(crate) fn find(detectors: &BTreeSet<Detector>, text: &str, key: &str) -> Vec
         }
         hits.sort_by_key(|hit| (hit.at.start, hit.at.end));
     }
-    hits
+    held += context.size();
+    budget.hold(context.size())?;
+    budget.release(held);
+    Ok(hits)
 }
 
 /// The byte at a place; 0 outside of the text.

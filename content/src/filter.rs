@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use crate::{
-    Detector, Media, Topics, Unscannable, coding,
+    Budget, Detector, Media, Topics, Unscannable, coding,
     media::Kind,
     read::{Reading, rewritten},
     text::Layer,
@@ -86,24 +86,26 @@ impl Filter {
     /// Finds what is in a whole body: always both, topics and personal data.
     ///
     /// # Errors
-    /// Where the body cannot be read. Then nothing is known of it.
-    pub fn scan(&self, media: &Media<'_>, body: &[u8]) -> Result<Found, Unscannable> {
-        let (kind, body) = media.open(body)?;
-        self.read(&kind, &body, false).map(|reading| reading.found)
+    /// Where the body cannot be read, or not within the budget. Then nothing is known of it.
+    pub fn scan(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        let (kind, body) = media.open(body, budget)?;
+        self.read(&kind, &body, false, budget).map(|reading| reading.found)
     }
 
     /// Finds what is in a whole body and takes the personal data out of it. What comes out holds none that this filter finds.
     ///
     /// # Errors
     /// Where the body cannot be read, or not rewritten.
-    pub fn redact(&self, media: &Media<'_>, body: &[u8]) -> Result<Redacted, Unscannable> {
-        let (kind, body) = media.open(body)?;
-        let first = self.read(&kind, &body, true)?;
+    pub fn redact(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Redacted, Unscannable> {
+        let (kind, body) = media.open(body, budget)?;
+        let first = self.read(&kind, &body, true, budget)?;
         let found = first.found;
         if found.pii.is_empty() {
             return Ok(Redacted { body: None, found });
         }
         let mut edits = first.edits.unwrap_or_default();
+        // The one that is read, and the one that is written.
+        budget.hold(2 * body.len())?;
         let mut body = body.into_owned();
         // What is taken out may bring together what stood around it, so what comes out is read again.
         for _ in 0..MAX_ROUNDS {
@@ -111,7 +113,7 @@ impl Filter {
                 break;
             }
             body = rewritten(&body, edits);
-            let again = self.read(&kind, &body, true)?;
+            let again = self.read(&kind, &body, true, budget)?;
             if again.found.pii.is_empty() {
                 return Ok(Redacted { body: Some(body), found });
             }
@@ -122,30 +124,41 @@ impl Filter {
 
     /// Finds what a body shows that cannot be read as what it says it is, where a policy lets such bodies pass: its bytes as text, so far as
     /// they are any, and its codings undone, so far as they can be.
-    #[must_use]
-    pub fn glance(&self, media: &Media<'_>, body: &[u8]) -> Found {
-        let plain = coding::decoded(&media.content_encoding, body).unwrap_or(Cow::Borrowed(body));
+    ///
+    /// # Errors
+    /// Where that takes more than the budget: such a body does not pass.
+    pub fn glance(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        let plain = match coding::decoded(&media.content_encoding, body, budget) {
+            Err(why) if why.is_ours() => return Err(why),
+            decoded => decoded.unwrap_or(Cow::Borrowed(body)),
+        };
         let plain = plain.get(..plain.len().min(Self::MAX_BYTES)).unwrap_or_default();
         let text = String::from_utf8_lossy(plain);
-        self.read(&Kind::Text(Layer::Plain), text.as_bytes(), false).map(|reading| reading.found).unwrap_or_default()
+        budget.hold(text.len())?;
+        match self.read(&Kind::Text(Layer::Plain), text.as_bytes(), false, budget) {
+            Err(why) if why.is_ours() => Err(why),
+            reading => Ok(reading.map(|reading| reading.found).unwrap_or_default()),
+        }
     }
 
     /// Finds what is in a path and its query, as they arrived: percent-encoding is undone once.
     ///
     /// # Errors
-    /// `Malformed`: encoded bytes that are not UTF-8.
-    pub fn scan_target(&self, path: &str, query: Option<&str>) -> Result<Found, Unscannable> {
-        let mut found = self.read(&Kind::Text(Layer::Percent), path.as_bytes(), false)?.found;
+    /// `Malformed`: encoded bytes that are not UTF-8. Or it takes more than the budget.
+    pub fn scan_target(&self, path: &str, query: Option<&str>, budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        let mut found = self.read(&Kind::Text(Layer::Percent), path.as_bytes(), false, budget)?.found;
         if let Some(query) = query {
-            let more = self.read(&Kind::Form, query.as_bytes(), false)?.found;
+            let more = self.read(&Kind::Form, query.as_bytes(), false, budget)?.found;
             found.pii.extend(more.pii);
             found.topics.extend(more.topics);
         }
         Ok(found)
     }
 
-    fn read(&self, kind: &Kind, body: &[u8], redact: bool) -> Result<Reading<'_>, Unscannable> {
-        let mut reading = Reading::new(self, redact);
+    fn read<'f>(&'f self, kind: &Kind, body: &[u8], redact: bool, budget: &'f Budget<'f>) -> Result<Reading<'f>, Unscannable> {
+        // However many readings there are, the clock is seen in each.
+        budget.look()?;
+        let mut reading = Reading::new(self, budget, redact);
         if !body.is_empty() {
             reading.read(kind, body, 0..body.len())?;
         }

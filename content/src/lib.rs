@@ -8,6 +8,7 @@
 //! `read/multipart`, ...) and hands over each piece of text; `text` folds a piece so that nothing hides in how it is written; `topics` and
 //! `detect` look into it.
 
+mod budget;
 mod coding;
 mod detect;
 mod detector;
@@ -17,6 +18,7 @@ mod read;
 mod text;
 mod topics;
 
+pub use budget::{Budget, Room};
 pub use detector::Detector;
 pub use filter::{Filter, Found, Redacted};
 pub use media::{Media, Unscannable};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{coding, text::Layer};
+use crate::{Budget, coding, text::Layer};
 
 /// What the headers say of a body. Every value of each header is kept: two types, or a type that cannot be read, are an answer of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl<'a> Media<'a> {
     }
 
     /// What a body is made of, and the body without its codings. An empty body is nothing, whatever its headers say.
-    pub(crate) fn open<'b>(&self, body: &'b [u8]) -> Result<(Kind, Cow<'b, [u8]>), Unscannable> {
+    pub(crate) fn open<'b>(&self, body: &'b [u8], budget: &Budget<'_>) -> Result<(Kind, Cow<'b, [u8]>), Unscannable> {
         if body.is_empty() {
             return Ok((Kind::Text(Layer::Plain), Cow::Borrowed(body)));
         }
@@ -29,7 +29,7 @@ impl<'a> Media<'a> {
             return Err(Unscannable::Type);
         }
         let kind = Kind::of(&self.content_type)?;
-        Ok((kind, coding::decoded(&self.content_encoding, body)?))
+        Ok((kind, coding::decoded(&self.content_encoding, body, budget)?))
     }
 }
 
@@ -51,12 +51,24 @@ pub enum Unscannable {
     /// It is not what its headers say it is: broken JSON, broken compression, bytes that are not UTF-8. 400.
     #[error("the body is not what its headers say it is")]
     Malformed,
+    /// It takes more work, or more time, than is done for one body. 503.
+    #[error("reading the body takes more work than is done for one")]
+    Effort,
+    /// There is no room for what reading it takes. 503.
+    #[error("too many bytes of bodies are being read")]
+    Crowded,
     /// Personal data stands where it cannot be taken out without breaking the body. Of [`crate::Filter::redact`] alone; 400.
     #[error("the body holds what cannot be taken out of it")]
     Unrewritable,
 }
 
 impl Unscannable {
+    /// Whether it is not the body's fault: it may be readable, and was not read to its end. No policy lets that pass.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Effort | Self::Crowded)
+    }
+
     /// The name in audit, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -66,6 +78,8 @@ impl Unscannable {
             Self::Type => "type",
             Self::Charset => "charset",
             Self::Malformed => "malformed",
+            Self::Effort => "effort",
+            Self::Crowded => "crowded",
             Self::Unrewritable => "unrewritable",
         }
     }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 use crate::{
-    Detector, Filter, Found, Unscannable, detect,
+    Budget, Detector, Filter, Found, Unscannable, detect,
     media::Kind,
     text::{Layer, View},
 };
@@ -25,9 +25,13 @@ const MAX_NESTING: u8 = 4;
 /// The most places of one body that are taken out: a body with more is not rewritten.
 const MAX_EDITS: usize = 50_000;
 
+/// What a piece costs, in steps, however short it is.
+const PIECE: usize = 64;
+
 /// One reading of a body.
 pub(crate) struct Reading<'f> {
     filter: &'f Filter,
+    budget: &'f Budget<'f>,
     pub(crate) found: Found,
     /// What is to be taken out; absent: it is only looked at.
     pub(crate) edits: Option<Vec<Edit>>,
@@ -44,13 +48,13 @@ pub(crate) struct Piece<'b> {
 }
 
 impl<'f> Reading<'f> {
-    pub(crate) fn new(filter: &'f Filter, redact: bool) -> Self {
-        Self { filter, found: Found::default(), edits: redact.then(Vec::new), nesting: 0 }
+    pub(crate) fn new(filter: &'f Filter, budget: &'f Budget<'f>, redact: bool) -> Self {
+        Self { filter, budget, found: Found::default(), edits: redact.then(Vec::new), nesting: 0 }
     }
 
     /// A reading that only looks, of something inside of this one.
     fn inner(&self) -> Self {
-        Self { nesting: self.nesting + 1, ..Self::new(self.filter, false) }
+        Self { nesting: self.nesting + 1, ..Self::new(self.filter, self.budget, false) }
     }
 
     /// Takes over what an inner reading found.
@@ -75,6 +79,7 @@ impl<'f> Reading<'f> {
     /// Text that may be JSON, whatever its type says: many servers parse it by its looks.
     fn text(&mut self, layer: Layer, body: &[u8], at: Range<usize>, key: &str) -> Result<(), Unscannable> {
         let piece = Piece { layer, at: at.clone(), key, form: Form::Text };
+        self.budget.spend(at.len())?;
         if !json::looks_like(body, &at) {
             return self.look(body, &piece).map(|_| ());
         }
@@ -94,17 +99,23 @@ impl<'f> Reading<'f> {
     /// whoever undoes them reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient parser takes.
     fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<BTreeSet<Detector>, Unscannable> {
         let mut seen = BTreeSet::new();
+        self.budget.spend(PIECE + piece.at.len())?;
         let mut view = View::of(piece.layer, body, piece.at.clone())?;
+        self.budget.hold(view.size())?;
         for _ in 0..=MAX_NESTING {
-            self.filter.topics().find(&view.text, &mut self.found.topics);
-            for hit in detect::find(self.filter.detectors(), &view.text, piece.key) {
+            self.filter.topics().find(&view.text, &mut self.found.topics, self.budget)?;
+            for hit in detect::find(self.filter.detectors(), &view.text, piece.key, self.budget)? {
                 seen.insert(hit.kind);
                 let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at) };
                 self.edit(at, hit.kind, piece.form.clone())?;
             }
             let Some(unescaped) = view.unescaped() else { break };
+            self.budget.spend(view.text.len())?;
+            self.budget.hold(unescaped.size())?;
+            self.budget.release(view.size());
             view = unescaped;
         }
+        self.budget.release(view.size());
         self.found.pii.extend(&seen);
         Ok(seen)
     }
@@ -138,9 +149,14 @@ impl<'f> Reading<'f> {
         {
             return Ok(None);
         }
+        self.budget.spend(2 * bytes.len())?;
         let mut held = String::new();
         piece.layer.each(bytes, &mut |one, _| held.push(one))?;
-        Ok(json::looks_like(held.as_bytes(), &(0..held.len())).then_some(held))
+        if !json::looks_like(held.as_bytes(), &(0..held.len())) {
+            return Ok(None);
+        }
+        self.budget.hold(held.len())?;
+        Ok(Some(held))
     }
 
     fn edit(&mut self, at: Range<usize>, kind: Detector, form: Form) -> Result<(), Unscannable> {

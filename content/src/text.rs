@@ -16,6 +16,11 @@ mod layer;
 
 pub(crate) use layer::Layer;
 
+/// How often longer than it was a text may become by folding: Korean three times, one Arabic ligature eleven times.
+const MAX_GROWTH: usize = 4;
+/// However short it was, it may become so long, in bytes.
+const SHORT: usize = 4 << 10;
+
 /// Folded text.
 pub(crate) struct View<'b> {
     pub(crate) text: Cow<'b, str>,
@@ -34,7 +39,7 @@ impl<'b> View<'b> {
     /// Reads a part of a body.
     ///
     /// # Errors
-    /// `Malformed` where the layer's escapes or bytes cannot be read.
+    /// `Malformed` where the layer's escapes or bytes cannot be read; `TooLarge` where folding makes much more of it than it was.
     pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>) -> Result<Self, Unscannable> {
         let bytes = body.get(at.clone()).ok_or(Unscannable::Malformed)?;
         if let Some(text) = layer.plain(bytes) {
@@ -42,13 +47,20 @@ impl<'b> View<'b> {
         }
         let mut text = String::with_capacity(bytes.len());
         let mut starts = Vec::with_capacity(bytes.len() + 1);
+        let most = MAX_GROWTH * bytes.len() + SHORT;
         layer.each(bytes, &mut |seen, start| {
             let start = u32::try_from(at.start + start).unwrap_or(u32::MAX);
+            if text.len() > most {
+                return;
+            }
             fold::each(seen, &mut |folded| {
                 text.push(folded);
                 starts.resize(text.len(), start);
             });
         })?;
+        if text.len() > most {
+            return Err(Unscannable::TooLarge);
+        }
         starts.push(u32::try_from(at.end).unwrap_or(u32::MAX));
         Ok(Self { text: Cow::Owned(text), origin: Origin::Table(starts) })
     }
@@ -69,6 +81,14 @@ impl<'b> View<'b> {
         });
         starts.push(self.start(self.text.len()));
         Some(View { text: Cow::Owned(text), origin: Origin::Table(starts) })
+    }
+
+    /// What it holds beside the body, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        match &self.origin {
+            Origin::Shift(_) => 0,
+            Origin::Table(starts) => self.text.len() + starts.len() * size_of::<u32>(),
+        }
     }
 
     /// Where in the body a byte of the text was read from.

@@ -3,13 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{RegexSet, RegexSetBuilder};
 
-use crate::text::{folded, spoken};
+use crate::{
+    Budget, Unscannable,
+    text::{folded, spoken},
+};
+
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -61,11 +67,13 @@ pub enum TopicError {
 /// The most that one pattern may take when compiled, in bytes: what is matched in linear time still takes the longer, the larger it is.
 const MAX_PATTERN: usize = 64 << 10;
 /// The most that all patterns of a policy may take when compiled, in bytes.
-const MAX_PATTERNS: usize = 1 << 20;
+const MAX_PATTERNS: usize = 512 << 10;
 /// The most bytes of all phrases of a policy; compiled they take about ten times that.
 const MAX_PHRASES: usize = 256 << 10;
 /// Of phrases, and of compiled patterns, so many bytes are light: the worst text takes some hundred steps a byte.
 const LIGHT: usize = 8 << 10;
+/// What a phrase costs where its characters stand, in steps.
+const HIT: usize = 8;
 /// The most that the matcher of one policy's patterns may remember of its work, in bytes, in each thread that scans.
 const MAX_REMEMBERED: usize = 512 << 10;
 
@@ -135,25 +143,40 @@ impl Topics {
     }
 
     /// Adds the labels that folded text speaks of.
-    pub(crate) fn find(&self, text: &str, found: &mut BTreeSet<String>) {
-        let Some(compiled) = self.0.as_ref().filter(|compiled| found.len() < compiled.source.len()) else { return };
-        let mut add = |index: usize| found.extend(compiled.source.keys().nth(index).filter(|label| !found.contains(*label)).cloned());
-        if !compiled.of_phrase.is_empty() {
+    ///
+    /// # Errors
+    /// It takes more than the budget.
+    pub(crate) fn find(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
+        let Some(compiled) = self.0.as_ref() else { return Ok(()) };
+        let mut missing: Vec<Option<&String>> =
+            compiled.source.keys().map(|label| Some(label).filter(|label| !found.contains(*label))).collect();
+        budget.spend(missing.len())?;
+        if !compiled.of_phrase.is_empty() && missing.iter().any(Option::is_some) {
+            budget.spend(2 * text.len())?;
             let text = spoken(text);
+            budget.hold(text.len())?;
             for hit in compiled.phrases.find_overlapping_iter(&text) {
-                let Some((label, [first, last])) = compiled.of_phrase.get(hit.pattern().as_usize()) else { continue };
-                let before = text.get(..hit.start()).and_then(|before| before.chars().next_back());
-                let after = text.get(hit.end()..).and_then(|after| after.chars().next());
-                let goes_on = (*first && before.is_some_and(is_of_a_word)) || (*last && after.is_some_and(is_of_a_word));
-                if !goes_on {
-                    add(*label);
+                budget.spend(HIT)?;
+                let Some((label, edges)) = compiled.of_phrase.get(hit.pattern().as_usize()) else { continue };
+                if missing.get(*label).is_some_and(Option::is_some) && !goes_on(&text, hit.range(), *edges) {
+                    found.extend(missing.get_mut(*label).and_then(Option::take).cloned());
                 }
             }
+            budget.release(text.len());
         }
-        if !compiled.of_pattern.is_empty() {
-            compiled.patterns.matches(text).into_iter().filter_map(|index| compiled.of_pattern.get(index)).for_each(|label| add(*label));
+        if !compiled.of_pattern.is_empty() && missing.iter().any(Option::is_some) {
+            let labels = window::matches(&compiled.patterns, text, budget)?.into_iter().filter_map(|index| compiled.of_pattern.get(index));
+            labels.for_each(|label| found.extend(missing.get_mut(*label).and_then(Option::take).cloned()));
         }
+        Ok(())
     }
+}
+
+/// Whether a phrase is a part of a longer word, where its first and its last character must be the edge of one.
+fn goes_on(text: &str, at: Range<usize>, [first, last]: [bool; 2]) -> bool {
+    let before = || text.get(..at.start).and_then(|before| before.chars().next_back());
+    let after = || text.get(at.end..).and_then(|after| after.chars().next());
+    (first && before().is_some_and(is_of_a_word)) || (last && after().is_some_and(is_of_a_word))
 }
 
 impl Compiled {

@@ -19,5 +19,6 @@ pub mod reply;
 pub mod route;
 pub mod serve;
 pub mod service;
+pub mod shares;
 pub mod tenant;
 pub mod verdict;

@@ -1,6 +1,7 @@
 //! Work that takes processor time because of what a tenant wrote or sent (signatures, rules, scans of bodies, schemas): done off the I/O
 //! threads, in a bounded number of places of which no tenant has more than its part, so that one tenant's slow rule costs another a wait of
-//! one place's turn at the most (S5).
+//! one place's turn at the most (S5). Nothing stops work that has begun: each piece has a budget of its own that ends it. What it holds of
+//! bodies is bounded in bytes, too.
 
 use std::{
     collections::HashMap,
@@ -8,16 +9,21 @@ use std::{
     thread,
 };
 
+use bulkhead_content::Unscannable;
 use bulkhead_tenancy::name::TenantUid;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
+use self::held::Held;
 use crate::verdict::{Denial, Reason};
 
+mod held;
 #[cfg(test)]
 mod tests;
+
+pub use held::Hold;
 
 /// The places of the process where the machine has fewer processors: four are the least of which a quarter is one.
 const LEAST_PLACES: usize = 4;
@@ -41,6 +47,7 @@ pub struct Offload {
     places: Arc<Semaphore>,
     /// By uid. A lane lives as long as somebody is in it.
     lanes: Mutex<HashMap<TenantUid, Weak<Lane>>>,
+    held: Held,
 }
 
 /// One tenant's way to the places.
@@ -55,7 +62,7 @@ pub enum Undone {
     /// Too much of the tenant's own work waits already.
     #[error("too much of the tenant's work is in progress")]
     Crowded,
-    /// Its turn, or its end, did not come in time. Work that began goes on in its place until it ends.
+    /// Its turn, or its end, did not come in time. Work that began goes on in its place until its own budget ends it.
     #[error("the work was not done in time")]
     Late,
     /// It panicked: a fault of ours.
@@ -87,7 +94,7 @@ impl Offload {
     /// Places as they are given.
     #[must_use]
     pub fn new(room: Room) -> Self {
-        Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default() }
+        Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default(), held: Held::default() }
     }
 
     /// Does a tenant's work in one of its places, and gives what came of it.
@@ -110,6 +117,14 @@ impl Offload {
             work()
         });
         timeout_at(until, doing).await.map_err(|_| Undone::Late)?.map_err(|_| Undone::Broke)
+    }
+
+    /// Takes room for a tenant's body. It is to go with the work that reads it.
+    ///
+    /// # Errors
+    /// The tenant, or all together, hold too many bytes.
+    pub fn hold(&self, tenant: &TenantUid, bytes: usize) -> Result<Hold, Unscannable> {
+        self.held.take(tenant, bytes)
     }
 
     fn lane(&self, tenant: &TenantUid) -> Arc<Lane> {

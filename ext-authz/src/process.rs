@@ -14,7 +14,6 @@
 pub mod answer;
 pub mod content;
 pub mod exchange;
-pub mod held;
 pub mod message;
 pub mod plan;
 pub mod reader;

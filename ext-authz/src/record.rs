@@ -147,6 +147,7 @@ pub struct Ledger {
     shadow: TenantCounter,
     bodies: TenantCounter,
     pii: TenantCounter,
+    unread: TenantCounter,
     took: metrics::Histogram,
     log: log::DenialLog,
     streams: Arc<Streams>,
@@ -167,6 +168,11 @@ impl Ledger {
                 "outcome",
             ),
             pii: metrics.tenant_counter("bulkhead_authz_pii_total", "Requests and answers that hold personal data, by its kind.", "kind"),
+            unread: metrics.tenant_counter(
+                "bulkhead_authz_unread_total",
+                "Requests and answers that a policy looks into and that could not be read, by why.",
+                "why",
+            ),
             took: metrics::histogram!("bulkhead_authz_decision_seconds"),
             log,
             streams,
@@ -190,6 +196,9 @@ impl Ledger {
     fn found(&self, facts: &Facts) {
         for kind in &facts.findings.pii {
             self.pii.count(facts.tenant.as_deref(), kind.name());
+        }
+        if let Some(why) = facts.findings.unread {
+            self.unread.count(facts.tenant.as_deref(), why.name());
         }
     }
 

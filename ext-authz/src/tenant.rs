@@ -4,7 +4,6 @@
 //! Status, roles and subscriptions are judged later: this step only proves who is there.
 
 mod api_key;
-mod budget;
 mod claims;
 mod compartment;
 mod failures;
@@ -37,7 +36,7 @@ use crate::{
     verdict::{Caller, Denial, Reason},
 };
 
-pub use budget::Shares;
+pub use crate::shares::Shares;
 pub use compartment::Caps;
 pub use keys::{Ahead, FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
 pub use presented::Presented;

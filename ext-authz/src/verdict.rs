@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
 
+use bulkhead_content::Unscannable;
 use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
@@ -101,6 +102,17 @@ impl Denial {
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+}
+
+impl From<Unscannable> for Denial {
+    /// What could have been read, had there been more time or memory, is no fault of the body's.
+    fn from(why: Unscannable) -> Self {
+        match why {
+            Unscannable::TooLarge => Self::new(Reason::TooLarge, why.to_string()),
+            _ if why.is_ours() => Self { retry_after: Some(1), ..Self::new(Reason::Unavailable, why.to_string()) },
+            _ => Self::new(Reason::Unreadable, why.to_string()),
+        }
     }
 }
 
@@ -331,6 +343,8 @@ pub struct Findings {
     pub pii: BTreeSet<Detector>,
     /// Labels of blocked topics that it touches.
     pub topics: BTreeSet<String>,
+    /// Why something that a policy looks into could not be read.
+    pub unread: Option<Unscannable>,
     /// The policy whose rule denied.
     pub rule: Option<String>,
     /// What is done over MCP: the method, and of `tools/call` the tool if the tenant has one of that name.

@@ -2,16 +2,23 @@
 
 use std::ops::Range;
 
-use super::digits::{Groups, Number, luhn};
+use super::{
+    Context,
+    digits::{Groups, Number, luhn},
+};
+use crate::Unscannable;
 
-pub(super) fn find(groups: &Groups<'_>, found: &mut Vec<Range<usize>>) {
-    groups.each(14, 19, |number| {
+/// What a number costs, in steps.
+const COSTS: usize = 64;
+
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    groups.each((14, 19), (context.budget, COSTS), |number| {
         let is_card = is_issued(number) && luhn(&number.digits) && is_written_so(number) && number.is_apart();
         if is_card {
             found.push(number.at());
         }
         is_card
-    });
+    })
 }
 
 /// The issuers' ranges with the lengths that they issue.

@@ -4,6 +4,8 @@ use std::{cell::OnceCell, sync::OnceLock};
 
 use aho_corasick::AhoCorasick;
 
+use crate::Budget;
+
 /// What a word says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cue {
@@ -122,13 +124,20 @@ pub(super) struct Context<'t> {
     pub(super) text: &'t str,
     /// The name that the whole text stands under, in lower case; may be empty.
     pub(super) key: &'t str,
+    /// What the work may take.
+    pub(super) budget: &'t Budget<'t>,
     spoken: OnceCell<Vec<(usize, Cue)>>,
     named: OnceCell<Vec<(usize, Cue)>>,
 }
 
 impl<'t> Context<'t> {
-    pub(super) fn new(text: &'t str, key: &'t str) -> Self {
-        Self { text, key, spoken: OnceCell::new(), named: OnceCell::new() }
+    pub(super) fn new(text: &'t str, key: &'t str, budget: &'t Budget<'t>) -> Self {
+        Self { text, key, budget, spoken: OnceCell::new(), named: OnceCell::new() }
+    }
+
+    /// What it remembers of the text, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.spoken.get().map_or(0, |words| size_of_val(words.as_slice()))
     }
 
     /// Whether a word says so, in the name or shortly before a place in the same line.

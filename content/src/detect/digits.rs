@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{byte, is_word};
+use crate::{Budget, Unscannable};
 
 /// The groups of digits of a text.
 pub(super) struct Groups<'t> {
@@ -12,8 +13,8 @@ pub(super) struct Groups<'t> {
 
 #[derive(Clone, Copy)]
 struct Group {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     /// Whether only separators stand between the group before and this one.
     joined: bool,
 }
@@ -34,6 +35,21 @@ const MAX_GROUPS: usize = 8;
 /// The longest number, in digits.
 const MAX_DIGITS: usize = 20;
 
+impl Group {
+    const fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    const fn end(&self) -> usize {
+        self.end as usize
+    }
+}
+
+/// Places of a text that is read fit into half a word: a text of many numbers has many groups.
+fn short(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
 impl<'t> Groups<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let bytes = text.as_bytes();
@@ -42,31 +58,44 @@ impl<'t> Groups<'t> {
             let start = at + found;
             let end = start + bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
             let joined = groups.last().is_some_and(|last| {
-                let gap = bytes.get(last.end..start).unwrap_or_default();
+                let gap = bytes.get(last.end()..start).unwrap_or_default();
                 gap.len() <= MAX_GAP && gap.iter().all(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'))
             });
-            groups.push(Group { start, end, joined });
+            groups.push(Group { start: short(start), end: short(end), joined });
             at = end;
         }
         Self { text, groups }
     }
 
+    /// What they hold beside the text, in bytes.
+    pub(super) fn size(&self) -> usize {
+        size_of_val(self.groups.as_slice())
+    }
+
     /// Gives each number of a length in digits that begins and ends at the edge of a group, and no longer word.
-    /// A number of more groups than [`MAX_GROUPS`] is given only if nothing goes on before or after it. Whoever takes a number says so.
-    pub(super) fn each(&self, least: usize, most: usize, mut take: impl FnMut(&Number<'_>) -> bool) {
+    /// A number of more groups than [`MAX_GROUPS`] is given only if nothing goes on before or after it. Whoever takes a number says so. `costs` is what a number costs
+    /// whoever looks at it, in steps.
+    pub(super) fn each(
+        &self,
+        (least, most): (usize, usize),
+        (budget, costs): (&Budget<'_>, usize),
+        mut take: impl FnMut(&Number<'_>) -> bool,
+    ) -> Result<(), Unscannable> {
         let mut first = 0;
         while let Some(begin) = self.groups.get(first) {
             let mut next = first + 1;
-            if begin.start == 0 || !is_word(byte(self.text, begin.start - 1)) {
+            if begin.start == 0 || !is_word(byte(self.text, begin.start() - 1)) {
                 let (mut count, mut last) = (0, first);
                 while let Some(group) = self.groups.get(last).filter(|group| last == first || group.joined) {
-                    count += group.end - group.start;
+                    budget.spend(1)?;
+                    count += group.end() - group.start();
                     if count > most.min(MAX_DIGITS) {
                         break;
                     }
-                    if count >= least && !is_word(byte(self.text, group.end)) {
+                    if count >= least && !is_word(byte(self.text, group.end())) {
                         let goes_on = self.groups.get(last + 1).is_some_and(|next| next.joined);
                         let row = last - first < MAX_GROUPS || !(begin.joined || goes_on);
+                        budget.spend(if row { costs } else { 0 })?;
                         if row && take(&self.number(first, last, [begin.joined, goes_on])) {
                             next = last + 1;
                             break;
@@ -77,29 +106,30 @@ impl<'t> Groups<'t> {
             }
             first = next;
         }
+        Ok(())
     }
 
     fn number(&self, first: usize, last: usize, cut: [bool; 2]) -> Number<'_> {
         let groups = self.groups.get(first..=last).unwrap_or_default();
-        let digits = groups.iter().flat_map(|group| self.text.as_bytes().get(group.start..group.end).unwrap_or_default());
+        let digits = groups.iter().flat_map(|group| self.text.as_bytes().get(group.start()..group.end()).unwrap_or_default());
         Number { text: self.text, groups, digits: digits.map(|digit| digit - b'0').collect(), cut }
     }
 }
 
 impl Number<'_> {
     pub(super) fn at(&self) -> Range<usize> {
-        self.groups.first().map_or(0, |group| group.start)..self.groups.last().map_or(0, |group| group.end)
+        self.groups.first().map_or(0, Group::start)..self.groups.last().map_or(0, Group::end)
     }
 
     /// The lengths of the groups.
     pub(super) fn shape(&self) -> Vec<usize> {
-        self.groups.iter().map(|group| group.end - group.start).collect()
+        self.groups.iter().map(|group| group.end() - group.start()).collect()
     }
 
     /// What stands between the groups.
     pub(super) fn gaps(&self) -> impl Iterator<Item = &str> {
         self.groups.windows(2).filter_map(|pair| match pair {
-            [one, two] => self.text.get(one.end..two.start),
+            [one, two] => self.text.get(one.end()..two.start()),
             _ => None,
         })
     }

@@ -2,16 +2,24 @@
 
 use std::ops::Range;
 
+use super::Context;
+use crate::Unscannable;
+
 /// RFC 5321 section 4.5.3.1, in bytes.
 const MAX_NAME: usize = 64;
 const MAX_HOST: usize = 253;
 
-pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+/// What an `@` costs, in steps.
+const COSTS: usize = 1024;
+
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    let text = context.text;
     for (at, _) in text.match_indices('@') {
         let name = text.get(..at).unwrap_or_default();
         let name: usize = name.chars().rev().take_while(|one| is_of_name(*one)).map(char::len_utf8).sum();
         let rest = text.get(at + 1..).unwrap_or_default();
         let length: usize = rest.chars().take(MAX_HOST + 1).take_while(|one| is_of_host(*one)).map(char::len_utf8).sum();
+        context.budget.spend(if length == 0 { 1 } else { COSTS })?;
         let host = without_tail(rest.get(..length).unwrap_or_default());
         let written = text.get(at - name..at).unwrap_or_default();
         // What is longer than a name is a URL or the like, at whose end it stands.
@@ -26,6 +34,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
             found.push(at - name..at + 1 + host.len());
         }
     }
+    Ok(())
 }
 
 fn is_of_name(one: char) -> bool {

@@ -4,17 +4,22 @@ use std::ops::Range;
 
 use iban::Iban;
 
-use super::{byte, ends, starts};
+use super::{Context, byte, ends, starts};
+use crate::Unscannable;
 
 /// The shortest and the longest.
 const LENGTHS: std::ops::RangeInclusive<usize> = 15..=34;
 
-pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+/// What a length at which one may end costs, in steps.
+const COSTS: usize = 64;
+
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    let text = context.text;
     let mut at = 0;
     while at + 15 <= text.len() {
         let head = [byte(text, at), byte(text, at + 1)];
         let next = match head {
-            [one, two] if one.is_ascii_alphabetic() && two.is_ascii_alphabetic() && starts(text, at) => iban(text, at),
+            [one, two] if one.is_ascii_alphabetic() && two.is_ascii_alphabetic() && starts(text, at) => iban(context, at)?,
             _ => None,
         };
         match next {
@@ -25,10 +30,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
             None => at += 1,
         }
     }
+    Ok(())
 }
 
 /// The end of the IBAN that begins here.
-fn iban(text: &str, start: usize) -> Option<usize> {
+fn iban(context: &Context<'_>, start: usize) -> Result<Option<usize>, Unscannable> {
+    let text = context.text;
     let (mut written, mut here) = (String::with_capacity(*LENGTHS.end()), start);
     loop {
         let one = byte(text, here);
@@ -36,15 +43,18 @@ fn iban(text: &str, start: usize) -> Option<usize> {
             written.push(char::from(one.to_ascii_uppercase()));
             here += 1;
             if written.len() == 4 && !written.bytes().skip(2).all(|byte| byte.is_ascii_digit()) {
-                return None;
+                return Ok(None);
             }
-            if LENGTHS.contains(&written.len()) && ends(text, here) && written.parse::<Iban>().is_ok() {
-                return Some(here);
+            if LENGTHS.contains(&written.len()) && ends(text, here) {
+                context.budget.spend(COSTS)?;
+                if written.parse::<Iban>().is_ok() {
+                    return Ok(Some(here));
+                }
             }
         } else if matches!(one, b' ' | b'-' | b'.') && byte(text, here + 1).is_ascii_alphanumeric() {
             here += 1;
         } else {
-            return None;
+            return Ok(None);
         }
     }
 }

@@ -6,11 +6,15 @@ use std::{
 };
 
 use super::{Context, Cue, byte, is_word};
+use crate::Unscannable;
 
 /// The longest written form (RFC 4291 section 2.2, with an IPv4 tail).
 const LONGEST: usize = 45;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
+/// What a byte of a run that may be an address costs, in steps.
+const COSTS: usize = 16;
+
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
     let text = context.text;
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -22,10 +26,12 @@ pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
         }
         let end = at + length;
         if length >= 3 {
+            context.budget.spend(COSTS * length)?;
             run(context, at..end, found);
         }
         at = end;
     }
+    Ok(())
 }
 
 /// A run of hexadecimal digits, dots and colons.

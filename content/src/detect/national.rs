@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::{Context, Cue, Groups};
+use crate::Unscannable;
 
 mod letters;
 mod numbers;
@@ -17,8 +18,11 @@ enum Sure {
     Said(Cue),
 }
 
-pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) {
-    groups.each(9, 15, |number| {
+/// What a number costs, in steps: all schemes, and the words of some.
+const COSTS: usize = 512;
+
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    groups.each((9, 15), (context.budget, COSTS), |number| {
         let at = number.at();
         let is_one = number.is_apart()
             && numbers::SCHEMES.iter().filter_map(|scheme| scheme(number)).any(|sure| match sure {
@@ -29,6 +33,6 @@ pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<R
             found.push(at);
         }
         is_one
-    });
-    letters::find(context, found);
+    })?;
+    letters::find(context, found)
 }

@@ -5,9 +5,13 @@
 use std::ops::Range;
 
 use super::{Context, Cue, Groups, byte, digits::Number};
+use crate::Unscannable;
 
-pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) {
-    groups.each(7, 15, |number| {
+/// What a number costs, in steps.
+const COSTS: usize = 128;
+
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    groups.each((7, 15), (context.budget, COSTS), |number| {
         let at = number.at();
         let plus = at.start > 0 && byte(context.text, at.start - 1) == b'+' || plus_and_bracket(context.text, at.start);
         let longer = number.cut[1] && can_grow(number);
@@ -25,7 +29,7 @@ pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<R
             found.push(if bracket && !plus { at.start - 1..at.end } else { start..at.end });
         }
         is_phone
-    });
+    })
 }
 
 /// `+(49) 30 ...`

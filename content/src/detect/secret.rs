@@ -3,17 +3,20 @@
 use std::ops::Range;
 
 use super::{Context, byte};
+use crate::{Budget, Unscannable};
 
 mod assigned;
 mod jwt;
 mod shapes;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
-    shapes::find(context.text, found);
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    // Four of them pass over the text at their own pace.
+    context.budget.spend(4 * context.text.len())?;
+    shapes::find(context, found)?;
     jwt::find(context.text, found);
     private_keys(context.text, found);
-    credentials(context.text, found);
-    assigned::find(context, found);
+    credentials(context.text, context.budget, found)?;
+    assigned::find(context, found)
 }
 
 /// PEM blocks of private keys (RFC 7468), to their end or to the end of the text.
@@ -37,9 +40,10 @@ fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
 }
 
 /// `scheme://user:password@host`: the password.
-fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
+fn credentials(text: &str, budget: &Budget<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
     const LONGEST: usize = 256;
     for (at, _) in text.match_indices("://") {
+        budget.spend(LONGEST)?;
         let rest = text.get(at + 3..).unwrap_or_default();
         let length = rest.bytes().take(LONGEST).take_while(|byte| byte.is_ascii_graphic() && !b"/?#\"'<>".contains(byte)).count();
         let Some((user, _)) = rest.get(..length).and_then(|authority| authority.rsplit_once('@')) else { continue };
@@ -49,6 +53,7 @@ fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
             found.push(start..start + password.len());
         }
     }
+    Ok(())
 }
 
 /// The end of a run of characters that a token is made of, at most so many.

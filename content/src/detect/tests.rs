@@ -2,7 +2,11 @@ use super::*;
 
 /// What every detector finds: `kind=text`.
 fn found(text: &str, key: &str) -> Vec<String> {
-    find(&Detector::ALL.into(), text, key).into_iter().map(|hit| format!("{}={}", hit.kind, text.get(hit.at).unwrap())).collect()
+    find(&Detector::ALL.into(), text, key, &Budget::default())
+        .unwrap()
+        .into_iter()
+        .map(|hit| format!("{}={}", hit.kind, text.get(hit.at).unwrap()))
+        .collect()
 }
 
 /// Each text, and what is found in it.

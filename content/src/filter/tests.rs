@@ -23,7 +23,7 @@ fn of<'a>(content_type: &'a str) -> Media<'a> {
 
 /// What is found: kinds, then labels, or why nothing can be said.
 fn found(content_type: &str, body: impl AsRef<[u8]>) -> String {
-    said(filter().scan(&of(content_type), body.as_ref()))
+    said(filter().scan(&of(content_type), body.as_ref(), &Budget::default()))
 }
 
 fn said(found: Result<Found, Unscannable>) -> String {
@@ -34,7 +34,7 @@ fn said(found: Result<Found, Unscannable>) -> String {
 }
 
 fn redacted(content_type: &str, body: &str) -> String {
-    let redacted = filter().redact(&of(content_type), body.as_bytes()).unwrap();
+    let redacted = filter().redact(&of(content_type), body.as_bytes(), &Budget::default()).unwrap();
     redacted.body.map_or_else(|| body.to_owned(), |body| String::from_utf8(body).unwrap())
 }
 
@@ -193,7 +193,7 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(found("text/plain", b"\xff\xfeI\0n\0"), "! malformed");
     assert_eq!(found(JSON, "[".repeat(100_000)), "! malformed");
     assert_eq!(found(JSON, format!("{}{}", "[".repeat(200), "]".repeat(200))), "");
-    assert_eq!(said(filter().scan(&Media::of([b"text/plain".as_slice(), b"text/html"], None), b"x")), "! type");
+    assert_eq!(said(filter().scan(&Media::of([b"text/plain".as_slice(), b"text/html"], None), b"x", &Budget::default())), "! type");
     assert_eq!(found("text/plain", vec![b'a'; Filter::MAX_BYTES + 1]), "! too_large");
 }
 
@@ -260,13 +260,13 @@ fn redaction_leaves_every_other_byte() {
         assert_eq!(redacted(content_type, out), out, "nothing is left");
     }
     // Between tags nothing can be taken out without the tags.
-    assert_eq!(filter().redact(&of("text/html"), b"4111<wbr>1111<wbr>1111<wbr>1111"), Err(Unscannable::Unrewritable));
+    assert_eq!(filter().redact(&of("text/html"), b"4111<wbr>1111<wbr>1111<wbr>1111", &Budget::default()), Err(Unscannable::Unrewritable));
 }
 
 #[test]
 fn a_topic_and_personal_data_are_always_both_found() {
     assert_eq!(found(JSON, r#"["Initech a@example.com"]"#), "email rivals");
-    let redacted = filter().redact(&of(JSON), br#"["Initech a@example.com"]"#).unwrap();
+    let redacted = filter().redact(&of(JSON), br#"["Initech a@example.com"]"#, &Budget::default()).unwrap();
     assert_eq!(said(Ok(redacted.found)), "email rivals");
 }
 
@@ -295,7 +295,7 @@ fn compressed_bodies_are_read_and_bounded() {
     };
     let zstd = |bytes: &[u8]| ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
     let scan = |codings: &[&str], body: &[u8]| {
-        said(filter().scan(&Media::of(Some(JSON.as_bytes()), codings.iter().map(|coding| coding.as_bytes())), body))
+        said(filter().scan(&Media::of(Some(JSON.as_bytes()), codings.iter().map(|coding| coding.as_bytes())), body, &Budget::default()))
     };
     let bomb = vec![b' '; 3 * Filter::MAX_BYTES];
     for (coding, encode) in [
@@ -323,13 +323,15 @@ fn compressed_bodies_are_read_and_bounded() {
     assert_eq!(scan(&["zstd"], &[zstd(br#"{"q":"Ini"#), zstd(br#"tech"}"#)].concat()), "rivals");
     // A frame that asks for a window of 64 MiB before a byte has come out.
     assert_eq!(scan(&["zstd"], &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 16 << 3, 1, 0, 0]), "! encoding");
-    let redacted = filter().redact(&Media::of(Some(JSON.as_bytes()), [b"gzip".as_slice()]), &gzip(br#"["a@example.com"]"#)).unwrap();
+    let redacted = filter()
+        .redact(&Media::of(Some(JSON.as_bytes()), [b"gzip".as_slice()]), &gzip(br#"["a@example.com"]"#), &Budget::default())
+        .unwrap();
     assert_eq!(redacted.body.unwrap(), br#"["[redacted:email]"]"#, "a new body has no coding");
 }
 
 #[test]
 fn a_path_and_a_query_are_read() {
-    let scan = |path, query| said(filter().scan_target(path, query));
+    let scan = |path, query| said(filter().scan_target(path, query, &Budget::default()));
     assert_eq!(scan("/users/a@example.com", None), "email");
     assert_eq!(scan("/search/%49nitech", None), "rivals");
     assert_eq!(scan("/search", Some("q=%49nitech&card=4111+1111+1111+1111")), "card rivals");
@@ -340,7 +342,7 @@ fn a_path_and_a_query_are_read() {
 
 #[test]
 fn what_passes_unread_is_glanced_at() {
-    let glance = |body: &[u8]| said(Ok(filter().glance(&of("image/png"), body)));
+    let glance = |body: &[u8]| said(filter().glance(&of("image/png"), body, &Budget::default()));
     assert_eq!(glance(b"\xff Initech a@example.com"), "email rivals");
     assert_eq!(glance(b"{\"q\":\"Initech\""), "rivals");
 }
@@ -396,9 +398,9 @@ proptest! {
         "text/plain; charset=latin1",
     ]), coding in prop::sample::select(vec!["", "gzip", "deflate", "br", "zstd"])) {
         let media = Media::of(Some(content_type.as_bytes()), Some(coding.as_bytes()));
-        let _ = filter().scan(&media, &body);
-        let _ = filter().redact(&media, &body);
-        let _ = filter().glance(&media, &body);
+        let _ = filter().scan(&media, &body, &Budget::default());
+        let _ = filter().redact(&media, &body, &Budget::default());
+        let _ = filter().glance(&media, &body, &Budget::default());
     }
 
     #[test]
@@ -409,25 +411,25 @@ proptest! {
         }
         let body = serde_json::to_vec(&object).unwrap();
         let filter = filter();
-        let found = filter.scan(&of(JSON), &body).unwrap();
-        let redacted = filter.redact(&of(JSON), &body).unwrap();
+        let found = filter.scan(&of(JSON), &body, &Budget::default()).unwrap();
+        let redacted = filter.redact(&of(JSON), &body, &Budget::default()).unwrap();
         prop_assert_eq!(&redacted.found, &found);
         prop_assert_eq!(redacted.body.is_none(), found.pii.is_empty());
         let out = redacted.body.unwrap_or(body);
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "{}", String::from_utf8_lossy(&out));
-        prop_assert!(filter.scan(&of(JSON), &out).unwrap().pii.is_empty());
-        prop_assert_eq!(filter.redact(&of(JSON), &out).unwrap().body, None);
+        prop_assert!(filter.scan(&of(JSON), &out, &Budget::default()).unwrap().pii.is_empty());
+        prop_assert_eq!(filter.redact(&of(JSON), &out, &Budget::default()).unwrap().body, None);
     }
 
     #[test]
     fn redacted_text_holds_nothing_more(text in text(), content_type in prop::sample::select(vec!["text/plain", FORM, "text/html", "text/event-stream", ""])) {
         let filter = filter();
-        let (scanned, redacted) = (filter.scan(&of(content_type), text.as_bytes()), filter.redact(&of(content_type), text.as_bytes()));
+        let (scanned, redacted) = (filter.scan(&of(content_type), text.as_bytes(), &Budget::default()), filter.redact(&of(content_type), text.as_bytes(), &Budget::default()));
         match redacted {
             Ok(redacted) => {
                 prop_assert_eq!(Ok(redacted.found), scanned);
                 if let Some(out) = redacted.body {
-                    prop_assert!(filter.scan(&of(content_type), &out).unwrap().pii.is_empty());
+                    prop_assert!(filter.scan(&of(content_type), &out, &Budget::default()).unwrap().pii.is_empty());
                 }
             }
             Err(Unscannable::Unrewritable) => prop_assert!(scanned.is_ok_and(|found| !found.pii.is_empty())),

@@ -7,6 +7,7 @@ use crate::{Unscannable, text::Layer};
 
 /// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too, and then its pairs are only looked at.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
+    reading.budget.spend(at.len())?;
     if json::looks_like(body, &at) {
         json::read(reading, body, at.clone())?;
         let mut inner = reading.inner();

@@ -38,6 +38,7 @@ pub(super) fn looks_like(body: &[u8], at: &Range<usize>) -> bool {
 
 /// Reads one document.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
+    reading.budget.spend(at.len())?;
     walk(body, at, &mut |token| {
         let key = token.key.map(|at| name(Layer::Json, body, at)).unwrap_or_default();
         let piece = |form| Piece { layer: Layer::Json, at: token.at.clone(), key: &key, form };

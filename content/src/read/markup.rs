@@ -8,6 +8,7 @@ use crate::{Unscannable, media::Kind, text::Layer};
 /// Reads a document. One that defines entities is refused: they may stand for anything.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     let bytes = body.get(at.clone()).unwrap_or_default();
+    reading.budget.spend(8 * bytes.len())?;
     if bytes.windows(8).any(|window| window.eq_ignore_ascii_case(b"<!ENTITY")) {
         return Err(Unscannable::Malformed);
     }

@@ -16,6 +16,7 @@ pub(super) fn read(reading: &mut Reading<'_>, boundary: &[u8], body: &[u8], at: 
         return Err(Unscannable::Malformed);
     }
     reading.nesting += 1;
+    reading.budget.spend(at.len())?;
     let parts = parts(boundary, body, at)?;
     for part in parts {
         let content = body.get(part.clone()).unwrap_or_default();

@@ -7,7 +7,7 @@ fn topics(phrases: &[&str], patterns: &[&str]) -> Result<Topics, TopicError> {
 
 fn finds(topics: &Topics, text: &str) -> bool {
     let mut found = BTreeSet::new();
-    topics.find(&folded(text), &mut found);
+    topics.find(&folded(text), &mut found, &Budget::default()).unwrap();
     !found.is_empty()
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bulkhead_content::{Detector, Filter, Media, Topics};
+use bulkhead_content::{Budget, Detector, Filter, Media, Topics};
 
 mod negatives;
 mod positives;
@@ -54,7 +54,7 @@ pub(crate) fn measure(documents: usize, seed: u64) -> BTreeMap<Detector, Score> 
             };
             let (content_type, body) = surroundings::document(&text, &mut random);
             let media = Media::of([content_type.as_bytes()], None);
-            let found = filter.scan(&media, body.as_bytes()).map(|found| found.pii).unwrap_or_default();
+            let found = filter.scan(&media, body.as_bytes(), &Budget::default()).map(|found| found.pii).unwrap_or_default();
             for (one, score) in &mut table {
                 let (is, seen) = (kind == Some(*one), found.contains(one));
                 score.with += usize::from(is);

@@ -2,50 +2,68 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bulkhead_content::{Detector, Media, Unscannable};
+use bulkhead_content::{Budget, Detector, Media, Unscannable};
 use bulkhead_tenancy::{guardrail::PiiDetection, policy::TenantPolicy};
 
 use super::Asked;
 use crate::{
     attributes::{Attributes, Body},
-    offload::Offload,
+    offload::{Offload, Undone},
     verdict::{Denial, Findings, Reason},
 };
 
 #[cfg(test)]
 mod tests;
 
-/// The largest body that is read at once, in bytes: it costs less than the way to another thread. A compressed one may be larger than it looks.
-const AT_ONCE: usize = 4 << 10;
+/// The most steps that are taken at once: less than the way to another thread costs.
+const AT_ONCE: u64 = 1 << 18;
+/// The largest body that is tried to be read so, in bytes.
+const SMALL: usize = 4 << 10;
 
 /// Reads a request as the policy of its tenant asks. What is found is kept, also where it denies.
 ///
 /// # Errors
 /// `topic`, `pii`; `too_large` or `unreadable` where the body cannot be read and the policy does not let that pass; `unavailable` where it was not
-/// read in time.
+/// read in time, or takes too much.
 pub async fn judge(asked: &Asked<'_>, offload: &Offload, findings: &mut Findings) -> Result<(), Denial> {
     let content = &asked.policy.guardrails().content;
     if !content.requests || content.filter.is_empty() {
         return Ok(());
     }
-    let work = Work::of(asked.policy, asked.request);
-    let seen = if work.is_small() { work.read() } else { offload.run(&asked.caller.tenant.uid, asked.until, move || work.read()).await? };
-    let Seen { found, unread } = seen;
+    let Seen { found, unread } = seen(asked, offload).await?;
     findings.pii.extend(found.pii.iter().copied());
     findings.topics.extend(found.topics.iter().cloned());
+    findings.unread = unread;
     if !found.topics.is_empty() {
         return Err(Denial::new(Reason::Topic, "the request touches a blocked topic"));
     }
     if content.pii == PiiDetection::Block && !found.pii.is_empty() {
         return Err(Denial::new(Reason::Pii, "the request holds personal data"));
     }
-    match unread {
-        Some(why) => {
-            let reason = if why == Unscannable::TooLarge { Reason::TooLarge } else { Reason::Unreadable };
-            Err(Denial::new(reason, why.to_string()))
+    unread.map_or(Ok(()), |why| Err(why.into()))
+}
+
+async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
+    let tenant = &asked.caller.tenant.uid;
+    let hold = match offload.hold(tenant, size(asked.request)) {
+        Ok(hold) => hold,
+        Err(why) => return Ok(Seen { found: bulkhead_content::Found::default(), unread: Some(why) }),
+    };
+    let work = Work::of(asked.policy, asked.request);
+    if work.is_small() {
+        let seen = work.read(&Budget::new(AT_ONCE));
+        if seen.unread != Some(Unscannable::Effort) {
+            return Ok(seen);
         }
-        None => Ok(()),
     }
+    let until = asked.until;
+    offload.run(tenant, until, move || work.read(&Budget::default().until(until.into_std()).within(&hold))).await
+}
+
+/// The bytes of what is read.
+fn size(request: &Attributes) -> usize {
+    let body = if let Body::Whole(body) = &request.body { body.len() } else { 0 };
+    body + request.path.len() + request.query.as_ref().map_or(0, String::len)
 }
 
 /// What is read, away from the request that it is a part of.
@@ -83,22 +101,23 @@ impl Work {
         }
     }
 
-    /// A tenant's large patterns can make a small body cost as much as a large one: they would hold up every tenant's calls (S5).
+    /// Patterns are not counted by what they take: large ones can make a small body cost as much as a large one, and would hold up every tenant's
+    /// calls (S5).
     fn is_small(&self) -> bool {
         let is_light = self.policy.guardrails().content.filter.topics().are_light();
-        is_light && self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= AT_ONCE
+        is_light && self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= SMALL
     }
 
-    fn read(&self) -> Seen {
+    fn read(&self, budget: &Budget<'_>) -> Seen {
         let content = &self.policy.guardrails().content;
         // Whatever ext_proc takes out of the body, it cannot take out of the path.
-        let target = content.filter.scan_target(&self.path, self.query.as_deref());
+        let target = content.filter.scan_target(&self.path, self.query.as_deref(), budget);
         // Personal data in a body that is rewritten is ext_proc's to find: only what is found there is taken out.
         let rewritten = content.pii == PiiDetection::Redact;
         let filter = if rewritten { content.filter.topics_alone() } else { content.filter.clone() };
         let media = Media::of(self.types.iter().map(Vec::as_slice), self.encodings.iter().map(Vec::as_slice));
-        let body = match filter.scan(&media, &self.body) {
-            Err(_) if content.allow_unscannable => Ok(filter.glance(&media, &self.body)),
+        let body = match filter.scan(&media, &self.body, budget) {
+            Err(why) if content.allow_unscannable && !why.is_ours() => filter.glance(&media, &self.body, budget),
             body => body,
         };
         let mut seen = Seen { found: bulkhead_content::Found::default(), unread: None };
@@ -108,7 +127,8 @@ impl Work {
                     seen.found.topics.extend(found.topics);
                     seen.found.pii.extend::<BTreeSet<Detector>>(found.pii);
                 }
-                Err(why) => seen.unread = Some(why),
+                // What was not read to its end is tried again, or is an answer of its own.
+                Err(why) => seen.unread = seen.unread.filter(|known| known.is_ours()).or(Some(why)),
             }
         }
         seen

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bulkhead_content::{Detector, Filter, Redacted, Topics, Unscannable};
+use bulkhead_content::{Budget, Detector, Filter, Redacted, Topics, Unscannable};
 use bulkhead_tenancy::{
     guardrail::{ContentFilter, PiiDetection},
     policy::TenantPolicy,
@@ -38,21 +38,21 @@ impl OfPolicy {
 }
 
 impl Reader for OfPolicy {
-    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+    fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let content = self.content();
         let media = representation.media();
         let outcome = if content.pii == PiiDetection::Redact {
-            content.filter.redact(&media, body)
+            content.filter.redact(&media, body, budget)
         } else {
-            content.filter.scan(&media, body).map(|found| Redacted { body: None, found })
+            content.filter.scan(&media, body, budget).map(|found| Redacted { body: None, found })
         };
         let (body, found, unread) = match outcome {
             Ok(Redacted { body, found }) => (body, found, None),
             // What was read and cannot be rewritten holds personal data for certain.
-            Err(why) if content.allow_unscannable && why != Unscannable::Unrewritable => {
-                (None, content.filter.glance(&media, body), Some(why))
+            Err(why) if content.allow_unscannable && !why.is_ours() && why != Unscannable::Unrewritable => {
+                (None, content.filter.glance(&media, body, budget).map_err(|why| Refusal::unread(self.side, why))?, Some(why))
             }
-            Err(why) => return Err(refused(self.side, why)),
+            Err(why) => return Err(Refusal::unread(self.side, why)),
         };
         if !found.topics.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Topic, "the body touches a blocked topic")).because_of(found));
@@ -81,15 +81,10 @@ impl Everything {
 static EVERYTHING: LazyLock<Filter> = LazyLock::new(|| Filter::new(Detector::ALL.into(), Topics::default()));
 
 impl Reader for Everything {
-    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
-        match EVERYTHING.redact(&representation.media(), body) {
+    fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
+        match EVERYTHING.redact(&representation.media(), body, budget) {
             Ok(Redacted { body, found }) => Ok(Reading { body, found, unread: None }),
-            Err(why) => Err(refused(self.side, why)),
+            Err(why) => Err(Refusal::unread(self.side, why)),
         }
     }
-}
-
-fn refused(side: Side, why: Unscannable) -> Refusal {
-    let reason = if why == Unscannable::TooLarge { Reason::TooLarge } else { Reason::Unreadable };
-    Refusal::new(side, Denial::new(reason, why.to_string()))
 }

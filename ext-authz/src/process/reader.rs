@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_content::{Found, Media, Unscannable};
+use bulkhead_content::{Budget, Found, Media, Unscannable};
 
 use super::Side;
 use crate::{
@@ -18,11 +18,11 @@ use crate::{
 /// What is to be added here is built in [`super::plan`], where the policy, the API and what Check told are known, and pushed to the side that it
 /// reads: `plan.response.push(Arc::new(ToolsFilter { … }))`. The obligation (`process: response`) comes from the guardrail in Check that wants it.
 pub trait Reader: Send + Sync {
-    /// Keeps the body (`body: None`), writes it anew, or denies. A new body has no content encoding.
+    /// Keeps the body (`body: None`), writes it anew, or denies, within a budget. A new body has no content encoding.
     ///
     /// # Errors
     /// A refusal: the body goes no further.
-    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal>;
+    fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal>;
 }
 
 /// What came of reading a body.
@@ -80,6 +80,8 @@ pub struct Refusal {
     pub status: u16,
     /// What was found, if that is why.
     pub found: Box<Found>,
+    /// Why the body could not be read, if that is why.
+    pub unread: Option<Unscannable>,
 }
 
 impl Refusal {
@@ -90,7 +92,13 @@ impl Refusal {
             (Side::Response, Reason::Unreadable | Reason::TooLarge) => 502,
             _ => denial.status,
         };
-        Self { denial, status, found: Box::default() }
+        Self { denial, status, found: Box::default(), unread: None }
+    }
+
+    /// A denial of a body that could not be read.
+    #[must_use]
+    pub fn unread(side: Side, why: Unscannable) -> Self {
+        Self { unread: Some(why), ..Self::new(side, why.into()) }
     }
 
     /// The same, because of what was found.
@@ -104,10 +112,10 @@ impl Refusal {
 ///
 /// # Errors
 /// The first refusal.
-pub fn read(readers: &[Arc<dyn Reader>], mut representation: Representation, body: &[u8]) -> Result<Reading, Refusal> {
+pub fn read(readers: &[Arc<dyn Reader>], mut representation: Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
     let mut whole = Reading::default();
     for reader in readers {
-        let reading = reader.read(&representation, whole.body.as_deref().unwrap_or(body))?;
+        let reading = reader.read(&representation, whole.body.as_deref().unwrap_or(body), budget)?;
         if reading.body.is_some() {
             representation.content_encoding.clear();
             whole.body = reading.body;

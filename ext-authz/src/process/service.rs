@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
-use bulkhead_content::Found;
+use bulkhead_content::{Budget, Found, Unscannable};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
     ProcessingRequest, ProcessingResponse, external_processor_server::ExternalProcessor,
 };
@@ -14,7 +14,6 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     Side,
     exchange::{Answer, Exchange, Next},
-    held::Held,
     message::{Buffering, Message},
     plan::Plan,
     reader::{self, Reading, Refusal, Representation},
@@ -36,7 +35,6 @@ pub struct ProcessService(Arc<Processor>);
 struct Processor {
     live: Live,
     offload: Arc<Offload>,
-    held: Held,
     /// How long one message may take.
     patience: Duration,
     records: Arc<dyn Record>,
@@ -55,7 +53,7 @@ impl ProcessService {
     /// was not read within `patience`, and tells `records` what it did with them.
     #[must_use]
     pub fn new(live: Live, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
-        Self(Arc::new(Processor { live, offload, held: Held::default(), patience, records }))
+        Self(Arc::new(Processor { live, offload, patience, records }))
     }
 
     /// The answers to messages, one each. The stream ends as if all were well only after Envoy has said that nothing more comes.
@@ -92,9 +90,9 @@ impl<M> Conversation<M> {
             Err(_) => self.fail("reading the body broke: this is a fault of ours"),
         };
         if let Some((side, refusal)) = denied {
-            let Refusal { denial, found, .. } = *refusal;
+            let Refusal { denial, found, unread, .. } = *refusal;
             // Denied is denied, whether or not it is on record.
-            let _ = self.processor.tell(self.exchange.as_ref(), side, *found, Handled::Denied(denial)).until(until).await;
+            let _ = self.processor.tell(self.exchange.as_ref(), side, (*found, unread), Handled::Denied(denial)).until(until).await;
         }
         *response
     }
@@ -112,7 +110,7 @@ impl<M> Conversation<M> {
         let Some(plan) = exchange.plan() else { return exchange.fail("a body without a plan: this is a fault of ours") };
         let mut outcome = self.processor.read(plan, side, representation, body, until).await;
         if let Ok(reading) = &outcome {
-            let kept = self.processor.tell(Some(exchange), side, reading.found.clone(), handled(reading));
+            let kept = self.processor.tell(Some(exchange), side, (reading.found.clone(), reading.unread), handled(reading));
             if let Err(refused) = kept.until(until).await {
                 outcome = Err(Refusal::new(side, Denial::new(Reason::Unavailable, format!("`audit: full`, and {refused}"))));
             }
@@ -149,21 +147,21 @@ impl Processor {
             return Ok(Reading::default());
         }
         let refuse = |denial| Refusal::new(side, denial);
-        let hold = self.held.take(&plan.tenant.uid, body.len()).map_err(refuse)?;
+        let hold = self.offload.hold(&plan.tenant.uid, body.len()).map_err(|why| Refusal::unread(side, why))?;
         let readers = plan.readers(side).clone();
         let work = move || {
-            let _hold = hold;
-            reader::read(&readers, representation, &body)
+            let budget = Budget::default().until(until.into_std()).within(&hold);
+            reader::read(&readers, representation, &body, &budget)
         };
         self.offload.run(&plan.tenant.uid, until, work).await.map_err(|undone| refuse(undone.into()))?
     }
 
-    fn tell(&self, exchange: Option<&Exchange>, side: Side, found: Found, handled: Handled) -> Kept {
+    fn tell(&self, exchange: Option<&Exchange>, side: Side, (found, unread): (Found, Option<Unscannable>), handled: Handled) -> Kept {
         let plan = exchange.and_then(Exchange::plan);
         let facts = Facts {
             tenant: plan.map(|plan| Arc::clone(&plan.tenant)),
             api: plan.map(|plan| Arc::clone(&plan.api)),
-            findings: Findings { pii: found.pii, topics: found.topics, ..Findings::default() },
+            findings: Findings { pii: found.pii, topics: found.topics, unread, ..Findings::default() },
             ..Facts::default()
         };
         let id = exchange.map(|exchange| exchange.decision_id().to_owned()).unwrap_or_default();

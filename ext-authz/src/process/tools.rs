@@ -1,5 +1,6 @@
 //! MCP's `tools/list` in an answer on its way: only the tools that Check found its caller may use.
 
+use bulkhead_content::Budget;
 use bulkhead_tenancy::{api::Api, policy::TenantPolicy};
 
 use super::{
@@ -26,7 +27,7 @@ impl ToolsList {
 }
 
 impl Reader for ToolsList {
-    fn read(&self, representation: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+    fn read(&self, representation: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
         let unreadable = |detail| Refusal::new(Side::Response, Denial::new(Reason::Unreadable, detail));
         // The upstream was told to use none: `Accept-Encoding` was removed on the way to it.
         if representation.content_encoding.iter().any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {

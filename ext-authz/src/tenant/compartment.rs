@@ -14,12 +14,12 @@ use bulkhead_tenancy::{
 use tokio::sync::Semaphore;
 
 use super::{
-    budget::{Account, Pool, Shares},
     flight::Flights,
     keys::{Keyring, Standing, Supply},
     proof::Refused,
     verified::{TokenHash, Verified},
 };
+use crate::shares::{Account, Pool, Shares};
 
 /// The caps of every tenant, and the memory that they share.
 #[derive(Debug, Clone, Copy)]

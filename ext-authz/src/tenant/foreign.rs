@@ -7,12 +7,12 @@ use bulkhead_tenancy::issuer::{Algorithm, ClaimPath, Issuer, IssuerId, KeySource
 
 use super::{
     Presented,
-    budget::{Pool, Shares},
     claims::Claims,
     keys::{KeySet, document},
     presented::Credentials,
     token::UnverifiedToken,
 };
+use crate::shares::{Pool, Shares};
 
 /// Reads the two credential headers of a request.
 #[must_use]

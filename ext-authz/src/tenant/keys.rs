@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bulkhead_tenancy::issuer::{Algorithm, Issuer};
 use serde_json::Value;
 
-use super::budget::Charge;
+use crate::shares::Charge;
 
 pub use ahead::Ahead;
 pub use http::{HttpBounds, HttpKeys};

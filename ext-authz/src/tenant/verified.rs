@@ -11,10 +11,10 @@ use moka::{Expiry, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use super::{
-    budget::{Account, Charge},
     claims::Claims,
     keys::{Fingerprint, Keyring},
 };
+use crate::shares::{Account, Charge};
 
 /// The longest that a verified token is remembered, whatever its `exp`.
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -14,7 +14,7 @@ type Found = BTreeMap<String, Vec<String>>;
 /// Every test of the tree that is named after a rule.
 fn tests() -> Found {
     let mut found = Found::new();
-    for member in ["audit", "doors", "ext-authz", "proto", "ratelimit", "tenancy", "tests", "xtask"] {
+    for member in ["audit", "content", "doors", "ext-authz", "proto", "ratelimit", "tenancy", "tests", "xtask"] {
         walk(&workspace().join(member), member, &mut found);
     }
     found

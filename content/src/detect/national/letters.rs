@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::detect::{Context, Cue, byte, ends, starts};
+use crate::{
+    Unscannable,
+    detect::{Context, Cue, byte, ends, starts},
+};
 
 /// A scheme: how many letters and digits it takes, and what makes them its own (in upper case).
 type Scheme = (usize, fn(&[u8]) -> bool);
@@ -10,15 +13,19 @@ type Scheme = (usize, fn(&[u8]) -> bool);
 /// United Kingdom, Spain (DNI and NIE), Finland (without its sign), Italy, France (Corsica).
 const SCHEMES: [Scheme; 5] = [(9, nino), (9, spain), (11, finland), (16, italy), (15, corsica)];
 
+/// What a place where a number may begin costs, in steps.
+const COSTS: usize = 64;
 /// The longest scheme.
 const LONGEST: usize = 16;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
     let text = context.text;
     let mut at = 0;
     while at < text.len() {
         let here = byte(text, at);
-        let end = if here.is_ascii_alphanumeric() && starts(text, at) { one(text, at) } else { None };
+        let begins = here.is_ascii_alphanumeric() && starts(text, at);
+        context.budget.spend(if begins { COSTS } else { 0 })?;
+        let end = if begins { one(text, at) } else { None };
         match end.filter(|_| !context.says(at, Cue::Other)) {
             Some(end) => {
                 found.push(at..end);
@@ -27,6 +34,7 @@ pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
             None => at += 1,
         }
     }
+    Ok(())
 }
 
 /// The end of the number that begins here.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::run;
-use crate::detect::Context;
+use crate::{Unscannable, detect::Context};
 
 /// Names of secrets, in lower case without `_`, `-` and spaces: the end of the name is compared.
 const NAMES: [&str; 20] = [
@@ -36,7 +36,12 @@ const MAX_QUOTES: usize = 8;
 /// The shortest and the longest secret, in bytes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=512;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
+/// What an `=` or `:` costs, in steps.
+const COSTS: usize = 128;
+/// What it costs to look at a value.
+const VALUE: usize = 4 * *LENGTHS.end();
+
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
     let text = context.text;
     // The whole text is what the name is given: a member of an object, a field of a form.
     if is_name(context.key) {
@@ -45,16 +50,18 @@ pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
         let scheme = scheme(value);
         if is_secret(value.get(scheme..).unwrap_or_default()) {
             found.push(start + scheme..start + value.len());
-            return;
+            return Ok(());
         }
     }
     for (at, _) in text.match_indices(['=', ':']) {
+        context.budget.spend(COSTS)?;
         let before = text.get(at.saturating_sub(LONGEST_NAME)..at).map_or_else(|| last_chars(text, at), str::to_owned);
         let name = before.trim_end_matches([' ', '"', '\'']);
         let length = name.bytes().rev().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
         if !is_name(&name.get(name.len() - length..).unwrap_or_default().to_ascii_lowercase()) {
             continue;
         }
+        context.budget.spend(VALUE)?;
         let quote = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'\t');
         let start = run(text, at + 1, MAX_QUOTES, quote);
         let end = run(text, start, *LENGTHS.end() + 1, is_of_value);
@@ -67,13 +74,15 @@ pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) {
             found.push(start..start + value.len());
         }
     }
-    bearer(text, found);
+    bearer(context, found)
 }
 
 /// `Bearer` and a token that is long enough to be none by chance (RFC 6750).
-fn bearer(text: &str, found: &mut Vec<Range<usize>>) {
+fn bearer(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    let text = context.text;
     for word in ["Bearer ", "bearer "] {
         for (at, _) in text.match_indices(word) {
+            context.budget.spend(VALUE)?;
             let start = at + word.len();
             let end = run(text, start, *LENGTHS.end() + 1, |byte| {
                 byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
@@ -83,6 +92,7 @@ fn bearer(text: &str, found: &mut Vec<Range<usize>>) {
             }
         }
     }
+    Ok(())
 }
 
 fn last_chars(text: &str, at: usize) -> String {

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::run;
-use crate::detect::starts;
+use crate::{
+    Unscannable,
+    detect::{Context, starts},
+};
 
 /// How a key begins, what the rest is made of, and how long that is at least and at most.
 struct Shape {
@@ -69,23 +72,27 @@ const SHAPES: [Shape; 42] = [
     shape("EAAA", token, 60, 255),
 ];
 
-pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+    let text = context.text;
     let mut at = 0;
     while at < text.len() {
-        let end = if starts(text, at) { key(text, at) } else { None };
+        let end = if starts(text, at) { key(context, at)? } else { None };
         if let Some(end) = end {
             found.push(at..end);
         }
         at = end.unwrap_or(at + 1);
     }
+    Ok(())
 }
 
-fn key(text: &str, at: usize) -> Option<usize> {
-    let bytes = text.as_bytes().get(at..)?;
-    let shape = SHAPES.iter().find(|shape| bytes.starts_with(shape.prefix.as_bytes()))?;
+fn key(context: &Context<'_>, at: usize) -> Result<Option<usize>, Unscannable> {
+    context.budget.spend(SHAPES.len())?;
+    let bytes = context.text.as_bytes().get(at..).unwrap_or_default();
+    let Some(shape) = SHAPES.iter().find(|shape| bytes.starts_with(shape.prefix.as_bytes())) else { return Ok(None) };
+    context.budget.spend(shape.most)?;
     let start = at + shape.prefix.len();
-    let end = run(text, start, shape.most + 1, shape.of);
-    (shape.least..=shape.most).contains(&(end - start)).then_some(end)
+    let end = run(context.text, start, shape.most + 1, shape.of);
+    Ok((shape.least..=shape.most).contains(&(end - start)).then_some(end))
 }
 
 fn base32(byte: u8) -> bool {

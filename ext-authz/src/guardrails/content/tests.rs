@@ -111,6 +111,34 @@ async fn answers_alone_are_not_the_requests() {
     assert_eq!((answer, process), ("allow", Process::Response));
 }
 
+/// What is read of a request with this body, by globex's filter.
+fn work(filter: &str, body: &str) -> Work {
+    let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
+    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
+    let mut request = Attributes::of(get("/globex/inventory-api").with("content-type", "application/json").request()).unwrap();
+    request.body = Body::Whole(body.as_bytes().to_vec());
+    Work::of(policy, &request)
+}
+
+#[test]
+fn s5_what_takes_more_than_its_budget_is_unread_whatever_the_policy_lets_pass() {
+    for unscannable in ["deny", "allow"] {
+        let work = work(&format!("piiDetection: block, unscannable: {unscannable}"), r#"{"a":"nothing, but of some length"}"#);
+        assert_eq!(work.read(&Budget::new(100)).unread, Some(Unscannable::Effort), "{unscannable}");
+        assert_eq!(work.read(&Budget::new(10_000)).unread, None, "{unscannable}");
+    }
+    let denial = Denial::from(Unscannable::Effort);
+    assert_eq!((denial.reason, denial.status, denial.retry_after), (Reason::Unavailable, 503, Some(1)));
+}
+
+#[tokio::test]
+async fn what_is_small_and_costs_much_is_read_off_the_io_threads() {
+    let costly = format!(r#"{{"a":"{} a@example.com"}}"#, "12 ".repeat(1_000));
+    let work = work("piiDetection: block", &costly);
+    assert!(work.is_small() && work.read(&Budget::new(AT_ONCE)).unread == Some(Unscannable::Effort));
+    assert_eq!(answer("piiDetection: block", json(&costly)).await, "pii");
+}
+
 #[test]
 fn a_small_body_is_read_at_once_only_where_that_is_cheap_whatever_it_holds() {
     let is_small = |filter: &str| {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bulkhead_content::Budget;
 use bulkhead_proto::pb::envoy::{
     config::core::v3::{HeaderMap, HeaderValue},
     extensions::filters::http::ext_proc::v3::processing_mode::{BodySendMode, HeaderSendMode},
@@ -18,7 +19,7 @@ use crate::{
 struct WithoutA;
 
 impl Reader for WithoutA {
-    fn read(&self, _: &Representation, body: &[u8]) -> Result<Reading, Refusal> {
+    fn read(&self, _: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
         if body.contains(&b'x') {
             return Err(Refusal::new(Side::Request, Denial::new(Reason::Topic, "an x")));
         }
@@ -66,7 +67,7 @@ fn through(exchange: &mut Exchange, message: Message) -> Answer {
         Next::Answer(answer) => answer,
         Next::Read(side, representation, body) => {
             let readers = exchange.plan().unwrap().readers(side).clone();
-            exchange.read(reader::read(&readers, representation, &body))
+            exchange.read(reader::read(&readers, representation, &body, &Budget::default()))
         }
     }
 }

@@ -152,7 +152,7 @@ async fn what_cannot_be_believed_is_denied() {
 struct Doing<F>(F);
 
 impl<F: Fn() -> Result<Reading, Refusal> + Send + Sync> Reader for Doing<F> {
-    fn read(&self, _: &Representation, _: &[u8]) -> Result<Reading, Refusal> {
+    fn read(&self, _: &Representation, _: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
         (self.0)()
     }
 }
@@ -189,4 +189,19 @@ async fn only_what_was_written_anew_is_told_so() {
     assert_eq!(kept, (0, vec![("0190-d".to_owned(), "request_kept")]));
     let rewritten = read_by(|| Ok(Reading { body: Some(Vec::new()), ..Reading::default() })).await;
     assert_eq!(rewritten, (0, vec![("0190-d".to_owned(), "request_redacted")]));
+}
+
+#[tokio::test]
+async fn s5_a_body_that_there_is_no_room_for_is_denied() {
+    let (service, notes) = service();
+    let uid = plan_with(Doing(|| Ok(Reading::default())), Process::Request).tenant.uid.clone();
+    let hold = service.0.offload.hold(&uid, 256 << 20).unwrap();
+    let read = || async {
+        let exchange = Exchange::new(Ok(plan_with(Doing(|| Ok(Reading::default())), Process::Request)), None);
+        status(&all(&service, vec![Ok(post(None)), Ok(body())], Some(exchange)).await[1])
+    };
+    assert_eq!(read().await, 503);
+    drop(hold);
+    assert_eq!(read().await, 0);
+    assert_eq!(notes.0.lock().unwrap().iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["request_denied", "request_kept"]);
 }

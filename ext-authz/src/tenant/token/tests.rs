@@ -8,7 +8,7 @@ use bulkhead_tenancy::issuer::KeySource;
 const ISSUER: &str = "https://auth.example/realms/tenant-acme";
 
 fn keys(jwks: Vec<Value>) -> KeySet {
-    KeySet::read(&jwks, &issuer(ISSUER, KeySource::Inline(Vec::new())), crate::tenant::budget::unbounded).unwrap()
+    KeySet::read(&jwks, &issuer(ISSUER, KeySource::Inline(Vec::new())), crate::shares::unbounded).unwrap()
 }
 
 fn read(text: &str) -> Result<(), &'static str> {

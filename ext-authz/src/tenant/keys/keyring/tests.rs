@@ -275,7 +275,7 @@ async fn s19_one_bad_key_spoils_no_other() {
 
 #[tokio::test]
 async fn s5_keys_are_bounded_in_bytes_for_each_tenant() {
-    use crate::tenant::budget::Shares;
+    use crate::shares::Shares;
     let small = Shares { floor: 600, ceiling: 600, pool: 0 };
     let rig = Rig::new(Caps { keys: small, ..Caps::default() });
     rig.provider.set(ACME, keys(&["one", "two", "three", "four", "five", "six"]));

@@ -1,5 +1,5 @@
 //! Bytes that tenants share: each has a floor that no other can take, and may borrow from one pool up to a ceiling (S5). So no
-//! tenant's tokens or keys push out another's, and the total stays bounded.
+//! tenant's tokens, keys or bodies push out another's, and the total stays bounded.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -19,7 +19,7 @@ pub struct Shares {
 
 /// The pool of one kind of thing.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     shares: Shares,
     /// What stands above the floors of all accounts. Every account changes under this lock alone, which is held for a few instructions.
     lent: Mutex<usize>,
@@ -27,31 +27,31 @@ pub(super) struct Pool {
 
 /// One tenant's account with a pool.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     pool: Arc<Pool>,
     held: AtomicUsize,
 }
 
 /// Bytes that are accounted for; dropping it gives them back.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     account: Arc<Account>,
     bytes: usize,
 }
 
 impl Pool {
-    pub(super) fn new(shares: Shares) -> Arc<Self> {
+    pub(crate) fn new(shares: Shares) -> Arc<Self> {
         Arc::new(Self { shares, lent: Mutex::new(0) })
     }
 
-    pub(super) fn account(self: &Arc<Self>) -> Arc<Account> {
+    pub(crate) fn account(self: &Arc<Self>) -> Arc<Account> {
         Arc::new(Account { pool: Arc::clone(self), held: AtomicUsize::new(0) })
     }
 }
 
 impl Account {
     /// Takes bytes, or none where the tenant's ceiling or the pool does not hold them.
-    pub(super) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         self.change(|held| held.checked_add(bytes)).then(|| Charge { account: Arc::clone(self), bytes })
     }
 
@@ -72,7 +72,7 @@ impl Account {
 
     /// The bytes that the tenant holds.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 }
@@ -85,7 +85,7 @@ impl Drop for Charge {
 
 /// A charge that no tenant's share bounds.
 #[cfg(test)]
-pub(super) fn unbounded(bytes: usize) -> Option<Charge> {
+pub(crate) fn unbounded(bytes: usize) -> Option<Charge> {
     Pool::new(Shares { floor: usize::MAX, ceiling: usize::MAX, pool: 0 }).account().charge(bytes)
 }
 

@@ -1,0 +1,108 @@
+//! What reading one body may take. Patterns that a tenant wrote and a document that somebody sent must not keep a processor, or memory, longer
+//! than that (S5): whoever reads counts as it goes, and stops where the count, the time or the room is over.
+
+use std::{cell::Cell, time::Instant};
+
+use crate::Unscannable;
+
+/// Who gives memory, in bytes. What was taken is given back by its owner, when the work is over.
+pub trait Room {
+    /// Takes so many bytes more; false: there are none.
+    fn take(&self, bytes: usize) -> bool;
+}
+
+/// The steps, the time and the room of one piece of work. A step is about what one byte costs one detector: some nanoseconds.
+pub struct Budget<'r> {
+    steps: u64,
+    left: Cell<u64>,
+    until: Option<Instant>,
+    /// Steps since the clock was looked at.
+    since: Cell<u64>,
+    room: Option<&'r dyn Room>,
+    /// The bytes that are held now.
+    held: Cell<usize>,
+    /// The most bytes at a time until now: so many were taken.
+    peak: Cell<usize>,
+}
+
+/// Between two looks at the clock, in steps: about a millisecond.
+const INTERVAL: u64 = 1 << 18;
+
+impl<'r> Budget<'r> {
+    /// The most steps of one body: about five times what the largest one of ordinary content takes, some seconds of a processor.
+    pub const MAX_STEPS: u64 = 1 << 31;
+
+    /// So many steps, with no end in time and all the room that there is.
+    #[must_use]
+    pub const fn new(steps: u64) -> Self {
+        Self { steps, left: Cell::new(steps), until: None, since: Cell::new(0), room: None, held: Cell::new(0), peak: Cell::new(0) }
+    }
+
+    /// The same until a moment: nobody waits any more for what is found later.
+    #[must_use]
+    pub const fn until(self, moment: Instant) -> Self {
+        Self { until: Some(moment), ..self }
+    }
+
+    /// The same within a room.
+    #[must_use]
+    pub fn within(self, room: &'r dyn Room) -> Self {
+        Self { room: Some(room), ..self }
+    }
+
+    /// The steps that were taken.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.steps - self.left.get()
+    }
+
+    /// The most bytes that were held at a time.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.peak.get()
+    }
+
+    /// Takes steps, before they are done.
+    pub(crate) fn spend(&self, steps: usize) -> Result<(), Unscannable> {
+        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        let left = self.left.get().checked_sub(steps);
+        self.left.set(left.unwrap_or_default());
+        if left.is_none() {
+            return Err(Unscannable::Effort);
+        }
+        let since = self.since.get().saturating_add(steps);
+        self.since.set(since);
+        if since >= INTERVAL { self.look() } else { Ok(()) }
+    }
+
+    /// Looks at the clock.
+    pub(crate) fn look(&self) -> Result<(), Unscannable> {
+        self.since.set(0);
+        let over = self.until.is_some_and(|until| Instant::now() >= until);
+        if over { Err(Unscannable::Effort) } else { Ok(()) }
+    }
+
+    /// Takes room for bytes, until they are released or the work ends.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Unscannable> {
+        let now = self.held.get().saturating_add(bytes);
+        self.held.set(now);
+        let more = now.saturating_sub(self.peak.get());
+        if more > 0 && self.room.is_some_and(|room| !room.take(more)) {
+            return Err(Unscannable::Crowded);
+        }
+        self.peak.set(self.peak.get() + more);
+        Ok(())
+    }
+
+    /// Has no use for so many bytes any more. What was taken from the room stays for what comes next.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.set(self.held.get().saturating_sub(bytes));
+    }
+}
+
+impl Default for Budget<'_> {
+    /// As many steps as any body may take.
+    fn default() -> Self {
+        Self::new(Self::MAX_STEPS)
+    }
+}
