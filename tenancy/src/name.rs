@@ -24,6 +24,9 @@ pub enum NameError {
     /// A character that no uid has.
     #[error("must be letters, digits, `-`, `.` and `_`")]
     NotAUid,
+    /// A character that no tool's name in MCP has.
+    #[error("must be letters, digits, `_`, `-`, `.` and `/`")]
+    NotInMcp,
     /// The word means something else on our path and may not be a tenant (S21).
     #[error("is a reserved word")]
     Reserved,
@@ -114,7 +117,7 @@ name!(
     PlanName, 63
 );
 name!(
-    /// An MCP tool of a tenant's registry.
+    /// An MCP tool of a tenant's registry: the resource's name. What its server calls it is a [`WireName`].
     ToolName, 63
 );
 name!(
@@ -183,5 +186,55 @@ impl FromStr for TenantUid {
 impl fmt::Display for TenantUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What an MCP server calls a tool: `params.name` of `tools/call`. 1 to 128 characters (MCP 2025-11-25, "Tool Names", with the `/` of its
+/// drafts), case counts. None is a space: in the metadata, names stand in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WireName(Arc<str>);
+
+impl WireName {
+    /// The longest, in bytes.
+    const MAX: usize = 128;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WireName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > Self::MAX {
+            return Err(NameError::TooLong { max: Self::MAX, len: text.len() });
+        }
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+        if text.bytes().all(fine) { Ok(Self(Arc::from(text))) } else { Err(NameError::NotInMcp) }
+    }
+}
+
+impl From<&ToolName> for WireName {
+    /// A tool whose server calls it by the resource's own name: a label is always fine.
+    fn from(name: &ToolName) -> Self {
+        Self(Arc::clone(&name.0))
+    }
+}
+
+impl fmt::Display for WireName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for WireName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }

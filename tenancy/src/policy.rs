@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     api::Api,
     guardrail::Guardrails,
-    name::{ApiName, SubscriptionName, ToolName, ToolSetName},
+    name::{ApiName, SubscriptionName, ToolName, ToolSetName, WireName},
     subscription::{Holder, KeyHash, Subscription},
     tool::{Tool, ToolSet},
 };
@@ -61,10 +61,10 @@ impl TenantPolicy {
         self.subscriptions.by_client.get(client)
     }
 
-    /// The tool of that name.
+    /// The tool that an API's server calls by that name.
     #[must_use]
-    pub fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.tools.get(name)
+    pub fn tool(&self, api: &ApiName, wire: &str) -> Option<&Tool> {
+        self.tools.tools.get(self.tools.by_wire.get(api)?.get(wire)?)
     }
 
     /// Every tool, by name.
@@ -107,7 +107,21 @@ impl Subscriptions {
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     pub(crate) tools: BTreeMap<ToolName, Tool>,
+    pub(crate) by_wire: BTreeMap<ApiName, BTreeMap<WireName, ToolName>>,
     pub(crate) sets: BTreeMap<ToolSetName, ToolSet>,
+}
+
+impl Tools {
+    /// Adds a tool, or gives the one of the same API that its server calls by the same name.
+    pub(crate) fn add(&mut self, tool: Tool) -> Result<(), ToolName> {
+        let of_api = self.by_wire.entry(tool.api.clone()).or_default();
+        if let Some(other) = of_api.get(&tool.wire) {
+            return Err(other.clone());
+        }
+        of_api.insert(tool.wire.clone(), tool.name.clone());
+        self.tools.insert(tool.name.clone(), tool);
+        Ok(())
+    }
 }
 
 /// A hash of a policy's content.

@@ -2,7 +2,7 @@
 
 use crate::{
     api::Access,
-    name::{ApiName, ToolName, ToolSetName},
+    name::{ApiName, ToolName, ToolSetName, WireName},
 };
 
 pub mod schema;
@@ -12,8 +12,10 @@ pub use schema::InputSchema;
 /// One tool of a tenant's registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
-    /// Its name, as `tools/call` gives it.
+    /// The resource's name: what allowlists, sets of tools, records and explanations call it.
     pub name: ToolName,
+    /// What its server calls it: `tools/call` and `tools/list`. No two tools of one API have the same.
+    pub wire: WireName,
     /// What it is for.
     pub description: String,
     /// The API that it is called through.

@@ -211,6 +211,7 @@ fn every_field_of_the_tenants_own_kinds_is_read() {
     assert!(subscriptions[1].apis.is_none() && subscriptions[1].rate_limit.is_none() && subscriptions[1].quotas.is_empty());
 
     let tool = only!(resources, Tool);
+    assert_eq!(tool.wire.as_ref().map(|wire| wire.as_str()), Some("get_weather/v1.0"));
     assert_eq!((tool.description.as_str(), tool.api.as_str()), ("the weather", "tools-api"));
     let schema = serde_json::json!({ "type": "object", "required": ["city"], "maxProperties": 3 });
     assert_eq!(**tool.input_schema.as_ref().unwrap(), schema);

@@ -135,7 +135,10 @@ impl Judged {
 
     fn call(&mut self, call: message::Call, asked: &Asked<'_>, found: &mut Found) -> Result<(), Denial> {
         self.calls += 1;
-        let tool = asked.policy.tool(&call.name).ok_or_else(|| Denial::new(Reason::Tool, "the tenant's registry has no such tool"))?;
+        let tool = asked
+            .policy
+            .tool(&asked.api.name, &call.name)
+            .ok_or_else(|| Denial::new(Reason::Tool, "the tenant's registry has no such tool of this API"))?;
         tools::judge_tool(asked, tool, &mut found.shadow)?;
         self.arguments.extend(tool.input_schema.clone().map(|schema| (schema, Value::Object(call.arguments))));
         Ok(())
@@ -167,7 +170,7 @@ impl Judged {
                 "an answer to tools/list must be filtered, and ext_proc is not declared (--process on, or bulkhead.process: on)",
             ));
         }
-        let shown = Shown::new(self.lists == self.requests, tools::usable(asked).map(|tool| tool.name.to_string()));
+        let shown = Shown::new(self.lists == self.requests, tools::usable(asked).map(|tool| tool.wire.to_string()));
         Ok(Passed { process: Process::Response, cost, shown: Some(shown) })
     }
 }
@@ -181,7 +184,7 @@ fn action(asked: &Asked<'_>, posted: &Posted) -> String {
     let one = |message: &Message| match message {
         Message::Request { method, params } => match method::of_request(method) {
             Some(Kind::Call) => {
-                let named = params.get("name").and_then(Value::as_str).and_then(|name| asked.policy.tool(name));
+                let named = params.get("name").and_then(Value::as_str).and_then(|name| asked.policy.tool(&asked.api.name, name));
                 named.map_or_else(|| format!("{method} (no such tool)"), |tool| format!("{method} {}", tool.name))
             }
             Some(_) => method.clone(),

@@ -30,15 +30,12 @@ pub fn judge_itself(asked: &Asked<'_>, shadow: &mut Vec<ShadowMark>) -> Result<(
     by_lists(asked, shadow, "the tenant's toolAllowlist holds tools of the API, and not the API itself", held)
 }
 
-/// Refuses a tool of another API, one outside the allowlist, and, where the tenant has any ToolSet, one that is in none which lets the
+/// Refuses a tool outside the allowlist, and, where the tenant has any ToolSet, one that is in none which lets the
 /// caller in.
 ///
 /// # Errors
 /// `tool`.
 pub fn judge_tool(asked: &Asked<'_>, tool: &Tool, shadow: &mut Vec<ShadowMark>) -> Result<(), Denial> {
-    if tool.api != asked.api.name {
-        return Err(Denial::new(Reason::Tool, "the tool is another API's"));
-    }
     let held = |list: Option<&BTreeSet<String>>| list.is_none_or(|list| list.contains(tool.name.as_str()));
     by_lists(asked, shadow, "the tenant's toolAllowlist does not hold the tool", held)?;
     let mut sets = asked.policy.tool_sets().peekable();

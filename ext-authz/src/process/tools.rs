@@ -22,7 +22,7 @@ impl ToolsList {
     /// What Check told, less what the policy as it stands now does not let any caller use (S14).
     #[must_use]
     pub fn of(told: &Shown, policy: &TenantPolicy, api: &Api) -> Self {
-        Self(told.only(|name| policy.tool(name).is_some_and(|tool| tools::is_held(policy, api, tool))))
+        Self(told.only(|wire| policy.tool(&api.name, wire).is_some_and(|tool| tools::is_held(policy, api, tool))))
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{
     name::ApiName,
     policy::{Subscriptions, Tools},
     subscription::{Holder, Subscription},
-    tool::ToolSet,
 };
 
 impl Draft {
@@ -37,11 +36,15 @@ impl Draft {
                 subscriptions.add(Arc::new(left));
             }
         }
-        let tools = kept(&self.tools.tools, |name, tool| traces.has(&Thing::Tool(name.clone())) && apis.contains_key(&tool.api));
-        let mut sets: BTreeMap<_, ToolSet> = kept(&self.tools.sets, |name, _| traces.has(&Thing::ToolSet(name.clone())));
-        sets.values_mut().for_each(|set| set.tools.retain(|tool| tools.contains_key(tool)));
+        let mut tools = Tools { sets: kept(&self.tools.sets, |name, _| traces.has(&Thing::ToolSet(name.clone()))), ..Tools::default() };
+        for tool in self.tools.tools.values().filter(|tool| traces.has(&Thing::Tool(tool.name.clone())) && apis.contains_key(&tool.api)) {
+            // What was good together stays so in part.
+            let _ = tools.add(tool.clone());
+        }
+        let Tools { tools: left, sets, .. } = &mut tools;
+        sets.values_mut().for_each(|set| set.tools.retain(|tool| left.contains_key(tool)));
         let (guardrails, rules) = (self.guardrails.clone(), self.rules.clone());
-        Self { apis, guardrails, rules, subscriptions: Arc::new(subscriptions), tools: Arc::new(Tools { tools, sets }) }
+        Self { apis, guardrails, rules, subscriptions: Arc::new(subscriptions), tools: Arc::new(tools) }
     }
 }
 

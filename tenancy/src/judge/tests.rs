@@ -152,6 +152,19 @@ fn every_error_of_tools_is_found() {
     refused(&with("ToolSet", "tools: [weather, gone]"), "spec.tools[1]: no such tool in this tenant's registry");
     let long = format!("api: tools, inputSchema: {{ description: {} }}", "x".repeat(65_520));
     refused(&with("Tool", &long), "spec.inputSchema: at most 65536 bytes in a schema, not 65538");
+    refused(&with("Tool", "api: tools, name: weather"), "spec.name: the tools weather and x of one API have the same name at its server");
+    refused(&with("Tool", "api: tools, name: 'get weather'"), "spec.name: must be letters, digits, `_`, `-`, `.` and `/`");
+    refused(&with("Tool", &format!("api: tools, name: {}", "x".repeat(129))), "spec.name: must have at most 128 bytes, not 129");
+}
+
+#[test]
+fn a_tool_is_called_by_the_name_that_its_own_server_knows_it_by() {
+    let apis = contract(&[api("tools", ", protocol: mcp"), api("more", ", protocol: mcp")]);
+    let (one, two) = (own("Tool", "weather", "api: tools, name: get_weather"), own("Tool", "other", "api: more, name: get_weather"));
+    let (policy, ..) = good(&(apis + &one + &two + &own("Tool", "plain", "api: tools")));
+    let called = |api: &str, wire: &str| policy.tool(&api.parse().unwrap(), wire).map(|tool| tool.name.as_str());
+    assert_eq!((called("tools", "get_weather"), called("more", "get_weather")), (Some("weather"), Some("other")));
+    assert_eq!((called("tools", "weather"), called("tools", "GET_WEATHER"), called("tools", "plain")), (None, None, Some("plain")));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::Protocol,
     fault::Fault,
-    name::ApiName,
+    name::{ApiName, WireName},
     place::At,
     policy::Tools,
     resource::{tool::ToolManifest, tool_set::ToolSetManifest},
@@ -47,8 +47,12 @@ pub(super) fn judge(
             }
         }
         let (description, api) = (manifest.description, manifest.api.value);
+        let (wire, place) = manifest.wire.map_or_else(|| (WireName::from(&name), place), |wire| (wire.value, wire.place));
         let input_schema = manifest.input_schema.and_then(|schema| compile(schema, &mut held, faults));
-        joined.tools.insert(name.clone(), Tool { name, description, api, input_schema });
+        let tool = Tool { name: name.clone(), wire, description, api, input_schema };
+        if let Err(other) = joined.add(tool) {
+            faults.push(place.fault(format!("the tools {other} and {name} of one API have the same name at its server")));
+        }
     }
     let mut grants = 0;
     for (count, manifest) in sets.into_iter().enumerate() {

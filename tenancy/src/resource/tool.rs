@@ -3,7 +3,7 @@
 use super::Metadata;
 use crate::{
     decode::Fields,
-    name::{ApiName, ToolName},
+    name::{ApiName, ToolName, WireName},
     place::At,
 };
 
@@ -12,6 +12,8 @@ use crate::{
 pub struct ToolManifest {
     /// `metadata`
     pub metadata: Metadata<ToolName>,
+    /// `spec.name`: what the server calls it; absent: as the resource is named.
+    pub wire: Option<At<WireName>>,
     /// `spec.description`; empty where there is none.
     pub description: String,
     /// `spec.api`: it must be in the contract and speak MCP, judged later.
@@ -25,10 +27,11 @@ impl ToolManifest {
         let metadata = Metadata::read(top);
         top.required("spec", |spec| {
             spec.object(|spec| {
+                let wire = spec.optional("name", |reader| reader.at(|value| value.parse()));
                 let description = spec.optional("description", |value| value.prose()).unwrap_or_default();
                 let api = spec.required("api", |reader| reader.at(|value| value.parse()));
                 let input_schema = spec.optional("inputSchema", |reader| reader.at(|value| value.json_object()));
-                Some(Self { metadata: metadata?, description, api: api?, input_schema })
+                Some(Self { metadata: metadata?, wire, description, api: api?, input_schema })
             })
         })
     }

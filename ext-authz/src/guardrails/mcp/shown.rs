@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-/// The tools that a caller may see.
+/// The tools that a caller may see, as their server calls them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// Whether every result of the answer is a list of tools, or any may be.
@@ -29,7 +29,7 @@ impl Shown {
     }
 }
 
-/// Names of tools hold no space (S21), so words stay words.
+/// No name of a tool holds a space (`WireName`), so words stay words.
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.every { "list" } else { "any" })?;

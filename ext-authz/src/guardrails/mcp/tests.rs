@@ -50,7 +50,7 @@ spec:
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy
 metadata: { name: lists, namespace: tenant-acme }
-spec: { toolAllowlist: [tools-api, weather, ledger, agents-only, more-tool] }
+spec: { toolAllowlist: [tools-api, weather, ledger, forecast, agents-only, more-tool] }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: GuardrailPolicy
@@ -68,6 +68,11 @@ apiVersion: gostoa.dev/v1alpha1
 kind: Tool
 metadata: { name: ledger, namespace: tenant-acme }
 spec: { api: tools-api }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Tool
+metadata: { name: forecast, namespace: tenant-acme }
+spec: { api: tools-api, name: Get_Forecast.v2 }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: Tool
@@ -92,7 +97,7 @@ spec: { api: more-api }
 apiVersion: gostoa.dev/v1alpha1
 kind: ToolSet
 metadata: { name: all, namespace: tenant-acme }
-spec: { tools: [weather, ledger, unlisted, more-tool] }
+spec: { tools: [weather, ledger, forecast, unlisted, more-tool] }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: ToolSet
@@ -180,6 +185,9 @@ async fn a_tool_needs_registry_api_allowlist_and_set() {
         ("nothing", "403 tool"),
         ("Ledger", "403 tool"),
         ("ledger ", "403 tool"),
+        ("Get_Forecast.v2", "allow"),
+        ("get_forecast.v2", "403 tool"),
+        ("forecast", "403 tool"),
         ("", "403 tool"),
     ] {
         assert_eq!(post().send(&call(tool, &json!({}))).await, verdict, "{tool}");
@@ -242,9 +250,9 @@ async fn what_passes_is_a_list_and_all_else_is_denied() {
 async fn a_list_passes_only_where_its_answer_is_filtered() {
     let list = request("tools/list", &json!({ "cursor": "x" }));
     let passed = post().full(list.as_bytes()).await.0.unwrap();
-    assert_eq!((passed.process, passed.shown.unwrap().to_string().as_str()), (Process::Response, "list ledger weather"));
+    assert_eq!((passed.process, passed.shown.unwrap().to_string().as_str()), (Process::Response, "list Get_Forecast.v2 ledger weather"));
     let agent = Sent { by: "acme role:agent", ..post() }.full(list.as_bytes()).await.0.unwrap();
-    assert_eq!(agent.shown.unwrap().to_string(), "list agents-only ledger weather");
+    assert_eq!(agent.shown.unwrap().to_string(), "list Get_Forecast.v2 agents-only ledger weather");
     assert_eq!(Sent { process: false, ..post() }.send(&list).await, "503 unavailable");
     assert_eq!(Sent { process: false, ..post() }.send(&call("ledger", &json!({}))).await, "allow");
     assert_eq!(post().send(&request("tools/list", &json!({ "task": {} }))).await, "400 unreadable");
@@ -262,8 +270,8 @@ async fn a_batch_is_judged_element_by_element_and_each_call_costs() {
     assert_eq!(post().send("[]").await, "400 unreadable");
     assert_eq!(post().send(&format!("[{}]", calls(&["ledger"]))).await, "400 unreadable");
     assert_eq!(post().send(&calls(&["ledger"; 65])).await, "400 unreadable");
-    let (_, found) = post().full(calls(&["ledger", "weather", "nothing", "ledger", "ledger"]).as_bytes()).await;
-    assert_eq!(found.findings.action.as_deref(), Some("tools/call ledger, tools/call weather, tools/call (no such tool), 2 more"));
+    let (_, found) = post().full(calls(&["Get_Forecast.v2", "weather", "nothing", "ledger", "ledger"]).as_bytes()).await;
+    assert_eq!(found.findings.action.as_deref(), Some("tools/call forecast, tools/call weather, tools/call (no such tool), 2 more"));
 }
 
 #[tokio::test]
