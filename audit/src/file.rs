@@ -30,6 +30,14 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the disk says. It is not known then what lasts.
     fn sync(&self, file: &File) -> io::Result<()>;
+
+    /// Cuts a file back to so many bytes.
+    ///
+    /// # Errors
+    /// What the disk says. Nothing was cut then.
+    fn cut(&self, file: &File, bytes: u64) -> io::Result<()> {
+        file.set_len(bytes)
+    }
 }
 
 /// The machine's disks.
@@ -70,6 +78,17 @@ pub(crate) struct Files {
     bytes: u64,
     /// Bytes of all files of the stream.
     stored: u64,
+    /// See [`Left`].
+    refused_from: Option<u64>,
+}
+
+/// How this process left a stream when it wrote it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    /// Where its chain ended.
+    pub(crate) end: End,
+    /// The byte from which the current file holds what was refused and could not be taken back: nothing may follow it.
+    pub(crate) refused_from: Option<u64>,
 }
 
 /// What a writer found when it opened a stream that did not end as it should: the first record that it writes.
@@ -85,6 +104,11 @@ pub(crate) struct Recovered {
     lost_from: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_to: Option<u64>,
+    /// Records behind the end that the head tells of: nobody knows whether they were accepted, and what was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered_from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered_to: Option<u64>,
     /// What else was wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     wrong: Vec<&'static str>,
@@ -99,10 +123,13 @@ struct RecoveredRecord<'r> {
 }
 
 impl Files {
-    /// Opens a stream, and mends what a writer that was killed left. `known` is where its chain ended when this process wrote it last.
-    pub(crate) fn open(folder: Folder, names: Names, writing: &Writing, known: Option<End>, now_us: u64) -> io::Result<Self> {
+    /// Opens a stream, and mends what a writer that was killed left. `known` is how this process left it.
+    pub(crate) fn open(folder: Folder, names: Names, writing: &Writing, known: Option<Left>, now_us: u64) -> io::Result<Self> {
         let mut found = Recovered::default();
         let mut data = folder.made(&names.current(), How::Append)?;
+        if let Some(from) = known.and_then(|left| left.refused_from) {
+            take_back(writing, &data, from)?;
+        }
         let mut tail = tail::read(&data, &writing.seal)?;
         let head_file = folder.made(&names.head(), How::Write)?;
         let head = head::read(Some(&head_file), &writing.seal, &names.stream)?;
@@ -138,9 +165,9 @@ impl Files {
                 None => Some(genesis),
             },
         };
-        let end = found.end(on_disk, head, known, genesis);
+        let end = found.end(on_disk, head, known.map(|left| left.end), genesis);
         let stored = folder.files()?.iter().filter(|(name, _)| names.has(name)).map(|(_, bytes)| bytes).sum();
-        let mut files = Self { folder, data, head: head_file, names, end, first, since_us, bytes: tail.whole, stored };
+        let mut files = Self { folder, data, head: head_file, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
         if found != Recovered::default() {
             tracing::error!(stream = files.names.stream, found = ?found, "an audit stream did not end as it was left");
             let record = RecoveredRecord { time: moment(now_us), service: &writing.service, event: "recovered", recovered: &found };
@@ -153,6 +180,10 @@ impl Files {
 
     /// Writes records, all of them or none.
     pub(crate) fn append(&mut self, writing: &Writing, records: &[impl AsRef<[u8]>], now_us: u64) -> io::Result<()> {
+        if let Some(from) = self.refused_from {
+            take_back(writing, &self.data, from)?;
+            self.refused_from = None;
+        }
         self.rotate_if_due(writing, now_us)?;
         let mut lines = Vec::with_capacity(records.iter().map(|record| record.as_ref().len() + 192).sum());
         let mut end = self.end;
@@ -162,8 +193,8 @@ impl Files {
         let written =
             writing.disk.append(&self.data, &lines).and_then(|()| head::write(&self.head, &writing.seal, &self.names.stream, end));
         if let Err(error) = written {
-            // Half a line, or lines that nobody was told are there, are taken back. If that fails too, a restart finds them torn.
-            self.data.set_len(self.bytes)?;
+            // Half a line, or lines that nobody was told are there, are taken back. Until that has succeeded, nothing follows them.
+            self.refused_from = take_back(writing, &self.data, self.bytes).is_err().then_some(self.bytes);
             let _ = head::write(&self.head, &writing.seal, &self.names.stream, self.end);
             return Err(error);
         }
@@ -197,9 +228,9 @@ impl Files {
         self.folder.sync()
     }
 
-    /// Where the chain ends.
-    pub(crate) fn end(&self) -> End {
-        self.end
+    /// How the stream stands now.
+    pub(crate) fn left(&self) -> Left {
+        Left { end: self.end, refused_from: self.refused_from }
     }
 
     /// Bytes of all files of the stream, as far as is known.
@@ -239,6 +270,12 @@ impl Recovered {
                 None
             }
         };
+        if let (Some(told), None) = (told, known)
+            && told.seq < end.seq
+        {
+            self.unanswered_from = Some(told.seq + 1);
+            self.unanswered_to = Some(end.seq);
+        }
         for later in [told, known].into_iter().flatten() {
             if later.seq > end.seq {
                 self.lost_from = Some(self.lost_from.unwrap_or(end.seq + 1));
@@ -251,6 +288,11 @@ impl Recovered {
         }
         end
     }
+}
+
+/// Takes what was refused out of a file again.
+fn take_back(writing: &Writing, data: &File, from: u64) -> io::Result<()> {
+    if data.metadata()?.len() > from { writing.disk.cut(data, from) } else { Ok(()) }
 }
 
 /// Copies what was torn into a file of its own, and gives its name.

@@ -17,6 +17,9 @@ pub enum Refused {
     /// The disk cannot take it.
     #[error("its audit stream cannot be written: {0}")]
     Disk(Arc<str>),
+    /// The disk could not take all of it, nor give back what it took.
+    #[error("its audit stream holds it in part or whole, and cannot be cut back: {0}")]
+    Uncut(Arc<str>),
     /// It is written, and the disk did not make it last.
     #[error("its audit stream cannot be synced: {0}")]
     Unsynced(Arc<str>),
@@ -33,7 +36,7 @@ impl Refused {
     #[must_use]
     pub const fn may_stand(&self) -> bool {
         match self {
-            Self::Unsynced(_) | Self::Late | Self::Ended => true,
+            Self::Uncut(_) | Self::Unsynced(_) | Self::Late | Self::Ended => true,
             Self::Nowhere | Self::QueueFull | Self::StreamFull | Self::Disk(_) => false,
         }
     }

@@ -14,8 +14,7 @@ use std::{
 use bulkhead_tenancy::{clock::Clock, tenant::Tenant};
 
 use crate::{
-    chain::End,
-    file::{Disk, Files, Writing},
+    file::{Disk, Files, Left, Writing},
     home::Home,
     names::Names,
     queue::{Item, Queues, StreamName},
@@ -125,8 +124,8 @@ struct Writer {
 #[derive(Default)]
 struct Stream {
     files: Option<Files>,
-    /// Where its chain ended when it was written last.
-    known: Option<End>,
+    /// How it was left when it was written last.
+    known: Option<Left>,
     /// The last turn that it had.
     turn: u64,
     complained_us: Option<u64>,
@@ -193,12 +192,13 @@ impl Writer {
             None => Ok(()),
         };
         if let Some(files) = &stream.files {
-            stream.known = Some(files.end());
+            stream.known = Some(files.left());
         }
         let refused = appended.map_err(|error| {
             // Opened anew next time, so that whatever was left is looked at.
             stream.files = None;
-            let refused = Refused::from(error);
+            let uncut = stream.known.is_some_and(|left| left.refused_from.is_some());
+            let refused = if uncut { Refused::Uncut(Arc::from(error.to_string())) } else { Refused::from(error) };
             stream.complain(name, &refused, now_us);
             refused
         });

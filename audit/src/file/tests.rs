@@ -2,7 +2,7 @@ use std::{
     fs::OpenOptions,
     io::Write as _,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -36,7 +36,7 @@ fn real() -> Writing {
     writing(RealDisk, u64::MAX, Duration::MAX)
 }
 
-fn open(directory: &TempDir, writing: &Writing, known: Option<End>) -> Files {
+fn open(directory: &TempDir, writing: &Writing, known: Option<Left>) -> Files {
     let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
     Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), writing, known, 1_000_000).unwrap()
 }
@@ -133,7 +133,7 @@ fn a_stream_that_is_deleted_under_its_writer_is_missed() {
     assert!(!files.in_place(&region, "tenant-acme"));
     std::fs::remove_dir_all(directory.path().join("moved")).unwrap();
     assert!(!files.in_place(&region, "tenant-acme"));
-    appended(&mut open(&directory, &real(), Some(files.end())), &real(), 1);
+    appended(&mut open(&directory, &real(), Some(files.left())), &real(), 1);
     assert_eq!(faults(&directory), ["records 1 to 3 are missing before it"]);
 }
 
@@ -159,4 +159,75 @@ fn a_full_disk_takes_all_of_a_write_or_nothing() {
 fn the_real_full_device_says_so() {
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
     assert_eq!(RealDisk.append(&file, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
+/// A disk that writes every line and then fails, and cannot cut a file back until it is mended.
+#[derive(Clone, Default)]
+struct Stuck {
+    fails: Arc<AtomicBool>,
+}
+
+impl Disk for Stuck {
+    fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        RealDisk.append(file, bytes)?;
+        if self.fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())) } else { Ok(()) }
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        RealDisk.sync(file)
+    }
+
+    fn cut(&self, file: &File, bytes: u64) -> io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+        }
+        RealDisk.cut(file, bytes)
+    }
+}
+
+#[test]
+fn s11_nothing_follows_what_was_refused_and_could_not_be_taken_back() {
+    let stuck = Stuck::default();
+    let writing = writing(stuck.clone(), u64::MAX, Duration::MAX);
+    for anew in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let mut files = open(&directory, &writing, None);
+        appended(&mut files, &writing, 2);
+        stuck.fails.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            assert!(files.append(&writing, &["\"refused\":1"], 1_000_000).is_err());
+            assert_eq!(text(&directory).lines().count(), 3, "the first of them stands there, and none after it");
+        }
+        let left = files.left();
+        assert!(left.refused_from.is_some());
+        if anew {
+            drop(files);
+            let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
+            assert!(Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), &writing, Some(left), 1_000_000).is_err());
+            stuck.fails.store(false, Ordering::SeqCst);
+            files = open(&directory, &writing, Some(left));
+        }
+        stuck.fails.store(false, Ordering::SeqCst);
+        appended(&mut files, &writing, 1);
+        assert!(!text(&directory).contains("refused"));
+        assert_eq!((text(&directory).lines().count(), faults(&directory)), (3, vec![]));
+    }
+}
+
+#[test]
+fn s11_what_a_killed_writer_left_behind_the_head_is_marked() {
+    let stuck = Stuck::default();
+    let writing = writing(stuck.clone(), u64::MAX, Duration::MAX);
+    let directory = TempDir::new().unwrap();
+    let mut files = open(&directory, &writing, None);
+    appended(&mut files, &writing, 2);
+    stuck.fails.store(true, Ordering::SeqCst);
+    assert!(files.append(&writing, &["\"refused\":1", "\"refused\":2"], 1_000_000).is_err());
+    // The process ends before the disk is well.
+    drop(files);
+    appended(&mut open(&directory, &real(), None), &real(), 1);
+    let text = text(&directory);
+    let recovered: serde_json::Value = serde_json::from_str(text.lines().nth(4).unwrap()).unwrap();
+    assert_eq!(recovered["recovered"], serde_json::json!({ "unanswered_from": 3, "unanswered_to": 4 }));
+    assert_eq!(faults(&directory), Vec::<String>::new());
 }
