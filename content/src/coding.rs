@@ -23,7 +23,7 @@ const CHUNK: usize = 64 << 10;
 /// # Errors
 /// `Encoding`: a coding that is not known, or too many; `TooLarge`; `Malformed`: not what the coding says, or followed by something else. Or it
 /// takes more than the budget.
-pub(crate) fn decoded<'b>(listed: &[&[u8]], body: &'b [u8], budget: &Budget<'_>) -> Result<Cow<'b, [u8]>, Unscannable> {
+pub fn decoded<'b>(listed: &[&[u8]], body: &'b [u8], budget: &Budget<'_>) -> Result<Cow<'b, [u8]>, Unscannable> {
     let mut body = Cow::Borrowed(body);
     let mut undone = 0;
     // The last one listed was applied last.

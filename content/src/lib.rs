@@ -19,6 +19,7 @@ mod text;
 mod topics;
 
 pub use budget::{Budget, Room};
+pub use coding::decoded;
 pub use detector::Detector;
 pub use filter::{Filter, Found, Redacted};
 pub use media::{Media, Unscannable};

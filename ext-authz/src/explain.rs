@@ -61,7 +61,7 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
 /// What is told of a request: a line for each step, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
     let (told, response, rule_input) = decided(snapshot, judge, request).await;
-    let input = rule_input.map(|input| format!("  rules       input = {}\n", input.to_json())).unwrap_or_default();
+    let input: String = rule_input.iter().map(|input| format!("  rules       input = {}\n", input.to_json())).collect();
     format!("{}{input}{response:#}\n", told.explained())
 }
 
@@ -70,7 +70,7 @@ async fn decided<I: Identify>(
     snapshot: &Arc<Snapshot>,
     judge: &Judge<I>,
     request: CheckRequest,
-) -> (Told, serde_json::Value, Option<Prepared>) {
+) -> (Told, serde_json::Value, Vec<Prepared>) {
     let (verdict, attributes) = match Attributes::of(request) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),

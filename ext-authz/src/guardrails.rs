@@ -59,8 +59,8 @@ pub struct Found {
     pub findings: Findings,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
-    /// What the tenant's rules were asked about, for who asks why.
-    pub rule_input: Option<Prepared>,
+    /// What the tenant's rules were asked about, for who asks why: of MCP each message by itself.
+    pub rule_input: Vec<Prepared>,
 }
 
 /// What follows from an allow.
@@ -103,14 +103,14 @@ impl Guardrails {
         if body::is_read(&asked.policy.guardrails().content, asked.api) {
             body::readable(asked.request, asked.declared.body)?;
         }
-        let mut passed = match asked.api.protocol {
-            Protocol::Http => Passed::default(),
-            Protocol::Mcp => mcp::judge(asked, &self.offload, found).await?,
+        let (mut passed, said) = match asked.api.protocol {
+            Protocol::Http => (Passed::default(), None),
+            Protocol::Mcp => mcp::judge(asked, &self.offload, found).await.map(|(passed, said)| (passed, Some(said)))?,
         };
         passed.process = passed.process | process::needed(&asked.policy.guardrails().content);
         process::declared(passed.process, asked.request, asked.declared.process)?;
         content::judge(asked, &self.offload, &mut found.findings).await?;
-        rules::judge(asked, &self.offload, found).await?;
+        rules::judge(asked, said.as_deref(), &self.offload, found).await?;
         Ok(passed)
     }
 }

@@ -259,15 +259,16 @@ pub struct Verdict {
     pub facts: Facts,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
-    /// What the tenant's rules were asked about, if they were: for `explain` alone, because it holds what the caller sent.
-    pub rule_input: Option<Prepared>,
+    /// What the tenant's rules were asked about, if they were, of MCP each message by itself: for `explain` alone, because it holds what the
+    /// caller sent.
+    pub rule_input: Vec<Prepared>,
 }
 
 impl Verdict {
     /// A denial by somebody who knows nothing more: no snapshot, no time left, a fault of our own.
     #[must_use]
     pub fn denied(denial: Denial) -> Self {
-        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new(), rule_input: None }
+        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new(), rule_input: Vec::new() }
     }
 
     /// `allow`, or the reason's name: `verdict` in metadata, metrics and logs.

@@ -8,6 +8,7 @@ mod content;
 mod contract;
 mod identity;
 mod limits;
+mod mcp;
 mod rules;
 
 /// One parser, and what must hold of it.
@@ -33,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "settings", run: rules::settings },
     Target { name: "hours", run: limits::hours },
     Target { name: "body", run: content::body },
+    Target { name: "mcp", run: mcp::message },
+    Target { name: "tools-list", run: mcp::listing },
 ];
 
 /// Text, if it is any: what is read as text is refused before where it is none.

@@ -86,8 +86,10 @@ enum Step<'a> {
     Index(&'a Expr),
 }
 
-/// What of the input's parts is no single text.
+/// What of the input's parts is a list of texts, no single one.
 const LISTS: [&str; 3] = ["roles", "scopes", "headers"];
+/// What of the input's parts may be anything: a tool's arguments.
+const ANYTHING: &str = "arguments";
 
 struct Reckoning<'a> {
     names: &'a Names<'a>,
@@ -301,7 +303,12 @@ impl<'a> Reckoning<'a> {
                 }
                 Expr::RefBrack { refr, index, .. } => {
                     self.expr(index, false, module);
-                    steps.push(if let Expr::String { span, .. } = index.as_ref() { Step::Name(span.text()) } else { Step::Index(index) });
+                    // With an escape in it, it is not what it is read as here.
+                    let named = match index.as_ref() {
+                        Expr::String { span, .. } if !span.text().contains('\\') => Some(span.text()),
+                        _ => None,
+                    };
+                    steps.push(named.map_or(Step::Index(index), Step::Name));
                     root = refr;
                 }
                 _ => break,
@@ -311,6 +318,7 @@ impl<'a> Reckoning<'a> {
         let mut size = self.expr(root, false, module);
         let input = matches!(root, Expr::Var { span, .. } if span.text() == "input");
         let known = match steps.as_slice() {
+            [_, Step::Name(ANYTHING), ..] if input => None,
             [_, Step::Name(list), ..] if input && !LISTS.contains(list) => Some(Size::scalar()),
             [_, Step::Name(_)] if input => Some(Size::of(GIVEN, Size::scalar())),
             [_, Step::Name(_), ..] if input => Some(Size::scalar()),

@@ -20,6 +20,8 @@ pub struct Input<'a> {
     pub resource: Resource<'a>,
     /// `input.request`
     pub request: Request<'a>,
+    /// `input.mcp`, of an API that speaks MCP.
+    pub mcp: Option<Mcp<'a>>,
 }
 
 /// Who asks: proven by credentials, nothing that a client could set.
@@ -64,8 +66,19 @@ pub struct Resource<'a> {
     pub path: &'a str,
     /// The method.
     pub method: &'a str,
-    /// The MCP tool that is called, where one is.
+    /// The MCP tool that is called, where one is: the resource's name.
     pub tool: Option<&'a str>,
+}
+
+/// One message of MCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mcp<'a> {
+    /// Its method; an answer of the client's has none.
+    pub method: Option<&'a str>,
+    /// The tool that is called, by its server's name.
+    pub tool: Option<&'a str>,
+    /// The arguments that it is called with, as JSON, where some rule may read them.
+    pub arguments: Option<&'a str>,
 }
 
 /// The request as it arrived.
@@ -90,7 +103,7 @@ impl Input<'_> {
     #[must_use]
     pub fn prepare(&self) -> Option<Prepared> {
         let bounds = Bounds::default();
-        let Self { caller, resource, request } = self;
+        let Self { caller, resource, request, mcp } = self;
         let by = match caller.by {
             By::Token => "token",
             By::Key => "key",
@@ -125,7 +138,15 @@ impl Input<'_> {
             ("scheme", bounds.text(request.scheme)?),
             ("headers", Value::from(headers)),
         ]);
-        Some(Prepared(bounds.object([("caller", caller), ("resource", resource), ("request", request)])))
+        let mcp = match mcp {
+            Some(Mcp { method, tool, arguments }) => bounds.object([
+                ("method", bounds.optional(*method)?),
+                ("tool", bounds.optional(*tool)?),
+                ("arguments", arguments.map_or(Some(Value::Undefined), |arguments| bounds.json(arguments))?),
+            ]),
+            None => Value::Undefined,
+        };
+        Some(Prepared(bounds.object([("caller", caller), ("resource", resource), ("request", request), ("mcp", mcp)])))
     }
 }
 
@@ -170,6 +191,29 @@ impl Bounds {
 
     fn list(&self, texts: &[String]) -> Option<Value> {
         texts.iter().map(|text| self.text(text)).collect::<Option<Vec<_>>>().map(Value::from)
+    }
+
+    /// What a JSON text says.
+    fn json(&self, text: &str) -> Option<Value> {
+        // An escape is six bytes of one: what is longer cannot fit, and is not read.
+        let value = (text.len() <= 6 * MAX_INPUT_BYTES).then(|| Value::from_json_str(text).ok())??;
+        self.measure(&value)?;
+        Some(value)
+    }
+
+    fn measure(&self, value: &Value) -> Option<()> {
+        match value {
+            Value::String(text) => self.text(text).map(drop),
+            Value::Array(items) => {
+                self.text("")?;
+                items.iter().try_for_each(|item| self.measure(item))
+            }
+            Value::Object(members) => {
+                self.text("")?;
+                members.iter().try_for_each(|(name, value)| self.measure(name).and_then(|()| self.measure(value)))
+            }
+            _ => self.text("").map(drop),
+        }
     }
 
     fn object<const N: usize>(&self, fields: [(&str, Value); N]) -> Value {

@@ -3,7 +3,8 @@
 //!
 //! A rule is hostile text over hostile input. So at load: a bounded text ([`parse`]), a part of the language without other documents, time,
 //! chance or calls that grow ([`language`]), no recursion and a bounded depth of the stack ([`reach`]), and nothing built that could be
-//! larger than a bound ([`growth`]), because no clock interrupts the comparison of two values. At evaluation: a bounded [`Input`], and a
+//! larger than a bound ([`growth`]), because no clock interrupts the comparison of two values; and whether it may read a tool's arguments at all
+//! ([`reads`]). At evaluation: a bounded [`Input`], and a
 //! budget of steps and processor time ([`budget`]).
 
 mod budget;
@@ -13,13 +14,14 @@ mod input;
 mod language;
 mod parse;
 mod reach;
+mod reads;
 mod rules;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
-pub use input::{By, Caller, Input, MAX_INPUT_BYTES, MAX_TEXT_BYTES, MAX_VALUES, Prepared, Request, Resource};
+pub use input::{By, Caller, Input, MAX_INPUT_BYTES, MAX_TEXT_BYTES, MAX_VALUES, Mcp, Prepared, Request, Resource};
 pub use parse::MAX_BYTES;
 pub use rules::{Refused, Rules};
 

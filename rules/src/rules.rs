@@ -14,7 +14,7 @@ use crate::{
     input::Prepared,
     language,
     parse::{self, FILE, Text},
-    reach,
+    reach, reads,
 };
 
 /// The stack on which a text is read. regorus' tree of a long chain of operators is as deep as the chain is long, also for whoever drops
@@ -25,6 +25,7 @@ const STACK: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Rules {
     compiled: CompiledPolicy,
+    reads_arguments: bool,
 }
 
 /// Why a request does not pass a rule.
@@ -70,6 +71,12 @@ impl Rules {
         })
     }
 
+    /// Whether it may read `input.mcp.arguments`. If no text that is asked does, they may be left out, so that their size denies nothing.
+    #[must_use]
+    pub fn reads_arguments(&self) -> bool {
+        self.reads_arguments
+    }
+
     /// Judges: passes if `allow` is true, and nothing else. It takes processor time: call it where that may be spent.
     ///
     /// # Errors
@@ -92,16 +99,16 @@ fn compile(text: &str, version: Option<Version>) -> Result<Rules, Wrong> {
     let (names, patterns) = language::judge(&text, &module)?;
     reach::judge(&text, &module, &names)?;
     growth::judge(&text, &module, &names)?;
-    build(&text, patterns).map_err(|error| text.complaint(&error))
+    let compiled = build(&text, patterns).map_err(|error| text.complaint(&error))?;
+    Ok(Rules { compiled, reads_arguments: reads::arguments(&module) })
 }
 
-fn build(text: &Text, patterns: Vec<(String, regex::Regex)>) -> anyhow::Result<Rules> {
+fn build(text: &Text, patterns: Vec<(String, regex::Regex)>) -> anyhow::Result<CompiledPolicy> {
     let mut engine = Engine::new();
     engine.set_rego_v0(text.version == Version::V0);
     // Else a function that fails is undefined, and `not` of it is true: an error would allow.
     engine.set_strict_builtin_errors(true);
     builtins::install(&mut engine, Arc::new(patterns))?;
     let package = engine.add_policy(FILE.to_owned(), text.text.clone())?;
-    let compiled = engine.compile_with_entrypoint(&format!("{package}.allow").into())?;
-    Ok(Rules { compiled })
+    engine.compile_with_entrypoint(&format!("{package}.allow").into())
 }

@@ -37,6 +37,7 @@ fn input<'a>(roles: &'a [String], headers: &[(&str, &str)]) -> Input<'a> {
             scheme: "https",
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
         },
+        mcp: None,
     }
 }
 
@@ -227,4 +228,64 @@ fn what_is_larger_than_a_rule_may_be_asked_about_is_refused() {
     let wide = vec!["x".repeat(1 << 10); 33];
     assert_eq!(rules.asked(&input(&wide, &[])), Err(Refused::TooLarge));
     assert_eq!(rules.asked(&input(&[], &[])), Ok(()));
+}
+
+#[test]
+fn a_call_of_a_tool_is_judged_with_its_arguments() {
+    let asked = |text: &str, arguments: &str| {
+        let none = roles(&[]);
+        let mcp = Some(crate::Mcp { method: Some("tools/call"), tool: Some("get_weather"), arguments: Some(arguments) });
+        rules(text).asked(&Input { mcp, ..input(&none, &[]) })
+    };
+    let city =
+        r#"allow if { input.mcp.tool == "get_weather"; input.mcp.arguments.where.city == "Paris"; input.mcp.arguments.days[_] == 2 }"#;
+    assert_eq!(asked(city, r#"{"where":{"city":"Paris"},"days":[1,2]}"#), Ok(()));
+    assert_eq!(asked(city, r#"{"where":{"city":"Rome"},"days":[1,2]}"#), Err(Refused::NotAllowed));
+    // Nothing is left out that a `not` could miss: what is too large denies.
+    let not = "allow if not input.mcp.arguments.evil";
+    assert_eq!(asked(not, "{}"), Ok(()));
+    let (long, many) = (format!(r#"{{"x":"{}"}}"#, "x".repeat(9_000)), format!(r#"{{"x":[{}1]}}"#, "1,".repeat(1_100)));
+    for large in [long, many, format!(r#"{{"x":"{}"}}"#, "\\u0041".repeat(40_000))] {
+        assert_eq!(asked(not, &large), Err(Refused::TooLarge));
+    }
+    assert_eq!(asked(not, "{"), Err(Refused::TooLarge), "no JSON");
+}
+
+#[test]
+fn it_is_known_whether_a_text_may_read_arguments() {
+    for (text, reads) in [
+        ("allow := true", false),
+        (r#"allow if { input.mcp.tool == "x"; input.mcp.method == "y"; input.resource.tool == "z"; input.caller.by == "key" }"#, false),
+        ("allow if input.mcp.arguments.x", true),
+        (r#"allow if input["mcp"].arguments"#, true),
+        (r#"allow if input["m\u0063p"]["x"]"#, true),
+        ("allow if { m := input.mcp; m.tool }", true),
+        ("allow if { i := input; i.caller }", true),
+        ("allow if input[_].tool", true),
+        ("allow if { some part in input; part.tool }", true),
+        ("allow if { every part in input { part } }", true),
+        ("allow if object.get(input, \"mcp\", {}) == {}", true),
+        ("f(x) if x.mcp\nallow if f(input)", true),
+        ("allow if { count({1 | input.mcp}) == 1 }", true),
+        ("deny contains input.mcp.arguments\nallow if count(deny) == 0", true),
+        ("allow if input.caller == input.mcp.arguments", true),
+    ] {
+        assert_eq!(rules(text).reads_arguments(), reads, "{text}");
+    }
+}
+
+#[test]
+fn what_is_built_of_arguments_is_reckoned_as_anything() {
+    // A list of texts times a list of texts is fine; of arguments, each item may be all of them.
+    let pairs = |of: &str| {
+        format!("allow if {{ xs := [[a, b] | some a in {of}; some b in {of}]; ys := [[x, y] | some x in xs; some y in xs]; ys == ys }}")
+    };
+    assert!(Rules::compile(&pairs("input.mcp.arguments"), None).is_err());
+    for (one, two) in
+        [("input.mcp.arguments.x", "[1]"), (r#"input["mcp"]["arguments"]"#, "{}"), (r#"input["mcp"]["argum\u0065nts"]"#, "{}")]
+    {
+        let text =
+            format!("allow if {{ xs := [{one} | some i in input.caller.roles]; ys := [xs | some i in input.caller.roles]; ys == {two} }}");
+        assert!(Rules::compile(&text, None).is_err(), "{text}");
+    }
 }

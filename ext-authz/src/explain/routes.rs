@@ -59,6 +59,9 @@ async fn by_id(
 struct Anew {
     #[serde(flatten)]
     explanation: Explanation,
+    /// What the tenant's rules were asked about, if they were: of MCP each message by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rule_input: Vec<serde_json::Value>,
     response: serde_json::Value,
 }
 
@@ -69,8 +72,9 @@ async fn anew(State(inside): State<Arc<Inside>>, request: String) -> Response {
         Err(error) => return (StatusCode::BAD_REQUEST, format!("the CheckRequest: {error}\n")).into_response(),
     };
     let Some(snapshot) = inside.live.load() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let (told, response, _) = super::decided(&snapshot, &inside.judge, request).await;
-    Json(Anew { explanation: told.explained(), response }).into_response()
+    let (told, response, inputs) = super::decided(&snapshot, &inside.judge, request).await;
+    let rule_input = inputs.iter().filter_map(|input| serde_json::from_str(&input.to_json()).ok()).collect();
+    Json(Anew { explanation: told.explained(), rule_input, response }).into_response()
 }
 
 #[cfg(test)]

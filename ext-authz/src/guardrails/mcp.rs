@@ -3,10 +3,14 @@
 //! A body is judged as the laxest server behind us might read it, so whatever two parsers could read differently is refused
 //! (`message.rs`); what passes is a list, and all else is denied (`method.rs`). What `docs/mcp.md` says of statuses is decided here.
 
+use std::sync::Arc;
+
+use bulkhead_content::Budget;
 use bulkhead_tenancy::tool::{InputSchema, schema::Misfit};
 use serde_json::Value;
 
 use self::{
+    headers::Coding,
     message::{Message, Posted, Unreadable},
     method::Kind,
 };
@@ -17,14 +21,17 @@ use crate::{
     verdict::{Denial, Process, Reason},
 };
 
+pub mod foreign;
 mod headers;
 pub mod list;
 mod message;
 mod method;
+mod said;
 mod shown;
 #[cfg(test)]
 mod tests;
 
+pub use said::Said;
 pub use shown::Shown;
 
 /// Bodies up to this are read on the I/O thread: some tens of microseconds.
@@ -34,17 +41,18 @@ const JUDGED_AT_ONCE: usize = 4 * 1024;
 /// Messages of a batch whose methods are recorded.
 const RECORDED: usize = 3;
 
-/// Judges a request at an API that speaks MCP. Whether its body can be read at all (S14) has been seen to.
+/// Judges a request at an API that speaks MCP, and gives each message that rules are to be asked about, at least one. Whether its body can be
+/// read at all (S14) has been seen to.
 ///
 /// # Errors
 /// `method`, `unreadable`, `tool`, `too_large` or `unavailable`; of a batch the first element that denies.
-pub async fn judge(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<Passed, Denial> {
+pub async fn judge(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
     match asked.request.method.as_str() {
         "POST" => posted(asked, offload, found).await,
         "DELETE" => {
             found.findings.action = Some("session/delete".to_owned());
             headers::judge(asked.request)?;
-            bodiless(&asked.request.body).map(|()| Passed::default())
+            bodiless(&asked.request.body).map(|()| (Passed::default(), vec![Said::default()]))
         }
         // A stream that a client opens by GET may carry any answer, `tools/list`'s too, and never ends, so ext_proc cannot hold it back to
         // read it. MCP lets a server offer none, and this is how it says so.
@@ -63,28 +71,35 @@ fn bodiless(body: &Body) -> Result<(), Denial> {
     }
 }
 
-async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<Passed, Denial> {
+async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
     headers::judge(asked.request)?;
-    headers::judge_representation(asked.request)?;
+    let coding = headers::judge_representation(asked.request)?;
     let Body::Whole(bytes) = &asked.request.body else {
         return Err(Denial::new(Reason::Unreadable, "a POST without a message"));
     };
-    let posted = read(bytes, asked, offload).await?;
+    let (posted, length) = read(bytes, coding, asked, offload).await?;
     found.findings.action = Some(action(asked, &posted));
     headers::agree(asked.request, &posted)?;
     let judged = Judged::of(posted, asked, found)?;
-    judged.arguments(asked, offload, bytes.len()).await?;
-    judged.passed(asked)
+    judged.arguments(asked, offload, length).await?;
+    Ok((judged.passed(asked)?, judged.said))
 }
 
-async fn read(bytes: &[u8], asked: &Asked<'_>, offload: &Offload) -> Result<Posted, Denial> {
-    let read = if bytes.len() <= READ_AT_ONCE {
-        message::read(bytes)
-    } else {
-        let bytes = bytes.to_vec();
-        offload.run(&asked.caller.tenant.uid, asked.until, move || message::read(&bytes)).await?
+/// The messages, and how long they were as JSON. What goes on to the upstream are the bytes as they came.
+async fn read(bytes: &[u8], coding: Option<Coding>, asked: &Asked<'_>, offload: &Offload) -> Result<(Posted, usize), Denial> {
+    if coding.is_none() && bytes.len() <= READ_AT_ONCE {
+        return Ok((message::read(bytes)?, bytes.len()));
+    }
+    let (tenant, until) = (&asked.caller.tenant.uid, asked.until);
+    let hold = offload.hold(tenant, bytes.len())?;
+    let bytes = bytes.to_vec();
+    let read = move || {
+        let budget = Budget::default().until(until.into_std()).within(&hold);
+        let plain = coding.map_or(Ok(None), |coding| coding.decoded(&bytes, &budget).map(Some))?;
+        let plain = plain.as_deref().unwrap_or(&bytes);
+        Ok((message::read(plain)?, plain.len()))
     };
-    Ok(read?)
+    offload.run(tenant, until, read).await?
 }
 
 impl From<Unreadable> for Denial {
@@ -103,7 +118,9 @@ struct Judged {
     /// How many messages want an answer.
     requests: usize,
     /// Arguments, with what they must fit.
-    arguments: Vec<(InputSchema, Value)>,
+    arguments: Vec<(InputSchema, Arc<Value>)>,
+    /// What each message says; calls all, and of others no two the same.
+    said: Vec<Said>,
 }
 
 impl Judged {
@@ -113,6 +130,9 @@ impl Judged {
             match message {
                 Message::Request { method, params } => {
                     judged.requests += 1;
+                    if method::of_request(&method) != Some(Kind::Call) {
+                        judged.say(Said::method(&method));
+                    }
                     match method::of_request(&method) {
                         Some(Kind::Session) => {}
                         Some(Kind::Api) => tools::judge_itself(asked, &mut found.shadow)?,
@@ -120,27 +140,36 @@ impl Judged {
                             message::list_params(&params)?;
                             judged.lists += 1;
                         }
-                        Some(Kind::Call) => judged.call(message::Call::of(params)?, asked, found)?,
+                        Some(Kind::Call) => judged.call(&method, message::Call::of(params)?, asked, found)?,
                         None => return Err(Denial::new(Reason::Tool, "a method that is not passed")),
                     }
                 }
                 Message::Notification { method } if !method::is_notification(&method) => {
                     return Err(Denial::new(Reason::Tool, "a notification that is not passed"));
                 }
-                Message::Notification { .. } | Message::Response => {}
+                Message::Notification { method } => judged.say(Said::method(&method)),
+                Message::Response => judged.say(Said::default()),
             }
         }
         Ok(judged)
     }
 
-    fn call(&mut self, call: message::Call, asked: &Asked<'_>, found: &mut Found) -> Result<(), Denial> {
+    fn say(&mut self, said: Said) {
+        if !self.said.contains(&said) {
+            self.said.push(said);
+        }
+    }
+
+    fn call(&mut self, method: &str, call: message::Call, asked: &Asked<'_>, found: &mut Found) -> Result<(), Denial> {
         self.calls += 1;
         let tool = asked
             .policy
             .tool(&asked.api.name, &call.name)
             .ok_or_else(|| Denial::new(Reason::Tool, "the tenant's registry has no such tool of this API"))?;
         tools::judge_tool(asked, tool, &mut found.shadow)?;
-        self.arguments.extend(tool.input_schema.clone().map(|schema| (schema, Value::Object(call.arguments))));
+        let arguments = Arc::new(Value::Object(call.arguments));
+        self.said.push(Said::call(method, tool, &arguments));
+        self.arguments.extend(tool.input_schema.clone().map(|schema| (schema, arguments)));
         Ok(())
     }
 
@@ -175,7 +204,7 @@ impl Judged {
     }
 }
 
-fn fits(arguments: &[(InputSchema, Value)]) -> Result<(), Misfit> {
+fn fits(arguments: &[(InputSchema, Arc<Value>)]) -> Result<(), Misfit> {
     arguments.iter().try_for_each(|(schema, arguments)| schema.fits(arguments))
 }
 

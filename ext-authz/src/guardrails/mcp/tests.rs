@@ -154,7 +154,7 @@ impl Sent {
         };
         let mut found = Found::default();
         let judged = judge(&asked, &Offload::default(), &mut found).await;
-        (judged, found)
+        (judged.map(|(passed, _)| passed), found)
     }
 
     /// `allow`, or status and reason.
@@ -326,7 +326,11 @@ async fn what_is_not_plain_json_is_415() {
     }
     assert_eq!(Sent { headers: Vec::new(), ..post() }.send(&ping).await, "415 unreadable");
     assert_eq!(post().with("content-type", "text/plain").send(&ping).await, "400 unreadable");
-    assert_eq!(post().with("content-encoding", "gzip").send(&ping).await, "415 unreadable");
+    for other in ["br", "deflate", "x-gzip", "gzip, gzip", "identity, gzip", "", "compress"] {
+        assert_eq!(post().with("content-encoding", other).send(&ping).await, "415 unreadable", "{other}");
+    }
+    assert_eq!(post().with("content-encoding", "gzip").with("content-encoding", "identity").send(&ping).await, "415 unreadable");
+    assert_eq!(post().with("content-encoding", "gzip").send(&ping).await, "400 unreadable", "it is not");
     assert_eq!(post().with("content-encoding", "Identity").send(&ping).await, "allow");
     assert_eq!(post().send("").await, "400 unreadable");
 }
@@ -359,4 +363,81 @@ async fn headers_that_say_otherwise_than_the_body_are_refused() {
     }
     assert_eq!(post().with("mcp-method", "tools/call").send(&format!("[{ledger}]")).await, "400 unreadable");
     assert_eq!(post().with("mcp-name", "x").send(&request("ping", &json!({}))).await, "400 unreadable");
+}
+
+/// As gzip without compression (RFC 1952, RFC 1951 section 3.2.4): one member.
+fn gzipped(text: &str) -> Vec<u8> {
+    let (length, crc) = (u16::try_from(text.len()).unwrap(), crc32(text.as_bytes()));
+    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
+    member.extend(length.to_le_bytes());
+    member.extend((!length).to_le_bytes());
+    member.extend(text.as_bytes());
+    member.extend(crc.to_le_bytes());
+    member.extend(u32::from(length).to_le_bytes());
+    member
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes
+        .iter()
+        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())))
+}
+
+#[tokio::test]
+async fn a_compressed_message_is_judged_as_what_it_says() {
+    let gzip = |api| Sent { api, ..post() }.with("content-encoding", "GZip");
+    let verdict = async |body: &[u8]| match gzip("tools-api").full(body).await.0 {
+        Ok(passed) => format!("allow {}", passed.cost),
+        Err(denial) => format!("{} {}", denial.status, denial.reason.name()),
+    };
+    let (ledger, unlisted) = (call("ledger", &json!({})), call("unlisted", &json!({})));
+    assert_eq!(verdict(&gzipped(&ledger)).await, "allow 1");
+    assert_eq!(verdict(&gzipped(&unlisted)).await, "403 tool");
+    assert_eq!(verdict(&gzipped(&call("weather", &json!({ "city": 1 })))).await, "400 tool");
+    // A server that stops after the first member must not find another message there.
+    assert_eq!(verdict(&[gzipped(&unlisted), gzipped(&ledger)].concat()).await, "400 unreadable");
+    assert_eq!(verdict(&[gzipped(&ledger), gzipped(&unlisted)].concat()).await, "400 unreadable");
+    assert_eq!(verdict(&[gzipped(&ledger), b"{}".to_vec()].concat()).await, "400 unreadable");
+    assert_eq!(verdict(&gzipped(&ledger)[..40]).await, "400 unreadable");
+    // Members of zeros: what comes out is counted while it comes out.
+    let bomb: Vec<u8> = gzipped(&" ".repeat(60_000)).repeat(400);
+    assert_eq!(verdict(&bomb).await, "413 too_large");
+}
+
+#[tokio::test]
+async fn what_rules_are_asked_about_is_each_message_by_itself() {
+    let said = async |body: &str| {
+        let (snapshot, sent) = (world(), post());
+        let Policy::Ready(policy) = &snapshot.tenant("acme").unwrap().policy else { panic!("no policy") };
+        let caller = fixture::caller(&snapshot, sent.by).unwrap();
+        let mut request = get("/acme/tools-api").method("POST");
+        request.headers.clone_from(&sent.headers);
+        let request = Attributes { body: Body::Whole(body.as_bytes().to_vec()), ..Attributes::of(request.request()).unwrap() };
+        let asked = Asked {
+            policy,
+            api: policy.api("tools-api").unwrap(),
+            caller: &caller,
+            subscription: None,
+            request: &request,
+            path: "",
+            declared: Declared { body: true, process: true },
+            now: 0,
+            until: tokio::time::Instant::now() + Duration::from_secs(30),
+        };
+        let (_, said) = judge(&asked, &Offload::default(), &mut Found::default()).await.unwrap();
+        let told = |one: &Said| {
+            let tool = one.tool.as_ref().map(|(name, wire)| format!("{name}={wire}"));
+            [one.method.clone(), tool, one.arguments.as_ref().map(|arguments| arguments.to_string())]
+                .map(Option::unwrap_or_default)
+                .join(" ")
+        };
+        said.iter().map(told).collect::<Vec<_>>()
+    };
+    let (ping, answer) = (request("ping", &json!({})), r#"{"jsonrpc":"2.0","id":"a","result":{}}"#);
+    assert_eq!(said(&ping).await, ["ping  "]);
+    let forecast = call("Get_Forecast.v2", &json!({ "days": 2 }));
+    assert_eq!(
+        said(&format!("[{ping},{forecast},{ping},{answer},{forecast}]")).await,
+        ["ping  ", r#"tools/call forecast=Get_Forecast.v2 {"days":2}"#, "  ", r#"tools/call forecast=Get_Forecast.v2 {"days":2}"#]
+    );
 }

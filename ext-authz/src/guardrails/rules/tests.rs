@@ -82,6 +82,11 @@ fn policy<'a>(snapshot: &'a Snapshot, tenant: &str) -> &'a Arc<TenantPolicy> {
 
 /// What the rules say of a caller, and what was found.
 async fn asked(snapshot: &Snapshot, offload: &Offload, words: &str, sent: Sent) -> (Result<(), Denial>, Found) {
+    asked_of(snapshot, offload, words, sent, None).await
+}
+
+/// The same of messages of MCP.
+async fn asked_of(snapshot: &Snapshot, offload: &Offload, words: &str, sent: Sent, said: Option<&[Said]>) -> (Result<(), Denial>, Found) {
     let caller = fixture::caller(snapshot, words).unwrap();
     let policy = policy(snapshot, caller.tenant.name.as_str());
     let api = policy.api("billing-api").unwrap();
@@ -98,7 +103,7 @@ async fn asked(snapshot: &Snapshot, offload: &Offload, words: &str, sent: Sent) 
         now: 1_800_000_000,
         until: Instant::now() + Duration::from_secs(30),
     };
-    let judged = judge(&asked, offload, &mut found).await;
+    let judged = judge(&asked, said, offload, &mut found).await;
     (judged, found)
 }
 
@@ -158,7 +163,7 @@ async fn rules_see_who_asks_and_what_for_and_no_credentials() {
     let policies = [("g", "", "allow := true")];
     let (allowed, found) = asked(&snapshot(&policies), &Offload::default(), "acme role:reader client:app", sent).await;
     assert_eq!(allowed, Ok(()));
-    let input: serde_json::Value = serde_json::from_str(&found.rule_input.unwrap().to_json()).unwrap();
+    let input: serde_json::Value = serde_json::from_str(&found.rule_input[0].to_json()).unwrap();
     assert_eq!(
         input,
         serde_json::json!({
@@ -194,4 +199,39 @@ async fn a_tenant_whose_rules_are_at_their_limit_keeps_no_other_waiting() {
     }
     drop(release);
     assert_eq!(holding.await.unwrap(), Ok(true));
+}
+
+#[tokio::test]
+async fn every_message_must_pass_and_a_call_is_judged_with_its_tool_and_arguments() {
+    let call = |tool: &str, amount: u64| Said {
+        method: Some("tools/call".to_owned()),
+        tool: Some((tool.parse().unwrap(), format!("wire_{}", tool.replace('-', "_")).parse().unwrap())),
+        arguments: Some(Arc::new(serde_json::json!({ "amount": amount }))),
+    };
+    let ping = Said { method: Some("ping".to_owned()), ..Said::default() };
+    let judged = async |rule: &str, said: &[Said]| {
+        asked_of(&snapshot(&[("g", "", rule)]), &Offload::default(), "acme", get("/acme/billing-api"), Some(said)).await
+    };
+    let small = r#"allow if input.mcp.method == "ping"
+        allow if { input.resource.tool == "pay-out"; input.mcp.tool == "wire_pay_out"; input.mcp.arguments.amount < 100 }"#;
+    for (said, passes) in [
+        (vec![ping.clone()], true),
+        (vec![ping.clone(), call("pay-out", 99)], true),
+        (vec![ping.clone(), call("pay-out", 99), call("pay-out", 100)], false),
+        (vec![call("other", 1), ping.clone()], false),
+        (vec![Said::default()], false),
+    ] {
+        assert_eq!(judged(small, &said).await.0.is_ok(), passes);
+    }
+    // Arguments are shown where a rule may read them, and nowhere else.
+    let (large, input) =
+        (call("pay-out", 1), |found: &Found| serde_json::from_str::<serde_json::Value>(&found.rule_input[0].to_json()).unwrap());
+    let large = Said { arguments: Some(Arc::new(serde_json::json!({ "text": "x".repeat(100_000) }))), ..large };
+    let (passed, found) = judged(r#"allow if input.mcp.tool == "wire_pay_out""#, std::slice::from_ref(&large)).await;
+    assert_eq!((passed, &input(&found)["mcp"]), (Ok(()), &serde_json::json!({ "method": "tools/call", "tool": "wire_pay_out" })));
+    assert!(judged("allow if not input.mcp.arguments.evil", &[large]).await.0.is_err());
+    assert!(
+        asked(&snapshot(&[("g", "", "allow if not input.mcp")]), &Offload::default(), "acme", get("/x/y")).await.0.is_ok(),
+        "an API that is no MCP"
+    );
 }
