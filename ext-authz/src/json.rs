@@ -1,11 +1,11 @@
 //! JSON whose objects name each member once (S19): of two equal members one parser takes the first and another the last, and a token or
 //! a message that means two things is refused.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
@@ -33,13 +33,35 @@ struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Members).map(Self)
+        // The text of the error names no member: it may be a person's data.
+        Alone::deserialize(deserializer)?.0.map(Self).ok_or_else(|| D::Error::custom("a member stands twice"))
     }
 }
 
-struct Members;
+/// A value, absent where a member stands twice in it, at any depth: what stands beside it is read all the same.
+pub(crate) struct Alone(pub(crate) Option<Value>);
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Deserialize<'de> for Alone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let twice = Cell::new(false);
+        let value = Members(&twice).deserialize(deserializer)?;
+        Ok(Self((!twice.get()).then_some(value)))
+    }
+}
+
+/// Reads a value, and notes where a member stands twice in it.
+#[derive(Clone, Copy)]
+struct Members<'a>(&'a Cell<bool>);
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,7 +94,7 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(Unique(item)) = access.next_element()? {
+        while let Some(item) = access.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -80,10 +102,9 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
-        while let Some((name, Unique(value))) = access.next_entry::<String, Unique>()? {
-            // The text of the error names no member: it may be a person's data.
-            if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member stands twice"));
+        while let Some(name) = access.next_key::<String>()? {
+            if members.insert(name, access.next_value_seed(self)?).is_some() {
+                self.0.set(true);
             }
         }
         Ok(Value::Object(members))

@@ -100,7 +100,7 @@ pub struct Settings {
     pub pace: Pace,
     /// What each tenant may use.
     pub caps: Caps,
-    /// Key fetches of all tenants at a time.
+    /// Key fetches of all tenants at a time, beside one for each tenant.
     pub fetches: usize,
     /// First-sight verifications of all tenants that run at a time.
     pub verifications: usize,

@@ -2,6 +2,7 @@
 //! after it signed last, until nothing that it signed is valid any more.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,7 +28,8 @@ const MAX_KEYS: usize = 16;
 pub enum KeySource {
     /// Made here, and never written anywhere: each replica has its own.
     Own,
-    /// A file of PEM blocks that replicas share: the first key signs, all are published. It is read again when it changes.
+    /// A file of PEM blocks that replicas share, read again once a minute: all keys are published, and the first one signs. One that comes to
+    /// a file signs only after it was published for [`AHEAD`], wherever it stands, as long as the one before it stays in the file.
     File(PathBuf),
 }
 
@@ -54,8 +56,10 @@ pub struct Keys {
 struct Book {
     /// Since when the present key signs.
     since: i64,
-    /// Keys that have not signed yet: of our own, the next one.
+    /// Keys that do not sign: of our own, the next one; of a file, all others.
     coming: Vec<Arc<Key>>,
+    /// Since when each key of a file is published, by `kid`.
+    published: HashMap<String, i64>,
     /// Keys that sign no more, each with the moment from which nothing of it is valid.
     gone: Vec<(Arc<Key>, i64)>,
 }
@@ -66,12 +70,15 @@ impl Keys {
     /// # Errors
     /// The file cannot be read, or holds no key that does.
     pub fn new(source: KeySource, now: i64) -> Result<Self, KeysError> {
-        let (signing, coming) = match &source {
-            KeySource::Own => (Key::generate().ok_or(KeysError::Randomness)?, Vec::new()),
+        let mut listed = match &source {
+            KeySource::Own => vec![Arc::new(Key::generate().ok_or(KeysError::Randomness)?)],
             KeySource::File(path) => read(path)?,
         };
-        let book = Mutex::new(Book { since: now, coming: shared(coming), gone: Vec::new() });
-        Ok(Self { source, signing: ArcSwap::from_pointee(signing), book })
+        let published = listed.iter().map(|key| (key.kid().to_owned(), now)).collect();
+        // Nobody knows here what was published before: at a start the order of the file alone counts.
+        let signing = listed.remove(0);
+        let book = Mutex::new(Book { since: now, coming: listed, published, gone: Vec::new() });
+        Ok(Self { source, signing: ArcSwap::new(signing), book })
     }
 
     /// The key that signs.
@@ -94,7 +101,7 @@ impl Keys {
         match &self.source {
             KeySource::Own => self.rotate(&mut book, now),
             KeySource::File(path) => match read(path) {
-                Ok((signing, coming)) => self.follow(&mut book, signing, coming, now),
+                Ok(listed) => self.follow(&mut book, listed, now),
                 Err(error) => tracing::warn!(%error, "the context token's keys could not be read again: the last ones sign"),
             },
         }
@@ -121,27 +128,32 @@ impl Keys {
         }
     }
 
-    /// Takes a file's keys in. What stands in it no more stays published until its tokens have expired.
-    fn follow(&self, book: &mut Book, signing: Key, coming: Vec<Key>, now: i64) {
+    /// Takes a file's keys in. What stands in it no more stays published until its tokens have expired, and signs no more from now on: it
+    /// may have been stolen.
+    fn follow(&self, book: &mut Book, listed: Vec<Arc<Key>>, now: i64) {
+        let is_listed = |key: &Arc<Key>| listed.iter().any(|one| one.kid() == key.kid());
         let before: Vec<Arc<Key>> = [self.signing.load_full()].into_iter().chain(book.coming.drain(..)).collect();
-        let (signing, coming) = (Arc::new(signing), shared(coming));
-        let listed = |key: &Arc<Key>| [&signing].into_iter().chain(&coming).any(|one| one.kid() == key.kid());
-        book.gone.retain(|(key, _)| !listed(key));
-        book.gone.extend(before.into_iter().filter(|key| !listed(key)).map(|key| (key, now.saturating_add(AFTER))));
-        if self.signing.load().kid() != signing.kid() {
+        book.gone.retain(|(key, _)| !is_listed(key));
+        book.gone.extend(before.into_iter().filter(|key| !is_listed(key)).map(|key| (key, now.saturating_add(AFTER))));
+        let known = std::mem::take(&mut book.published);
+        book.published =
+            listed.iter().map(|key| (key.kid().to_owned(), known.get(key.kid()).map_or(now, |since| *since.min(&now)))).collect();
+
+        let present = self.signing.load();
+        let is_known = |key: &&Arc<Key>| book.published.get(key.kid()).is_some_and(|since| now.saturating_sub(*since) >= AHEAD);
+        let first_known = listed.iter().find(|key| key.kid() == present.kid() || is_known(key));
+        // Where verifiers know none of them, one must sign all the same.
+        let Some(signing) = first_known.or(listed.first()) else { return };
+        if present.kid() != signing.kid() {
             tracing::info!(kid = signing.kid(), "another key signs context tokens");
-            self.signing.store(signing);
+            self.signing.store(Arc::clone(signing));
         }
-        book.coming = coming;
+        book.coming = listed.iter().filter(|key| key.kid() != signing.kid()).cloned().collect();
     }
 }
 
-fn shared(keys: Vec<Key>) -> Vec<Arc<Key>> {
-    keys.into_iter().map(Arc::new).collect()
-}
-
-/// The keys of a file: the one that signs, and the others. An error quotes nothing of the file.
-fn read(path: &Path) -> Result<(Key, Vec<Key>), KeysError> {
+/// The keys of a file, at least one. An error quotes nothing of the file.
+fn read(path: &Path) -> Result<Vec<Arc<Key>>, KeysError> {
     let wrong = |reason: String| KeysError::File { file: path.to_owned(), reason };
     let blocks = PrivateKeyDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
     let mut keys = Vec::new();
@@ -150,11 +162,11 @@ fn read(path: &Path) -> Result<(Key, Vec<Key>), KeysError> {
             return Err(wrong(format!("more than {MAX_KEYS} keys")));
         }
         let der = block.map_err(|_| wrong(format!("block {place} is no PEM private key")))?;
-        keys.push(Key::from_der(der.secret_der()).ok_or_else(|| wrong(format!("block {place} is no private key on P-256")))?);
+        let key = Key::from_der(der.secret_der()).ok_or_else(|| wrong(format!("block {place} is no private key on P-256")))?;
+        keys.push(Arc::new(key));
     }
     if keys.is_empty() {
         return Err(wrong("no private key stands in it".to_owned()));
     }
-    let signing = keys.remove(0);
-    Ok((signing, keys))
+    Ok(keys)
 }

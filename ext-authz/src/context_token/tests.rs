@@ -141,6 +141,35 @@ fn a_file_is_followed_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_new_key_of_a_file_signs_only_after_verifiers_know_it_wherever_it_stands() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("keys.pem");
+    let pem = || rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let (old, new, third) = (pem(), pem(), pem());
+    std::fs::write(&path, &old).unwrap();
+    let keys = keys(KeySource::File(path.clone()));
+    let first = keys.signing().kid().to_owned();
+    // Placed first, as an operator does who has not read this.
+    std::fs::write(&path, format!("{new}{old}")).unwrap();
+    for at in [60, AHEAD - 60, AHEAD + 59] {
+        keys.turn(NOW + at);
+        assert_eq!((keys.signing().kid(), keys.jwks().matches("\"kid\"").count()), (&*first, 2), "{at}");
+    }
+    keys.turn(NOW + 60 + AHEAD);
+    let second = keys.signing().kid().to_owned();
+    assert_ne!(second, first);
+    assert!(keys.jwks().contains(&first), "it is in the file");
+    // The one that signs is taken away, as after a theft: not it, and not the newest, but the one that verifiers know.
+    std::fs::write(&path, format!("{third}{old}")).unwrap();
+    keys.turn(NOW + 120 + AHEAD);
+    assert_eq!((keys.signing().kid(), keys.jwks().matches("\"kid\"").count()), (&*first, 3));
+    // A clock that is set back, and forward again, makes nothing known sooner.
+    keys.turn(NOW);
+    keys.turn(NOW + AHEAD - 1);
+    assert_eq!(keys.signing().kid(), first);
+}
+
+#[test]
 fn a_key_that_is_not_on_p256_is_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("keys.pem");

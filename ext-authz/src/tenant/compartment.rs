@@ -60,6 +60,8 @@ impl Default for Caps {
 /// The bounds of one tenant.
 pub(super) struct Bounds {
     pub(super) waiting: Semaphore,
+    /// The place of one fetch, which no other tenant can hold.
+    pub(super) first: Semaphore,
     pub(super) fetching: Semaphore,
     /// Places of which fetches that nobody waits for leave some free.
     fetching_in_all: usize,
@@ -111,6 +113,7 @@ impl Compartments {
         let Caps { waiting, fetching, lookups, .. } = self.caps;
         let bounds = Bounds {
             waiting: Semaphore::new(waiting),
+            first: Semaphore::new(1),
             fetching: Semaphore::new(fetching),
             fetching_in_all: fetching,
             lookups: Arc::new(Semaphore::new(lookups)),

@@ -80,10 +80,11 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads each JWK alone: a bad one is left out and spoils no other (S19).
+    /// Reads each JWK alone: a bad one is left out and spoils no other (S19). A set of which none may be used is a set all the same: the issuer
+    /// has withdrawn its keys, and they are gone at once. A provider that hiccups like this is asked again by the first token (`Pace::unverified`).
     ///
     /// # Errors
-    /// When there are too many, none may be used, or the tenant's share does not hold them.
+    /// When there are too many, or the tenant's share does not hold them.
     pub(super) fn read(jwks: &[Value], issuer: &Issuer, charge: impl FnOnce(usize) -> Option<Charge>) -> Result<Self, FetchError> {
         if jwks.len() > MAX_KEYS {
             return Err(FetchError::Unexpected("too many keys"));
@@ -97,7 +98,7 @@ impl KeySet {
         };
         let keys: Vec<Key> = jwks.iter().enumerate().filter_map(read).collect();
         if keys.is_empty() {
-            return Err(FetchError::Unexpected("no key that may be used"));
+            tracing::warn!(issuer = %issuer.id, listed = jwks.len(), "an issuer has no key that may be used: its tokens are refused");
         }
         let bytes = keys.iter().map(Key::bytes).sum();
         let charge = charge(bytes).ok_or(FetchError::Unexpected("more keys than the tenant's share of memory holds"))?;

@@ -70,7 +70,7 @@ pub(in crate::tenant) enum Standing {
     Suspect,
 }
 
-/// What all keyrings share: where keys come from, and how many fetches run at a time in all.
+/// What all keyrings share: where keys come from, and how many fetches run at a time in all, beside one for each tenant.
 pub(in crate::tenant) struct Supply {
     pub(in crate::tenant) provider: Arc<dyn KeyProvider>,
     pub(in crate::tenant) clock: Arc<dyn Clock>,
@@ -211,7 +211,7 @@ impl Keyring {
     /// Whether there are keys that are believed, without asking for any.
     #[cfg(test)]
     pub(super) fn has_keys(&self) -> bool {
-        self.state().believed(self.supply.clock.now_us(), self.supply.pace.stale).is_some()
+        self.state().believed(self.supply.clock.now_us(), self.supply.pace.stale).is_some_and(|keys| keys.len() > 0)
     }
 
     /// Starts a fetch that nobody waits for, unless one is on its way. `place` goes with it.
@@ -263,7 +263,14 @@ impl Keyring {
         // The tenant's own place first: whoever has many dead issuers waits here, and takes no place of the others.
         let closed = |_| FetchError::TimedOut;
         let _own = self.bounds.fetching.acquire().await.map_err(closed)?;
-        let _any = self.supply.fetches.acquire().await.map_err(closed)?;
+        // Then one that nobody else can hold: however many tenants' providers hang, a tenant's first fetch waits for none of them. What a tenant
+        // fetches besides comes out of the places of all.
+        let _any = tokio::select! {
+            biased;
+            place = self.bounds.first.acquire() => place,
+            place = self.supply.fetches.acquire() => place,
+        }
+        .map_err(closed)?;
         let jwks = http::for_tenant(&self.bounds.lookups, self.supply.provider.fetch(&self.issuer)).await?;
         KeySet::read(&jwks, &self.issuer, |bytes| self.bounds.keys.charge(bytes))
     }

@@ -103,8 +103,8 @@ async fn s19_a_configured_audience_must_be_named() {
 async fn s19_the_issuers_algorithms_are_the_outer_bound() {
     let written = Written { issuer: "algorithms: [RS256]", ..PLAIN };
     let world = World::with(written, Settings::default());
-    // Its only key is of another kind, so it has none that may be used: nobody can say more than that.
-    assert_eq!(world.token(&token_of(ACME), Some("acme")).await, Err(Reason::Unavailable));
+    // Its only key is of another kind, so it has none that may be used.
+    assert_eq!(world.token(&token_of(ACME), Some("acme")).await, Err(Reason::InvalidToken));
     world.provider.set(ACME, Answer::Keys(vec![signer(ACME).jwk("k"), Signer::rsa(0).jwk("r")]));
     world.clock.advance_us(60_000_000);
     assert_eq!(world.token(&token_of(ACME), Some("acme")).await, Err(Reason::InvalidToken));
