@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, builder::BoolishValueParser};
 
-use crate::{address::Address, logs::LogArgs, tls::TlsArgs};
+use crate::{address::Address, logs::LogArgs, tls::TlsArgs, traces::TraceArgs};
 
 /// What tells one service from the other.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,9 @@ pub struct DoorArgs {
     /// Logging
     #[command(flatten)]
     pub logs: LogArgs,
+    /// Spans
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// What a service may set of its own about --grpc; no flag
     #[arg(skip)]
     pub grpc_door: GrpcDoor,

@@ -10,8 +10,8 @@
 //!
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
-//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::{AdminRoutes, SnapshotReport}, configuration, fatal::Fatal, logs, metrics::Metrics,
-//!     run::{Doors, Rooms, block_on}, shutdown::Shutdown};
+//! use bulkhead_doors::{args::{self, ConfigArgs, DoorArgs, Service}, admin::{AdminRoutes, SnapshotReport}, configuration, fatal::Fatal,
+//!     run::{Doors, Rooms, block_on}, shutdown::Shutdown, telemetry::Telemetry};
 //!
 //! static SERVICE: Service = Service {
 //!     name: "bulkhead-example", variables: "BULKHEAD_EXAMPLE", grpc_services: &["example.v1.Example"],
@@ -33,8 +33,8 @@
 //! }
 //!
 //! async fn run(serve: Serve) -> Result<(), Fatal> {
-//!     let metrics = Metrics::install()?;
-//!     let _logs = logs::install(&serve.doors.logs, &metrics)?;
+//!     let telemetry = Telemetry::start(&SERVICE, &serve.doors)?;
+//!     let metrics = telemetry.metrics.clone();
 //!     let shutdown = Shutdown::on_signals()?;
 //!     let decisions = metrics.tenant_counter("example_decisions_total", "Decisions, by tenant and verdict.", "verdict");
 //!     // Read the Platform here: what is wrong with it ends the process before anything is bound.
@@ -67,4 +67,6 @@ pub mod metrics;
 pub mod probe;
 pub mod run;
 pub mod shutdown;
+pub mod telemetry;
 pub mod tls;
+pub mod traces;

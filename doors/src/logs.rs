@@ -60,8 +60,7 @@ pub enum Format {
 
 /// Logging, for as long as it is held. Dropped, it waits a moment for the last lines to be taken.
 #[derive(Debug)]
-#[must_use = "what is logged after it is dropped is lost"]
-pub struct Logs(Option<WorkerGuard>);
+pub(crate) struct Logs(Option<WorkerGuard>);
 
 impl Drop for Logs {
     fn drop(&mut self) {
@@ -75,7 +74,7 @@ impl Drop for Logs {
 ///
 /// # Errors
 /// Something else has set up logging.
-pub fn install(args: &LogArgs, metrics: &Metrics) -> Result<Logs, Fatal> {
+pub(crate) fn install(args: &LogArgs, metrics: &Metrics) -> Result<Logs, Fatal> {
     let unwritten = Arc::new(AtomicU64::new(0));
     let (queue, guard) = queue(Lossy { to: io::stderr(), unwritten: Arc::clone(&unwritten) });
     let full = queue.error_counter();

@@ -29,3 +29,14 @@ pub enum Side {
     /// The answer's, on its way to the caller.
     Response,
 }
+
+impl Side {
+    /// The name in spans.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}

@@ -116,6 +116,19 @@ pub enum Handled {
     Denied(Denial),
 }
 
+impl Handled {
+    /// The name in spans.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Rewritten => "redacted",
+            Self::Unread(_) => "unread",
+            Self::Denied(_) => "denied",
+        }
+    }
+}
+
 impl Processed {
     /// The name in metrics.
     #[must_use]

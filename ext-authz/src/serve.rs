@@ -6,10 +6,9 @@ use bulkhead_doors::{
     audit, configuration,
     fatal::Fatal,
     grpc::Unary,
-    logs,
-    metrics::Metrics,
     run::{Doors, Rooms},
     shutdown::Shutdown,
+    telemetry::Telemetry,
 };
 use bulkhead_proto::{
     contract::method,
@@ -42,8 +41,8 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// # Errors
 /// The flags, the Platform or the doors do not do; nothing was bound then but by the last.
 pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
-    let metrics = Metrics::install()?;
-    let _logs = logs::install(&args.doors.logs, &metrics)?;
+    let telemetry = Telemetry::start(&SERVICE, &args.doors)?;
+    let metrics = telemetry.metrics.clone();
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let streams = audit::open(&args.audit, "ext-authz", Arc::clone(&clock), &metrics)?;
@@ -59,11 +58,13 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let ahead = args.keys_ahead.then(|| tokio::spawn(identity.keep_ahead(Ahead::default(), loader.live())));
     let judge = Judge::new(identity, clock, args.declared.into());
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
-    let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records));
+    let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records))
+        .tracing(telemetry.traces.clone());
     // What is read can be as large as what Check sees, and is sent back.
     let process =
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let check = Arc::new(CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens)));
+    let check =
+        Arc::new(CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens)).tracing(telemetry.traces.clone()));
     let check = Unary::new(method::CHECK, MAX_MESSAGE_BYTES, move |request| {
         let check = Arc::clone(&check);
         async move { check.check(request).await }

@@ -5,6 +5,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use bulkhead_doors::traces::{Span, Traces};
 use bulkhead_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, authorization_server::Authorization};
 use bulkhead_tenancy::snapshot::{Live, Snapshot};
 use futures::FutureExt;
@@ -35,12 +36,13 @@ pub struct CheckService<I> {
     records: Arc<dyn Record>,
     /// Without it, a platform that asks for context tokens is denied.
     context_tokens: Option<Arc<ContextTokens>>,
+    traces: Traces,
 }
 
 impl<I: Identify> CheckService<I> {
     /// A service that decides by the snapshot of the moment and hands every decision to `records`.
     pub fn new(live: Live, judge: Judge<I>, records: Arc<dyn Record>) -> Self {
-        Self { live, judge, records, context_tokens: None }
+        Self { live, judge, records, context_tokens: None, traces: Traces::default() }
     }
 
     /// The same service, that signs context tokens where the platform asks for them.
@@ -49,8 +51,18 @@ impl<I: Identify> CheckService<I> {
         Self { context_tokens: Some(context_tokens), ..self }
     }
 
+    /// The same service, with a span for each call.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
     /// Decides within `patience`, puts the decision on record and answers. What must be on record and is not is denied.
     pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
+        self.traced(request, patience, &mut Span::default()).await
+    }
+
+    async fn traced(&self, request: CheckRequest, patience: Duration, span: &mut Span) -> Reply {
         let started = Instant::now();
         let snapshot = self.live.load();
         let mut seen = None;
@@ -62,6 +74,7 @@ impl<I: Identify> CheckService<I> {
             reply = Reply::to(&decision, &Headers::default());
             self.records.unkept(&Noted { decision: &decision, seen: seen.as_ref(), platform }, &refused);
         }
+        tell(span, &decision);
         self.records.answered(decision, seen, started.elapsed());
         reply
     }
@@ -134,6 +147,19 @@ impl<I> CheckService<I> {
 impl<I: Identify> Authorization for CheckService<I> {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let patience = deadline::patience(request.metadata());
-        Ok(Response::new(self.answer(request.into_inner(), patience).await.into_response()))
+        let mut span = self.traces.span("Check", request.metadata());
+        Ok(Response::new(self.traced(request.into_inner(), patience, &mut span).await.into_response()))
+    }
+}
+
+/// What a span says of a decision: names and kinds, nothing of what was sent.
+fn tell(span: &mut Span, decision: &Decision) {
+    let facts = &decision.verdict.facts;
+    span.tenant(facts.tenant.as_deref());
+    span.api(facts.api.as_ref().map(|api| api.name.as_str()));
+    span.decision(Some(&decision.id));
+    span.verdict(decision.verdict.name());
+    if matches!(&decision.verdict.outcome, Err(denial) if denial.reason == Reason::Unavailable) {
+        span.failed();
     }
 }

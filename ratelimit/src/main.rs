@@ -9,11 +9,10 @@ use bulkhead_doors::{
     configuration,
     fatal::{Fatal, exit},
     grpc::Unary,
-    logs,
-    metrics::Metrics,
     probe::{ProbeArgs, probe},
     run::{Doors, Rooms, block_on},
     shutdown::Shutdown,
+    telemetry::Telemetry,
 };
 use bulkhead_proto::{contract::method, pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService};
 use bulkhead_ratelimit::{
@@ -116,8 +115,8 @@ fn parse(mut defaults: Vec<(&'static str, String)>) -> Cli {
 
 /// Serves the tenants of the configuration folder.
 async fn run(serve: Serve) -> Result<(), Fatal> {
-    let metrics = Metrics::install()?;
-    let _logs = logs::install(&serve.doors.logs, &metrics)?;
+    let telemetry = Telemetry::start(&SERVICE, &serve.doors)?;
+    let metrics = telemetry.metrics.clone();
     let shutdown = Shutdown::on_signals()?;
     let streams = audit::open(&serve.audit, "ratelimit", Arc::new(SystemClock), &metrics)?;
     let Some(config) = &serve.config else { return Err(Fatal::usage("--config: the configuration folder is missing")) };
@@ -125,7 +124,9 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let doors = Doors::bind(&SERVICE, &serve.doors).await?;
     let limits = Limits::open(&serve.limits, loader.live()).await?;
     let admin = limits.admin(loader.live(), None, Arc::clone(&streams));
-    let rls = Rls::new(loader.live(), limits.levels().clone(), Arc::clone(limits.limiter()), &metrics).recording(Arc::clone(&streams));
+    let rls = Rls::new(loader.live(), limits.levels().clone(), Arc::clone(limits.limiter()), &metrics)
+        .recording(Arc::clone(&streams))
+        .tracing(telemetry.traces.clone());
     let rls = unary(rls, MAX_REQUEST_BYTES);
     let serving = doors.run(rooms(rls, admin, Some(loader), || None), metrics, shutdown);
     let ended = limits.billing(audit::sweeping(&streams, serving)).await;
@@ -146,8 +147,8 @@ fn stand_in(settings: &Settings) -> ExitCode {
 
 /// Serves as envoyproxy/ratelimit does, and beside it the tenants of the configuration folder, if there is one.
 async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> {
-    let metrics = Metrics::install()?;
-    let _logs = logs::install(&serve.doors.logs, &metrics)?;
+    let telemetry = Telemetry::start(&SERVICE, &serve.doors)?;
+    let metrics = telemetry.metrics.clone();
     start::tell(settings);
     let shutdown = Shutdown::on_signals()?;
     // As the original takes it.
@@ -183,12 +184,12 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
         Some(_) if !protected => Own::Unprotected,
         Some(_) => {
             let rls = Rls::new(tenants, limits.levels().clone(), Arc::clone(limits.limiter()), &metrics);
-            Own::Served(Box::new(rls.recording(Arc::clone(&streams))))
+            Own::Served(Box::new(rls.recording(Arc::clone(&streams)).tracing(telemetry.traces.clone())))
         }
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
-    let service = unary(Domains::new(dropin, own), domains::MAX_REQUEST_BYTES);
+    let service = unary(Domains::new(dropin, own).tracing(telemetry.traces.clone()), domains::MAX_REQUEST_BYTES);
     let rooms = rooms(service, admin, loader, move || health.waits_for());
     let ended = limits.billing(audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
     streams.close(LAST_RECORDS);

@@ -8,11 +8,15 @@ pub(crate) mod deadline;
 mod record;
 mod reply;
 mod request;
+pub(crate) mod span;
 
 use std::{sync::Arc, time::Duration};
 
 use bulkhead_audit::audit::Audit;
-use bulkhead_doors::metrics::Metrics;
+use bulkhead_doors::{
+    metrics::Metrics,
+    traces::{Span, Traces},
+};
 use bulkhead_proto::{
     contract::DOMAIN,
     pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
@@ -38,6 +42,7 @@ pub struct Rls {
     limiter: Arc<Limiter>,
     counts: Counts,
     records: Records,
+    traces: Traces,
 }
 
 /// How long a record may take, where the caller states no time-out.
@@ -47,7 +52,7 @@ impl Rls {
     /// A service that decides by the snapshot of the moment.
     #[must_use]
     pub fn new(live: Live, levels: Levels, limiter: Arc<Limiter>, metrics: &Metrics) -> Self {
-        Self { live, levels, limiter, counts: Counts::new(metrics), records: Records::default() }
+        Self { live, levels, limiter, counts: Counts::new(metrics), records: Records::default(), traces: Traces::default() }
     }
 
     /// Puts verdicts on record in these streams. Without this nothing is recorded, and `audit: full` is refused.
@@ -56,8 +61,14 @@ impl Rls {
         Self { records: Records::on(streams), ..self }
     }
 
+    /// Makes a span of each call.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
     /// A 429, or an OK with the state of the tightest level.
-    fn answer(&self, asked: &Asked, outcome: &Outcome) -> RateLimitResponse {
+    fn answer(&self, asked: &Asked, outcome: &Outcome, span: &mut Span) -> RateLimitResponse {
         match outcome.denial() {
             None => {
                 self.counts.ok(asked);
@@ -65,6 +76,7 @@ impl Rls {
             }
             Some(denial) => {
                 self.counts.over_limit(asked, denial.scope);
+                span.scope(denial.scope.as_str());
                 tracing::debug!(
                     decision.id = asked.decision(),
                     tenant_id = asked.tenant().map_or("__unresolved__", |tenant| tenant.name.as_str()),
@@ -80,6 +92,15 @@ impl Rls {
 #[tonic::async_trait]
 impl RateLimitService for Rls {
     async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
+        let mut span = self.traces.span(span::NAME, request.metadata());
+        let answered = self.decide(request, &mut span).await.map(Response::new);
+        span::ended(&mut span, &answered);
+        answered
+    }
+}
+
+impl Rls {
+    async fn decide(&self, request: Request<RateLimitRequest>, span: &mut Span) -> Result<RateLimitResponse, Status> {
         let budget = deadline::budget(request.metadata());
         // Nine tenths of the call's time, where a decision has three quarters of it.
         let recorded = Instant::now() + budget.map_or(LONGEST_RECORD, |budget| budget.mul_f64(1.2));
@@ -95,6 +116,7 @@ impl RateLimitService for Rls {
             Status::invalid_argument(why)
         })?;
         self.counts.oddities(&asked);
+        span::asked(span, &asked);
         let ruling = self.limiter.decide(asked.charge(), asked.fallback(), budget).await;
         if let Err(refused) = self.records.keep(&asked, snapshot.platform(), &ruling, recorded).await {
             self.counts.unrecorded(&asked);
@@ -102,11 +124,11 @@ impl RateLimitService for Rls {
             return Err(Status::unavailable("the decision cannot be put on record"));
         }
         self.counts.shadowed(&asked, ruling.shadowed().len());
-        let answer = match ruling {
-            Ruling::Exact(outcome) => self.answer(&asked, &outcome),
+        Ok(match ruling {
+            Ruling::Exact(outcome) => self.answer(&asked, &outcome, span),
             Ruling::Local(outcome) => {
                 self.counts.without_store(&asked, "local");
-                self.answer(&asked, &outcome)
+                self.answer(&asked, &outcome, span)
             }
             Ruling::Open => {
                 self.counts.without_store(&asked, "open");
@@ -118,7 +140,6 @@ impl RateLimitService for Rls {
                 // Not a 429: the tenant is over no limit that we know of.
                 return Err(Status::unavailable("limits cannot be decided now"));
             }
-        };
-        Ok(Response::new(answer))
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Doubles of the services that Envoy asks, each with an answer of the test's choice and a record of what Envoy sent.
+//! Doubles of the services that Envoy asks, and of a collector of spans, each with an answer of the test's choice and a record of what Envoy sent.
 
 use std::{
     convert::Infallible,
@@ -16,10 +16,12 @@ use tonic::{
 };
 
 mod authorizer;
+mod collector;
 mod limiter;
 mod processor;
 
 pub use authorizer::{Authorizer, allow, denied, with_headers};
+pub use collector::{Collector, Received};
 pub use limiter::{Limiter, answer};
 pub use processor::Processor;
 

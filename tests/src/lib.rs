@@ -10,7 +10,7 @@
 //! | [`compose`] | docker-compose.yml, read |
 //! | [`issuer`] | an OIDC issuer double: any header, any claims, any key; slow, dead, huge |
 //! | [`upstream`] | an upstream double: tells what it saw, counts, hangs |
-//! | [`double`] | doubles of the two services and of an external processor, which record what Envoy sent |
+//! | [`double`] | doubles of the two services, of an external processor and of a collector of spans, which record what was sent |
 //! | [`client`] | requests as bytes on a socket: odd paths, duplicate headers; HTTP/2 with trailers |
 //! | [`config`] | a configuration folder that changes by atomic renames |
 //! | [`shared`] | one part for all tests that run at the same time |

@@ -3,3 +3,5 @@
 
 #[path = "telemetry/full_pipe.rs"]
 mod full_pipe;
+#[path = "telemetry/traces.rs"]
+mod traces;

@@ -91,7 +91,7 @@ fn every_flag_of_every_command_has_a_variable_with_the_prefix() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 22 + 1);
+    assert_eq!(seen, 24 + 1);
 }
 
 #[test]

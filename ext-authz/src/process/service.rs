@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use bulkhead_content::{Budget, Found, Unscannable};
+use bulkhead_doors::traces::{Span, Traces};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
     ProcessingRequest, ProcessingResponse, external_processor_server::ExternalProcessor,
 };
@@ -30,7 +31,10 @@ mod tests;
 
 /// The service.
 #[derive(Clone)]
-pub struct ProcessService(Arc<Processor>);
+pub struct ProcessService {
+    processor: Arc<Processor>,
+    traces: Traces,
+}
 
 struct Processor {
     live: Live,
@@ -46,6 +50,7 @@ struct Conversation<M> {
     exchange: Option<Exchange>,
     processor: Arc<Processor>,
     broken: bool,
+    span: Span,
 }
 
 impl ProcessService {
@@ -53,15 +58,27 @@ impl ProcessService {
     /// was not read within `patience`, and tells `records` what it did with them.
     #[must_use]
     pub fn new(live: Live, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
-        Self(Arc::new(Processor { live, offload, patience, records }))
+        let processor = Arc::new(Processor { live, offload, patience, records });
+        Self { processor, traces: Traces::default() }
+    }
+
+    /// The same service, with a span for each stream.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// The answers to messages, one each. The stream ends as if all were well only after Envoy has said that nothing more comes.
-    fn converse<M>(&self, messages: M, exchange: Option<Exchange>) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send + use<M>
+    fn converse<M>(
+        &self,
+        messages: M,
+        exchange: Option<Exchange>,
+        span: Span,
+    ) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Send + use<M>
     where
         M: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
     {
-        let start = Conversation { messages, exchange, processor: Arc::clone(&self.0), broken: false };
+        let start = Conversation { messages, exchange, processor: Arc::clone(&self.processor), broken: false, span };
         stream::unfold(start, |mut conversation| async move {
             if conversation.broken {
                 return None;
@@ -91,6 +108,10 @@ impl<M> Conversation<M> {
         };
         if let Some((side, refusal)) = denied {
             let Refusal { denial, found, unread, .. } = *refusal;
+            self.span.verdict(denial.reason.name());
+            if denial.reason == Reason::Unavailable {
+                self.span.failed();
+            }
             // Denied is denied, whether or not it is on record.
             let _ = self.processor.tell(self.exchange.as_ref(), side, (*found, unread), Handled::Denied(denial)).until(until).await;
         }
@@ -98,10 +119,13 @@ impl<M> Conversation<M> {
     }
 
     async fn handle(&mut self, request: ProcessingRequest, until: Instant) -> Answer {
+        let (processor, span) = (&self.processor, &mut self.span);
         let exchange = self.exchange.get_or_insert_with(|| {
             let metadata = request.metadata_context.as_ref();
-            let plan = Plan::of(metadata, Buffering::of(&request), self.processor.live.load().as_ref());
-            Exchange::new(plan, Told::decision_id(metadata))
+            let plan = Plan::of(metadata, Buffering::of(&request), processor.live.load().as_ref());
+            let exchange = Exchange::new(plan, Told::decision_id(metadata));
+            tell(span, &exchange);
+            exchange
         });
         let (side, representation, body) = match exchange.take(Message::of(request.request)) {
             Next::Answer(answer) => return answer,
@@ -110,7 +134,9 @@ impl<M> Conversation<M> {
         let Some(plan) = exchange.plan() else { return exchange.fail("a body without a plan: this is a fault of ours") };
         let mut outcome = self.processor.read(plan, side, representation, body, until).await;
         if let Ok(reading) = &outcome {
-            let kept = self.processor.tell(Some(exchange), side, (reading.found.clone(), reading.unread), handled(reading));
+            let handled = handled(reading);
+            self.span.body(side.name(), handled.name());
+            let kept = self.processor.tell(Some(exchange), side, (reading.found.clone(), reading.unread), handled);
             if let Err(refused) = kept.until(until).await {
                 outcome = Err(Refusal::new(side, Denial::new(Reason::Unavailable, format!("`audit: full`, and {refused}"))));
             }
@@ -122,6 +148,15 @@ impl<M> Conversation<M> {
         let denial = || Denial::new(Reason::Unavailable, detail);
         self.exchange.get_or_insert_with(|| Exchange::new(Err(denial()), None)).fail(detail)
     }
+}
+
+/// What a span says of a stream: whose it is, and that nothing was denied yet.
+fn tell(span: &mut Span, exchange: &Exchange) {
+    let plan = exchange.plan();
+    span.tenant(plan.map(|plan| plan.tenant.as_ref()));
+    span.api(plan.map(|plan| plan.api.name.as_str()));
+    span.decision(Some(exchange.decision_id()).filter(|id| !id.is_empty()));
+    span.verdict("allow");
 }
 
 /// "Rewritten" is said of a body that was rewritten, and of no other.
@@ -175,6 +210,7 @@ impl ExternalProcessor for ProcessService {
     type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
 
     async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Self::ProcessStream>, Status> {
-        Ok(Response::new(Box::pin(self.converse(request.into_inner(), None))))
+        let span = self.traces.span("Process", request.metadata());
+        Ok(Response::new(Box::pin(self.converse(request.into_inner(), None, span))))
     }
 }

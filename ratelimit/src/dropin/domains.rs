@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bulkhead_doors::traces::Traces;
 use bulkhead_proto::{
     contract::DOMAIN,
     pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
@@ -9,7 +10,7 @@ use bulkhead_proto::{
 use tonic::{Request, Response, Status};
 
 use super::service::Dropin;
-use crate::rls::{Rls, deadline};
+use crate::rls::{Rls, deadline, span};
 
 /// The largest RateLimitRequest of the drop-in.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -18,6 +19,7 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 pub struct Domains {
     dropin: Arc<Dropin>,
     own: Own,
+    traces: Traces,
 }
 
 /// Who answers for the domain `bulkhead`.
@@ -34,7 +36,13 @@ impl Domains {
     /// A service for both.
     #[must_use]
     pub fn new(dropin: Arc<Dropin>, own: Own) -> Self {
-        Self { dropin, own }
+        Self { dropin, own, traces: Traces::default() }
+    }
+
+    /// Makes a span of each call of the drop-in; the limiter makes its own.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 }
 
@@ -50,11 +58,14 @@ impl RateLimitService for Domains {
                 Own::NotConfigured => Err(Status::failed_precondition("the domain `bulkhead` needs --config")),
             };
         }
+        let mut span = self.traces.span(span::NAME, request.metadata());
         let started = Instant::now();
         let stats = self.dropin.stats();
         stats.service.total_requests.add(1);
         let decided = self.dropin.decide(request.get_ref(), deadline::budget(request.metadata())).await;
         stats.response_time.record(started.elapsed());
-        decided.map(Response::new).map_err(Status::from)
+        let answered = decided.map(Response::new).map_err(Status::from);
+        span::ended(&mut span, &answered);
+        answered
     }
 }

@@ -13,7 +13,7 @@ use bulkhead_tests::{
     deadline::{self, PATIENCE},
     parts,
     process::free_address,
-    scale::{Limits, Scale},
+    scale::Scale,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -28,7 +28,7 @@ const DECISIONS: usize = 6_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_are_answered_and_the_end_comes_though_nobody_reads_the_log() {
     let config = TempDir::new().expect("a temporary directory");
-    let scale = Scale { tenants: 1, apis: 1, subscriptions: 1, limits: Limits::AsPrinted, leased: false, key: None };
+    let scale = Scale { tenants: 1, apis: 1, subscriptions: 1, ..Scale::TEN_THOUSAND };
     scale.write(config.path()).expect("a writable directory");
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let (grpc, health) = (free_address(), free_address());

@@ -95,7 +95,7 @@ async fn all(
     messages: Vec<Result<ProcessingRequest, Status>>,
     exchange: Option<Exchange>,
 ) -> Vec<Result<ProcessingResponse, Status>> {
-    Box::pin(service.converse(stream::iter(messages), exchange)).collect().await
+    Box::pin(service.converse(stream::iter(messages), exchange, Span::default())).collect().await
 }
 
 fn status(answer: &Result<ProcessingResponse, Status>) -> i32 {
@@ -195,7 +195,7 @@ async fn only_what_was_written_anew_is_told_so() {
 async fn s5_a_body_that_there_is_no_room_for_is_denied() {
     let (service, notes) = service();
     let uid = plan_with(Doing(|| Ok(Reading::default())), Process::Request).tenant.uid.clone();
-    let hold = service.0.offload.hold(&uid, 256 << 20).unwrap();
+    let hold = service.processor.offload.hold(&uid, 256 << 20).unwrap();
     let read = || async {
         let exchange = Exchange::new(Ok(plan_with(Doing(|| Ok(Reading::default())), Process::Request)), None);
         status(&all(&service, vec![Ok(post(None)), Ok(body())], Some(exchange)).await[1])

@@ -17,7 +17,7 @@ pub struct WithoutEffect {
 const POOL: &str = "decisions share few connections and are sent together; there is no pool to size";
 const PIPELINE: &str = "decisions are sent together as they come, with no window to wait for";
 const MEMCACHE: &str = "memcache is not a store of this service";
-const TRACING: &str = "spans are not exported";
+const TRACING: &str = "spans are sent with --otlp-endpoint (BULKHEAD_RATELIMIT_OTLP_ENDPOINT)";
 
 const FILES_OF_TLS: [&str; 4] =
     ["REDIS_TLS_CACERT", "REDIS_TLS_CLIENT_CERT", "REDIS_TLS_CLIENT_KEY", "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION"];
