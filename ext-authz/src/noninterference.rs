@@ -96,6 +96,7 @@ fn the_histories_reach_every_kind_of_answer() {
         "unknown_api",
         "method",
         "role",
+        "rule",
         "tool",
         "topic",
         "pii",

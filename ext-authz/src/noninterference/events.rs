@@ -87,7 +87,15 @@ pub(super) enum Credential {
 }
 
 /// Bodies: nothing, plain, with a blocked topic, with personal data, broken, and large.
-pub(super) const BODIES: [&str; 6] = ["", r#"{"q":"hello"}"#, r#"{"q":"ask Initech"}"#, r#"{"mail":"a@example.com"}"#, "{", "large"];
+const BODIES: [&str; 6] = ["", r#"{"q":"hello"}"#, r#"{"q":"ask Initech"}"#, r#"{"mail":"a@example.com"}"#, "{", "large"];
+/// Messages of MCP: a call that fits its schema, one that does not, one of no tool, one with a blocked topic, and a list.
+const MESSAGES: [&str; 5] = [
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"weather","arguments":{"city":"Bern"}}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"weather","arguments":{}}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"no-tool","arguments":{"city":"Bern"}}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"weather","arguments":{"city":"Initech"}}}"#,
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+];
 
 fn credential() -> impl Strategy<Value = Credential> {
     prop_oneof![
@@ -105,11 +113,18 @@ fn credential() -> impl Strategy<Value = Credential> {
 }
 
 fn ask(of: impl Strategy<Value = &'static str>, at: impl Strategy<Value = &'static str>) -> impl Strategy<Value = Ask> {
-    let api = prop_oneof![6 => Just("api"), 2 => Just("admin"), 1 => Just("nowhere")];
+    let body = || prop::sample::select(BODIES.to_vec());
+    let message = prop_oneof![6 => prop::sample::select(MESSAGES.to_vec()), 1 => body()];
+    let to = prop_oneof![
+        6 => body().prop_map(|body| ("api", body)),
+        2 => body().prop_map(|body| ("admin", body)),
+        1 => body().prop_map(|body| ("nowhere", body)),
+        3 => message.prop_map(|message| ("tools", message)),
+    ];
     let method = prop_oneof![6 => Just("POST"), 1 => Just("DELETE")];
-    let body = prop::sample::select(BODIES.to_vec());
-    (credential(), of, at, prop::bool::weighted(0.2), api, method, body, 0_u8..3)
-        .prop_map(|(credential, of, at, by_host, api, method, body, source)| Ask { credential, of, at, by_host, api, method, body, source })
+    (credential(), of, at, prop::bool::weighted(0.2), to, method, 0_u8..3).prop_map(
+        |(credential, of, at, by_host, (api, body), method, source)| Ask { credential, of, at, by_host, api, method, body, source },
+    )
 }
 
 /// The victim's: mostly its own credential at its own address. A host of somebody else's means what that tenant's contract says, so it is
@@ -134,13 +149,17 @@ fn keys(hangs: bool) -> impl Strategy<Value = Keys> {
 }
 
 /// What GuardrailPolicies say, the last ones badly.
-const POLICIES: [&str; 7] = [
+const POLICIES: [&str; 11] = [
     "toolAllowlist: [api, admin]",
     "toolAllowlist: [admin]",
     "contentFilter: { blockedTopics: [rivals] }",
     "contentFilter: { piiDetection: block, blockedTopics: [rivals] }",
     "contentFilter: { piiDetection: redact }",
     "shadow: true, toolAllowlist: []",
+    "toolAllowlist: [api, tools, weather]",
+    "rules: 'allow if input.caller.roles[_] == \"admin\"'",
+    "rules: 'allow if { some role in input.caller.roles; to_number(role) > 0 }'",
+    "rules: 'allow if {'",
     "toolAllowlist: [api",
 ];
 

@@ -75,6 +75,12 @@ spec:
   apis:
   - {{ name: api, upstream: 'https://api.{name}.internal/v1', hosts: [api.{name}.example.com], methods: [GET, POST], policies: [ {{ auth: any }} ] }}
   - {{ name: admin, upstream: 'https://admin.{name}.internal', access: {{ roles: [admin] }} }}
+  - {{ name: tools, upstream: 'https://tools.{name}.internal', protocol: mcp }}
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Tool
+metadata: {{ name: weather }}
+spec: {{ api: tools, inputSchema: {{ type: object, required: [city] }} }}
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: Subscription
