@@ -6,14 +6,15 @@
 --           account's name with `:meter:` and the hour after it: the same hash tag, so the same slot of a cluster.
 -- ARGV[1]   now, in microseconds since 1970; empty: the store's own TIME. Only tests and simulations give it.
 -- ARGV[2]   the batch, packed little-endian so that nothing is parsed from decimals. H is u16, B u8, d double; indices count from 1:
---             H calendars, H shapes, H items, B whether any level is not a token bucket
+--             H calendars, H limits, H shapes, H items
 --             for each account H fields; for each shape H levels
 --             for each account: for each field H length and its name. Fields are numbered through all accounts: that number is the key
 --             for each calendar: d start, d end, d start, d end (this period and the next)
---             for each shape: H account of the meter or 0, H length and the line of the meter; for each level H key, B kind * 4 + role, and
---               d requests, d period_us, d capacity: 0 token bucket      d length_us, d 1, d limit: 1 window
---               d slice_us, d 1, d limit: 2 sliding window               d calendar, d 1, d limit: 3 calendar
---               roles: 0 hold, 1 guarantee, 2 shared, 3 count
+--             for each limit: B kind, and
+--               0 token bucket: d requests, d period_us, d capacity      1 window: d length_us, d 1, d limit
+--               2 sliding window: d slice_us, d 1, d limit               3 calendar: d calendar, d 1, d limit
+--             for each shape: H account of the meter or 0, H length and the line of the meter; for each level H key, B role, H limit
+--               roles: 0 hold, 1 guarantee (or in shadow: then nothing shared is behind it), 2 shared, 3 count
 --             for each item: B op, H copies, H shape, d number, and
 --               0 charge (number: the cost)            1 charge, and ahead: H want, H share, d ttl_us       2 charge of parts: B parts, each H shape, d cost
 --               3 reset    4 grant (number: requests)    5 return (number: unused): d held, d taken_us        6 tally (number: admitted): d denied
@@ -24,11 +25,13 @@
 --
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
 -- request is period_us units), where replicas hold tokens in advance the units taken in the epoch before, in this one, and its number (an epoch
--- is HOLD_US; what was taken in one is held until the next is over), when it is full again, and a byte that no other kind has; a window or calendar its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until everything in it
--- is as if it had never been used, which is what an absent field means.
+-- is HOLD_US; what was taken in one is held until the next is over), when it is full again, and a byte that no other kind has; a window or calendar
+-- its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until
+-- everything in it is as if it had never been used, which is what an absent field means.
 --
 -- Nothing survives a call, and every function and table costs each call its making: so there are few, token buckets are decided in the loop
--- itself, and the other kinds have functions only in the batches that hold them.
+-- itself, and the other kinds have functions only in the batches that hold them. What is looked up by number is a table with room for all of them from
+-- the start: one that grows, or is not filled in order, costs several times as much.
 
 local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 2000000
 local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
@@ -47,21 +50,27 @@ else
 end
 
 local batch = ARGV[2]
-local calendars, shapes, items, kinds, pos = unpack_at('<HHHB', batch)
+local calendars, limits, shapes, items, pos = unpack_at('<HHHH', batch)
 local accounts = #KEYS
 local fields = { unpack_at('<' .. rep('H', accounts), batch, pos) }
 pos = fields[accounts + 1]
 local levels = { unpack_at('<' .. rep('H', shapes), batch, pos) }
 pos = levels[shapes + 1]
 
+local keys, nothing = 0, {}
+for a = 1, accounts do keys = keys + fields[a] end
+-- A table with room for so many.
+local function room(n) return { unpack(nothing, 1, n) } end
+
 -- What the store has, by key: `raw` as it was read, or parsed:
 -- `one` what counts (credit, count, or the counts), `two` since when (at, start, newest), and of token buckets `three` the period and
--- what is held: taken in the epoch before (`older`), in this one (`newer`), its number.
-local raw, one, two, three, older, newer, epoch = {}, {}, {}, {}, {}, {}, {}
-local names, kept = {}, {}
+-- what is held: taken in the epoch before (`older`), in this one (`newer`), its number. `held`: whether anything is.
+local raw, one, two, three = room(keys), room(keys), room(keys), room(keys)
+local older, newer, epoch, held = {}, {}, {}, false
+local names, kept = room(accounts), room(accounts)
 local format, formats = nil, {}
 local lost = {} -- what a key of an account that is no hash holds: nothing that could be a value
-local keys = 0
+keys = 0
 for a = 1, accounts do
   local n = fields[a]
   if n > 0 then
@@ -97,18 +106,25 @@ for c = 1, calendars do
   end
 end
 
--- By shape: its row is { meter, line, then for each level: key, kind * 4 + role, rate, unit, limit }.
-local rows = {}
+-- Of each limit its kind, and what it says: many levels share one. `plain`: all are token buckets.
+local kinds, rates, units, caps, plain = room(limits), room(limits), room(limits), room(limits), true
+for l = 1, limits do
+  kinds[l], rates[l], units[l], caps[l], pos = unpack_at('<Bddd', batch, pos)
+  plain = plain and kinds[l] == 0
+end
+
+-- By shape: its row is { meter, line, then for each level: key, role, limit }.
+local rows = room(shapes)
 formats = {}
 for sh = 1, shapes do
   local n = levels[sh]
   format = formats[n]
   if not format then
-    format = '<HHc0' .. rep('HBddd', n)
+    format = '<HHc0' .. rep('HBH', n)
     formats[n] = format
   end
   local row = { unpack_at(format, batch, pos) }
-  pos = row[5 * n + 3]
+  pos = row[3 * n + 3]
   rows[sh] = row
 end
 
@@ -136,7 +152,7 @@ local function holds(k, unit)
 end
 
 local look, frees
-if kinds > 0 then
+if not plain then
   local function whole(n, least) return n == floor(n) and n >= least and n <= EXACT end
 
   -- What a window, a calendar or a sliding window holds now: credit, and its state (one, two) at this moment. A copy: only a payment keeps it.
@@ -193,11 +209,12 @@ if kinds > 0 then
   end
 end
 
-local admitted_of, denied_of = {}, {} -- by shape, for its meter
-local paid, paid_at = {}, {} -- by key: the row, and the level's place in it, that it was last paid under
+local admitted_of, denied_of = room(shapes), room(shapes) -- by shape, for its meter
+local paid = room(keys) -- by key: the limit that it was last paid under
 local forgotten -- keys that were reset
-local credits, fits, ones, twos, seen = {}, {}, {}, {}, {} -- of the levels of one part; made once for all
-local replies = { pack('<d', now) }
+local credits, fits, ones, twos, seen = room(8), room(8), room(8), room(8), room(8) -- of the levels of one part; made once for all
+local replies = room(items + 1)
+replies[1] = pack('<d', now)
 formats = {}
 
 for item = 1, items do
@@ -230,38 +247,41 @@ for item = 1, items do
     end
     if state ~= 0 then break end
     local row = rows[sh]
-    local last, pass, guaranteed = 5 * levels[sh], each, 0
+    local last, pass, guaranteed = levels[sh], each, 0
 
     -- What each level holds, and how many copies it covers.
-    for i = 3, last, 5 do
-      local k, kind, unit, limit = row[i], row[i + 1], row[i + 3], row[i + 4]
-      local role, full, credit = kind % 4, limit * unit, nil
-      local least = full - EXACT
-      if kind < 4 then
-        credit = one[k]
+    for i = 1, last do
+      local k, role, l = row[3 * i], row[3 * i + 1], row[3 * i + 2]
+      local kind, unit, cap, credit, at = kinds[l], units[l], caps[l], nil, nil
+      if kind == 0 then
+        local full, p = cap * unit, nil
+        credit, at, p = one[k], two[k], three[k]
         local value = not credit and raw[k]
         if value then
-          local n, t, p, h, g, e = #value, nil, nil, 0, 0, 0
-          if n == 33 then
-            credit, t, p = unpack_at('<ddd', value)
-          elseif n == 57 then
-            credit, t, p, h, g, e = unpack_at('<dddddd', value)
-          else
+          local n = #value
+          if n ~= 33 and n ~= 57 then
             state = 2
             break
           end
           -- Whole numbers within what is exact; no comparison holds for what is no number.
-          if not (credit >= -EXACT and credit <= EXACT and t >= 0 and t <= EXACT and p >= 1 and p <= EXACT and h >= 0 and h <= EXACT
-              and g >= 0 and g <= EXACT and e >= 0 and e <= EXACT and credit % 1 + t % 1 + p % 1 + h % 1 + g % 1 + e % 1 == 0) then
+          credit, at, p = unpack_at('<ddd', value)
+          if not (credit >= -EXACT and credit <= EXACT and at >= 0 and at <= EXACT and p >= 1 and p <= EXACT
+              and credit % 1 + at % 1 + p % 1 == 0) then
             state = 2
             break
           end
-          one[k], two[k], three[k] = credit, t, p
-          if n == 57 then older[k], newer[k], epoch[k] = h, g, e end
+          if n == 57 then
+            local h, g, e = unpack_at('<ddd', value, 25)
+            if not (h >= 0 and h <= EXACT and g >= 0 and g <= EXACT and e >= 0 and e <= EXACT and h % 1 + g % 1 + e % 1 == 0) then
+              state = 2
+              break
+            end
+            one[k], two[k], three[k], older[k], newer[k], epoch[k], held = credit, at, p, h, g, e, true
+          end
         end
         if credit then
           -- A changed limit bounds the credit; a clock that went backwards adds nothing.
-          local top, p = full, three[k]
+          local top = full
           if p ~= unit then
             if not p then
               state = 2
@@ -269,39 +289,38 @@ for item = 1, items do
             end
             credit = in_units(credit, p, unit)
           end
-          if older[k] then
+          if held and older[k] then
             -- Of a limit that was lowered below what is held nothing is left; what is held was paid, and is no debt.
             local h, g = holds(k, unit)
             top = max(full - h - g, 0)
           end
-          if credit > top then credit = top elseif credit < least then credit = least end
-          local passed = now - two[k]
-          if passed > 0 then
-            local gain = passed * row[i + 2]
+          if credit > top then credit = top elseif credit < full - EXACT then credit = full - EXACT end
+          if now > at then
+            local gain = (now - at) * rates[l]
             if gain >= top - credit then credit = top else credit = credit + gain end
           end
         else
           credit = full
         end
       else
-        credit, ones[i], twos[i] = look(k, (kind - role) / 4, row[i + 2], limit)
+        credit, ones[i], at = look(k, kind, rates[l], cap)
         if not credit then
           state = ones[i]
           break
         end
       end
-      credits[i] = credit
+      credits[i], twos[i] = credit, at
 
       -- The guarantee pays first, and puts the shared bucket into debt if need be. A limit of 0 covers nothing, not even a look.
       local need = cost * unit
       if need > EXACT then need = EXACT end
       local covered, most = 0, each
       if role == 2 and guaranteed > 0 then
-        credit, most = max(credit - need * guaranteed, least), each - guaranteed
+        credit, most = max(credit - need * guaranteed, cap * unit - EXACT), each - guaranteed
       end
-      if limit > 0 and cost <= limit and credit >= need then
+      if cap > 0 and cost <= cap and credit >= need then
         covered = most
-        if need > 0 then
+        if need * most > credit then
           covered = floor(credit / need)
           if covered * need > credit then covered = covered - 1 end
           if covered > most then covered = most end
@@ -311,7 +330,7 @@ for item = 1, items do
         guaranteed, fits[i] = covered, covered
       else
         if role == 2 then
-          if limit > 0 then covered = covered + guaranteed end
+          if cap > 0 then covered = covered + guaranteed end
           guaranteed = 0
         end
         if covered < pass then pass = covered end
@@ -326,9 +345,9 @@ for item = 1, items do
     end
 
     -- Each level pays.
-    for i = 3, last, 5 do
-      local k, kind, unit, limit = row[i], row[i + 1], row[i + 3], row[i + 4]
-      local role, credit, pays = kind % 4, credits[i], pass
+    for i = 1, last do
+      local k, role, l = row[3 * i], row[3 * i + 1], row[3 * i + 2]
+      local kind, unit, credit, pays = kinds[l], units[l], credits[i], pass
       if role == 1 then
         if fits[i] < pass then pays = fits[i] end
       elseif role == 3 and not ahead then
@@ -342,23 +361,23 @@ for item = 1, items do
       if pay > EXACT then pay = EXACT end
       pay = pay * pays
       if undo and not undo[k] then
-        undo[k] = { one[k] or false, two[k], three[k], older[k], newer[k], epoch[k], paid[k], paid_at[k], false }
+        undo[k] = { one[k] or false, two[k], three[k], older[k], newer[k], epoch[k], paid[k], false }
       end
       if pay > 0 or undo then
-        if kind < 4 then
-          local after = credit - pay
-          if after < limit * unit - EXACT then after = limit * unit - EXACT end
-          if older[k] then older[k], newer[k], epoch[k] = holds(k, unit) end
+        if kind == 0 then
+          local after, at, least = credit - pay, twos[i], caps[l] * unit - EXACT
+          if after < least then after = least end
+          if held and older[k] then older[k], newer[k], epoch[k] = holds(k, unit) end
           if ahead then
             -- Not there twice: what is held does not refill.
-            if not older[k] then older[k], newer[k], epoch[k] = 0, 0, floor(now / HOLD_US) end
+            if not older[k] then older[k], newer[k], epoch[k], held = 0, 0, floor(now / HOLD_US), true end
             newer[k] = min(newer[k] + pay, EXACT)
           end
-          if not two[k] or now > two[k] then two[k] = now end
-          one[k], three[k] = after, unit
+          if not at or now > at then at = now end
+          one[k], two[k], three[k] = after, at, unit
         else
           local counts = ones[i]
-          if kind < 8 or kind >= 12 then
+          if kind ~= 2 then
             counts = min(counts + cost * pays, EXACT)
           elseif pay > 0 then
             counts[1] = min((counts[1] or 0) + cost * pays, EXACT)
@@ -367,17 +386,17 @@ for item = 1, items do
         end
       end
       if pay > 0 then
-        paid[k], paid_at[k] = row, i
-        if undo then undo[k][9] = true end
+        paid[k] = l
+        if undo then undo[k][8] = true end
       end
-      if kind >= 8 and kind < 12 and not ahead then
-        seen[saw + 1], seen[saw + 2] = frees(ones[i], twos[i], row[i + 2], limit, cost)
+      if kind == 2 and not ahead then
+        seen[saw + 1], seen[saw + 2] = frees(ones[i], twos[i], rates[l], caps[l], cost)
         saw = saw + 2
       end
-      if ahead and granted > 0 and kind >= 4 then
+      if ahead and granted > 0 and kind > 0 then
         -- What is held beyond the end of a window would count in the wrong one.
-        local rate = row[i + 2]
-        until_us = min(until_us, kind >= 12 and ends[rate] or (floor(now / rate) + 1) * rate)
+        local rate = rates[l]
+        until_us = min(until_us, kind == 3 and ends[rate] or (floor(now / rate) + 1) * rate)
       end
     end
   end
@@ -386,8 +405,8 @@ for item = 1, items do
     if undo then
       -- What a charge that is denied or faulty did never happened, and a key that nothing was paid from stays as it was.
       for k, before in pairs(undo) do
-        if state ~= 0 or admitted == 0 or not before[9] then
-          one[k], two[k], three[k], older[k], newer[k], epoch[k], paid[k], paid_at[k] = before[1] or nil, unpack(before, 2, 8)
+        if state ~= 0 or admitted == 0 or not before[8] then
+          one[k], two[k], three[k], older[k], newer[k], epoch[k], paid[k] = before[1] or nil, unpack(before, 2, 7)
         end
       end
       pos = from + 10 * parts
@@ -422,18 +441,19 @@ for item = 1, items do
   else
     local row, released, taken = rows[sh], 0, EXACT
     if op == 5 then released, taken, pos = unpack_at('<dd', batch, pos) end
-    local k, kind, rate, unit, limit = unpack(row, 3, 7)
+    local k, l = row[3], row[5]
+    local kind, rate, unit, limit = kinds[l], rates[l], units[l], caps[l]
     if op == 3 then
       -- Whatever the field holds, it is forgotten. An account that is none is left as it is.
-      if kind >= 12 and not starts[rate] then
+      if kind == 3 and not starts[rate] then
         state = 3
       elseif raw[k] == lost then
         state = 2
       else
         raw[k], one[k], two[k], three[k], older[k], newer[k], epoch[k], paid[k] = nil, nil, nil, nil, nil, nil, nil, nil
-        if kind >= 12 or kind >= 4 and kind < 8 then
+        if kind == 3 or kind == 1 then
           -- The window begins now: what leases took before was never counted in it, and is no grant when it comes back.
-          one[k], two[k], paid[k], paid_at[k] = 0, now, row, 3
+          one[k], two[k], paid[k] = 0, now, l
         else
           forgotten = forgotten or {}
           forgotten[k] = true
@@ -441,9 +461,9 @@ for item = 1, items do
       end
     elseif state == 0 then
       local more, full, changed = min(number * unit, EXACT), limit * unit, true
-      if kind < 4 then
+      if kind == 0 then
         local h, g, e = 0, 0, floor(now / HOLD_US)
-        if older[k] then h, g, e = holds(k, unit) end
+        if held and older[k] then h, g, e = holds(k, unit) end
         if op == 5 then
           local age = e - floor(taken / HOLD_US)
           released = min(released * unit, EXACT)
@@ -453,17 +473,17 @@ for item = 1, items do
           if age == 0 then g = max(g - released, 0) elseif age == 1 then h = max(h - released, 0) end
         end
         if changed then
-          older[k], newer[k], epoch[k], three[k] = h, g, e, unit
-          one[k] = min(credits[3] + more, max(full - h - g, credits[3]))
-          if not two[k] or now > two[k] then two[k] = now end
+          older[k], newer[k], epoch[k], three[k], held = h, g, e, unit, true
+          one[k] = min(credits[1] + more, max(full - h - g, credits[1]))
+          two[k] = max(twos[1] or now, now)
         end
-      elseif kind < 8 or kind >= 12 then
-        one[k], two[k] = ones[3], twos[3]
+      elseif kind ~= 2 then
+        one[k], two[k] = ones[1], twos[1]
         -- What comes back to a window that has forgotten it (an operator reset it) is no grant.
         if taken >= two[k] then one[k] = max(one[k] - more, op == 5 and min(one[k], 0) or -EXACT) end
       else
-        local counts, age = ones[3], 0
-        one[k], two[k] = counts, twos[3]
+        local counts, age = ones[1], 0
+        one[k], two[k] = counts, twos[1]
         if op == 5 then age = max(two[k] - floor(taken / rate), 0) end
         for i = age + 1, #counts do
           local back = min(more, counts[i])
@@ -471,7 +491,7 @@ for item = 1, items do
           if op == 5 then break end
         end
       end
-      if changed then paid[k], paid_at[k] = row, 3 end
+      if changed then paid[k] = l end
     end
     replies[item + 1] = string.char(state)
   end
@@ -484,14 +504,13 @@ for a = 1, accounts do
   local size, clears = 0, now
   for i = 1, fields[a] do
     local k = keys + i
-    local row = paid[k]
-    if row then
-      local at, credit, since, value = paid_at[k], one[k], two[k], nil
-      local kind, rate = row[at + 1], row[at + 2]
-      if kind < 4 then
-        local h, g, full = older[k], newer[k], EXACT
+    local l = paid[k]
+    if l then
+      local kind, rate, credit, since, value = kinds[l], rates[l], one[k], two[k], nil
+      if kind == 0 then
+        local h, g, full = held and older[k], newer[k], EXACT
         -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
-        if rate > 0 then full = since - floor((credit - row[at + 4] * row[at + 3]) / rate) end
+        if rate > 0 then full = since - floor((credit - caps[l] * units[l]) / rate) end
         if h and h + g > 0 then
           local held = (epoch[k] + (g > 0 and 2 or 1)) * HOLD_US
           clears = max(clears, held)
@@ -500,12 +519,12 @@ for a = 1, accounts do
           value = pack('<ddddB', credit, since, three[k], full, 0)
         end
         if rate > 0 then since = full end
-      elseif kind >= 8 and kind < 12 then
+      elseif kind == 2 then
         value = pack('<d' .. rep('d', #credit), since, unpack(credit))
         since = (since + SLICES + 1) * rate
       else
         value = pack('<dd', since, credit)
-        since = kind >= 12 and ends[rate] or now - now % rate + rate
+        since = kind == 3 and ends[rate] or now - now % rate + rate
       end
       if since > clears then clears = since end
       out[size + 1], out[size + 2] = names[a][i], value

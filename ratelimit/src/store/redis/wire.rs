@@ -26,6 +26,9 @@ pub(crate) struct Batch<'c> {
     key_index: Keyed<&'c Key, Place>,
     /// This period and the next: start, end, start, end.
     calendars: Vec<[u64; 4]>,
+    /// What limits say, by kind: many levels share one.
+    limits: Vec<(u8, [u64; 3])>,
+    limit_index: HashMap<(u8, [u64; 3]), u16>,
     /// How many levels each shape has.
     levels: Vec<u16>,
     rows: Vec<u8>,
@@ -33,8 +36,6 @@ pub(crate) struct Batch<'c> {
     named: Vec<(usize, Place)>,
     /// By address: the asks of a batch hold their shapes.
     shape_index: HashMap<usize, u16>,
-    /// Whether any level is not a token bucket.
-    kinds: bool,
     items: Vec<u8>,
     item_count: u16,
 }
@@ -55,11 +56,12 @@ impl<'c> Batch<'c> {
             account_index: Keyed::default(),
             key_index: Keyed::default(),
             calendars: Vec::new(),
+            limits: Vec::new(),
+            limit_index: HashMap::new(),
             levels: Vec::new(),
             rows: Vec::new(),
             named: Vec::new(),
             shape_index: HashMap::new(),
-            kinds: false,
             items: Vec::new(),
             item_count: 0,
         }
@@ -184,9 +186,16 @@ impl<'c> Batch<'c> {
             Role::Shared => 2,
             Role::Count => 3,
         };
-        self.kinds |= kind > 0;
-        self.rows.extend_from_slice(&[0, 0, kind * 4 + role]);
-        numbers.iter().for_each(|number| self.rows.extend_from_slice(&double(*number)));
+        self.rows.extend_from_slice(&[0, 0, role]);
+        let limit = self.limit(kind, numbers);
+        self.rows.extend_from_slice(&limit.to_le_bytes());
+    }
+
+    fn limit(&mut self, kind: u8, numbers: [u64; 3]) -> u16 {
+        *self.limit_index.entry((kind, numbers)).or_insert_with(|| {
+            self.limits.push((kind, numbers));
+            index(self.limits.len())
+        })
     }
 
     fn calendar(&mut self, periods: [u64; 4]) -> u64 {
@@ -213,9 +222,9 @@ impl<'c> Batch<'c> {
         let mut packed = Vec::with_capacity(64 + self.accounts.len() * 64 + self.rows.len() + self.items.len());
         let mut short = |number: u16| packed.extend_from_slice(&number.to_le_bytes());
         short(index(self.calendars.len()));
+        short(index(self.limits.len()));
         short(index(self.levels.len()));
         short(self.item_count);
-        packed.push(u8::from(self.kinds));
         let mut first = Vec::with_capacity(self.accounts.len());
         let mut keys = 0;
         for (_, fields) in &self.accounts {
@@ -226,6 +235,10 @@ impl<'c> Batch<'c> {
         self.levels.iter().for_each(|levels| packed.extend_from_slice(&levels.to_le_bytes()));
         self.accounts.iter().flat_map(|(_, fields)| fields).for_each(|field| text(field, &mut packed));
         self.calendars.iter().flatten().for_each(|moment| packed.extend_from_slice(&double(*moment)));
+        for (kind, numbers) in &self.limits {
+            packed.push(*kind);
+            numbers.iter().for_each(|number| packed.extend_from_slice(&double(*number)));
+        }
         for (at, place) in self.named {
             let key = index(first.get(place.account).copied().unwrap_or_default() + place.field);
             if let Some(named) = self.rows.get_mut(at..at + 2) {
