@@ -115,3 +115,20 @@ fn the_end_does_not_wait_for_a_pipe_that_nobody_reads() {
     }
     drop(Logs(Some(guard)));
 }
+
+#[test]
+fn a_panic_is_a_line_with_its_place_and_without_what_was_put_into_its_text() {
+    let told = |work: fn()| {
+        logged(Format::Json, Level::ERROR, || {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(panicked));
+            assert!(panic::catch_unwind(work).is_err());
+            panic::set_hook(before);
+        })
+    };
+    let text = told(|| {
+        let body = String::from("secret");
+        panic!("cannot read {body}")
+    });
+    assert!(text.contains("panicked") && text.contains("tests.rs") && !text.contains("secret"), "{text}");
+}

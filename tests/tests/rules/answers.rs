@@ -7,6 +7,7 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bulkhead_tests::{
     client::{Answer, Request},
+    deadline::{self, PATIENCE},
     world::World,
 };
 use serde_json::{Value, json};
@@ -93,7 +94,8 @@ async fn a_blocked_topic_in_an_answer_is_403_with_the_decisions_id() {
     let id = answer.json()["decision_id"].as_str().expect("an id").to_owned();
     let seen = world.acme.upstream("billing").last().expect("the request had reached the upstream");
     assert_eq!(seen.header("x-bulkhead-decision"), [id.as_str()]);
-    assert!(world.ext_authz.log().contains(&id), "the operator can find it");
+    let found = || async { world.ext_authz.log().contains(&id).then_some(()) };
+    deadline::until("the line in which the operator can find it", PATIENCE, found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
