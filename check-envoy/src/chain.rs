@@ -72,11 +72,12 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     }
     match limiter.and_then(|at| filters.get(at)) {
         Some(filter) => limiter::judge(filter, manager, findings),
+        None if limiter::left_to_check(manager) => {}
         None => findings.add(
             list,
             "S15",
-            "ratelimit does not stand in this chain: nothing bounds a tenant",
-            "add it after ext_authz, as envoy/envoy.yaml does",
+            "ratelimit does not stand in this chain, and nothing says that Check charges the limits: nothing bounds a tenant",
+            "add it after ext_authz, as envoy/envoy.yaml does; or leave limits to ext-authz by `bulkhead.limits: \"on\"`, as envoy/one-hop.yaml does",
         ),
     }
     if let Some(filter) = processor.and_then(|at| filters.get(at)) {

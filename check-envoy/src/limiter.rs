@@ -1,7 +1,7 @@
 //! The ratelimit filter: it fails closed (S9), is asked once (S24), in our domain, with descriptors made of metadata alone (S15).
 
-use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, descriptor, metadata};
-use bulkhead_tenancy::tree::Node;
+use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, context, descriptor, metadata};
+use bulkhead_tenancy::tree::{Node, Value};
 
 use crate::{Findings, view::View};
 
@@ -37,6 +37,25 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
         );
     }
     descriptors(config, manager, findings);
+}
+
+/// Whether every route tells ext-authz that nobody else charges limits: it then charges them in Check, or denies. Said of all routes, or of each virtual host;
+/// what is said of a route is added to that, and unsays nothing.
+pub(crate) fn left_to_check(manager: &Node) -> bool {
+    let Some(routes) = manager.get("route_config") else { return false };
+    let hosts = routes.get("virtual_hosts").map_or(&[][..], View::items);
+    says(routes) || (!hosts.is_empty() && hosts.iter().all(says))
+}
+
+fn says(node: &Node) -> bool {
+    let Some(config) = node.get("typed_per_filter_config") else { return false };
+    let mut found = false;
+    config.each(&mut |node| {
+        if let Some(Value::Mapping(said)) = node.get("context_extensions").map(|said| &said.value) {
+            found |= said.iter().any(|entry| &*entry.key == context::LIMITS && entry.node.text() == Some("on"));
+        }
+    });
+    found
 }
 
 /// One list of four entries and the cost, in the filter or in every route.

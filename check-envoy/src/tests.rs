@@ -3,11 +3,12 @@
 use super::check;
 
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
+const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");
 const CONTRACT: &str = include_str!("../../envoy/contract-routing.yaml");
 
 #[test]
 fn the_shipped_files_pass() {
-    for (name, text) in [("envoy.yaml", OWN), ("contract-routing.yaml", CONTRACT)] {
+    for (name, text) in [("envoy.yaml", OWN), ("one-hop.yaml", ONE_HOP), ("contract-routing.yaml", CONTRACT)] {
         let found: Vec<_> = check(name, text).unwrap().iter().map(ToString::to_string).collect();
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
@@ -110,6 +111,29 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
     for (rule, says) in [("S15", "another order"), ("S9", "ext_proc fails open"), ("S14", "SKIP"), ("S14", "in part")] {
         broken(OWN, &from, &to, rule, says);
     }
+}
+
+#[test]
+fn a_chain_without_ratelimit_says_on_every_route_that_check_charges_the_limits() {
+    let says = "ratelimit does not stand";
+    for (from, to) in [
+        ("bulkhead.limits: \"on\"", "bulkhead.limits: \"off\""),
+        ("bulkhead.limits: \"on\"", "bulkhead.limit: \"on\""),
+        ("route_config:", "rds:"),
+    ] {
+        broken(ONE_HOP, from, to, "S15", says);
+    }
+    // Said of a virtual host, it must be said of each.
+    let said = "            typed_per_filter_config: { envoy.filters.http.ext_authz: { check_settings: { context_extensions: { bulkhead.limits: \"on\" } } } }\n";
+    let hosts = "            virtual_hosts:\n            - name: all\n              domains: [\"*\"]\n";
+    let host = |name: &str| format!("            - name: {name}\n              domains: [\"{name}.example.com\"]\n");
+    let unsaid = ONE_HOP.replacen("bulkhead.limits: \"on\"", "", 1);
+    assert!(unsaid.contains(hosts));
+    let passes = unsaid.replacen(hosts, &format!("{hosts}  {said}"), 1);
+    let found: Vec<_> = check("mine.yaml", &passes).unwrap().iter().map(ToString::to_string).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    let other = format!("            virtual_hosts:\n{}              routes: []\n            - name: all\n", host("other"));
+    broken(&passes, "            virtual_hosts:\n            - name: all\n", &other, "S15", says);
 }
 
 #[test]

@@ -55,6 +55,14 @@ pub struct AdminRoutes {
     pub tenants: Router,
 }
 
+impl AdminRoutes {
+    /// These routes and others.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self { operator: self.operator.merge(others.operator), tenants: self.tenants.merge(others.tenants) }
+    }
+}
+
 /// `/snapshot` and the service's own routes, all behind the guard.
 pub(crate) fn router(report: Arc<dyn Fn() -> SnapshotReport + Send + Sync>, routes: AdminRoutes, guard: Guard) -> Router {
     let door = Arc::new(Door { browser: Browser::at(guard.is_loopback()), guard });

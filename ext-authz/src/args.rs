@@ -7,6 +7,7 @@ use bulkhead_doors::{
     audit::{AuditArgs, VerifyArgs},
     probe::ProbeArgs,
 };
+use bulkhead_ratelimit::args::LimitArgs;
 use clap::{ArgAction, builder::BoolishValueParser};
 
 use crate::decide::Declared;
@@ -71,6 +72,9 @@ pub struct ServeArgs {
     /// Whether issuers' keys are fetched before anybody asks for them, and refreshed every five minutes though nobody does
     #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
     pub keys_ahead: bool,
+    /// Where limits are charged, if they are charged here.
+    #[command(flatten, next_help_heading = "Limits, as the last step of Check (without --store, bulkhead-ratelimit charges them)")]
+    pub limits: LimitArgs,
 }
 
 /// What the operator declares of the Envoy in front of us (S14).
@@ -86,7 +90,7 @@ pub struct DeclaredArgs {
 
 impl From<DeclaredArgs> for Declared {
     fn from(DeclaredArgs { body, process }: DeclaredArgs) -> Self {
-        Self { body, process }
+        Self { body, process, limits: false }
     }
 }
 

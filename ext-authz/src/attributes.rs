@@ -63,6 +63,8 @@ pub struct Context {
     pub body: Option<bool>,
     /// Whether the operator declares that ext_proc stands in this chain, or that it does not (S14).
     pub process: Option<bool>,
+    /// Whether the operator declares that nobody charges limits on this route if Check does not.
+    pub limits: bool,
 }
 
 /// The namespaces of the route that Envoy chose (Envoy Gateway with `includeRouteMetadata`, S13).
@@ -150,6 +152,8 @@ impl Context {
             api: extensions.get(context::API).cloned(),
             body: on(context::BODY),
             process: on(context::PROCESS),
+            // Whatever it says: a word that was meant otherwise must not be a way around every limit.
+            limits: extensions.contains_key(context::LIMITS),
         }
     }
 

@@ -53,12 +53,14 @@ pub struct Declared {
     pub body: bool,
     /// ext_proc stands in the chain.
     pub process: bool,
+    /// Limits are charged by Check: a route whose chain has nobody else to charge them asks for that.
+    pub limits: bool,
 }
 
 impl Declared {
     /// What holds on one route: what its context declares, else what is declared for all.
     fn at(self, context: &Context) -> Self {
-        Self { body: context.body.unwrap_or(self.body), process: context.process.unwrap_or(self.process) }
+        Self { body: context.body.unwrap_or(self.body), process: context.process.unwrap_or(self.process), ..self }
     }
 }
 
@@ -112,7 +114,7 @@ impl<I: Identify> Judge<I> {
         let mut trail = Trail::default();
         let outcome = self.walk(snapshot, request, due, &mut trail).await;
         let Trail { step, facts, found: Found { findings, shadow, rule_input } } = trail;
-        Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow, rule_input }
+        Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow, charged: None, rule_input }
     }
 
     async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
@@ -157,6 +159,9 @@ impl<I: Identify> Judge<I> {
         let Passed { process, cost, shown } = self.guardrails.judge(&asked, &mut trail.found).await?;
 
         trail.step = Step::Reply;
+        if request.context.limits && !self.declared.limits {
+            return Err(Denial::new(Reason::Unavailable, "the route leaves limits to Check, which has no --store to charge them in"));
+        }
         let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
         let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials, shown, context_token: None };
         Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost })

@@ -42,7 +42,7 @@ pub async fn explain(args: ExplainArgs) -> Result<(), Fatal> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let snapshot = loader::read(&args.config.config, Arc::clone(&clock)).map_err(|error| Fatal::usage(error.to_string()))?;
     let request = check::read_request(&text(&args)?).map_err(|error| Fatal::usage(format!("the CheckRequest: {error}")))?;
-    let judge = Judge::new(serve::identity(&clock)?, clock, Declared::from(args.declared));
+    let judge = Judge::new(serve::identity(&clock)?, clock, Declared { limits: true, ..args.declared.into() });
     let told = tell(&snapshot, &judge, request).await;
     std::io::stdout().write_all(told.as_bytes()).map_err(|error| Fatal::failed(format!("cannot print: {error}")))
 }

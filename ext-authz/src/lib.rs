@@ -1,5 +1,5 @@
 //! The authorizer: whose request is it, and what may it reach. One request walks through `attributes`, `tenant`, `route`, `guardrails`
-//! and `reply`.
+//! and `reply`, and where its limits are charged here through `limits`.
 
 pub mod args;
 pub mod attributes;
@@ -10,6 +10,7 @@ pub mod explain;
 mod fixture;
 pub mod guardrails;
 mod json;
+pub mod limits;
 #[cfg(test)]
 mod noninterference;
 pub mod offload;

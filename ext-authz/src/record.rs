@@ -63,10 +63,9 @@ impl<'a> Noted<'a> {
     fn about(&self) -> About<'a> {
         let decision = self.decision;
         let verdict = &decision.verdict;
-        let denied = match (&verdict.outcome, verdict.shadow.as_slice()) {
-            (Ok(_), []) => None,
-            (Ok(_), _) => Some("shadow"),
-            (Err(denial), _) => Some(denial.reason.name()),
+        let denied = match &verdict.outcome {
+            Ok(_) => verdict.marks().next().map(|_| "shadow"),
+            Err(denial) => Some(denial.reason.name()),
         };
         About { tenant: verdict.facts.tenant.as_ref(), id: &decision.id, denied }
     }

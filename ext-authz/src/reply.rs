@@ -15,11 +15,13 @@ use bulkhead_proto::pb::{
 
 use crate::{
     attributes::Headers,
-    verdict::{Allowed, Decision, Denial},
+    limits::Charged,
+    verdict::{Allowed, Decision, Denial, Reason},
 };
 
 pub(crate) mod claim;
 mod headers;
+mod limited;
 mod metadata;
 pub(crate) mod problem;
 #[cfg(test)]
@@ -37,7 +39,7 @@ impl Reply {
     pub fn to(decision: &Decision, arrived: &Headers) -> Self {
         match &decision.verdict.outcome {
             Ok(allowed) => Self::allow(decision, allowed, arrived),
-            Err(denial) => Self::deny(decision, denial),
+            Err(denial) => Self::deny(decision, denial, arrived),
         }
     }
 
@@ -46,17 +48,21 @@ impl Reply {
         let set = headers::set(decision, allowed);
         let headers_to_remove = headers::removed(&set, allowed.obligations.forward_credentials, arrived);
         let headers = set.into_iter().map(|(name, value)| overwrite(name, value)).collect();
-        let ok = OkHttpResponse { headers, headers_to_remove, ..OkHttpResponse::default() };
+        let told = decision.verdict.charged.iter().flat_map(Charged::told);
+        let response_headers_to_add = told.map(|(name, value)| option(name, value, HeaderAppendAction::AppendIfExistsOrAdd)).collect();
+        let ok = OkHttpResponse { headers, headers_to_remove, response_headers_to_add, ..OkHttpResponse::default() };
         Self::assemble(Code::Ok, HttpResponse::OkResponse(ok), decision)
     }
 
     /// A status that is not OK, with a denied response.
-    fn deny(decision: &Decision, denial: &Denial) -> Self {
-        let denied = DeniedHttpResponse {
-            status: Some(HttpStatus { code: i32::from(denial.status) }),
-            headers: problem::headers(denial).into_iter().map(|(name, value)| overwrite(name, value)).collect(),
-            body: problem::body(denial, &decision.id),
+    fn deny(decision: &Decision, denial: &Denial, arrived: &Headers) -> Self {
+        let over = decision.verdict.charged.as_ref().filter(|_| denial.reason == Reason::OverLimit);
+        let (headers, body) = match over.and_then(|charged| charged.told_over(&decision.id)) {
+            Some((headers, body)) => (limited::headers(headers, arrived), body),
+            None => (problem::headers(denial), problem::body(denial, &decision.id)),
         };
+        let headers = headers.into_iter().map(|(name, value)| overwrite(name, value)).collect();
+        let denied = DeniedHttpResponse { status: Some(HttpStatus { code: i32::from(denial.status) }), headers, body };
         Self::assemble(Code::PermissionDenied, HttpResponse::DeniedResponse(denied), decision)
     }
 
@@ -77,9 +83,13 @@ impl Reply {
 
 /// A header in place of every one of that name: never appended (`evil,acme`).
 fn overwrite(name: &str, value: String) -> HeaderValueOption {
+    option(name, value, HeaderAppendAction::OverwriteIfExistsOrAdd)
+}
+
+fn option(name: &str, value: String, append_action: HeaderAppendAction) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(HeaderValue { key: name.to_owned(), value, ..HeaderValue::default() }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        append_action: append_action.into(),
         ..HeaderValueOption::default()
     }
 }

@@ -14,14 +14,16 @@ use bulkhead_proto::{
     contract::method,
     pb::envoy::service::{auth::v3::authorization_server::Authorization, ext_proc::v3::external_processor_server::ExternalProcessorServer},
 };
+use bulkhead_ratelimit::limits::Limits;
 use bulkhead_tenancy::clock::{Clock, SystemClock};
 use tonic::service::Routes;
 
 use crate::{
     args::{SERVICE, ServeArgs},
     context_token::{self, ContextTokens, KeySource, Keys, KeysError},
-    decide::Judge,
+    decide::{Declared, Judge},
     explain::{self, routes::Inside},
+    limits::Charging,
     process::service::ProcessService,
     record::{Ledger, Record, log::DenialLog},
     service::{CheckService, MAX_MESSAGE_BYTES},
@@ -50,26 +52,35 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let context_tokens = Arc::new(context_tokens(args.context_token_keys, &clock)?);
     let loader = Arc::new(configuration::follow(&args.config.config)?);
     let doors = Doors::bind(&SERVICE, &args.doors).await?;
+    let limits = Limits::open_if_named(&args.limits, loader.live()).await?;
+    let declared = Declared { limits: limits.is_some(), ..args.declared.into() };
 
-    let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock)), streams));
+    let ledger = Arc::new(Ledger::new(&metrics, DenialLog::new(Arc::clone(&clock)), Arc::clone(&streams)));
     let sweeping = tokio::spawn(sweep(Arc::clone(&ledger)));
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
-    let tried = Judge::new(self::identity(&clock)?, Arc::clone(&clock), args.declared.into());
+    let tried = Judge::new(self::identity(&clock)?, Arc::clone(&clock), declared);
     let ahead = args.keys_ahead.then(|| tokio::spawn(identity.keep_ahead(Ahead::default(), loader.live())));
-    let judge = Judge::new(identity, clock, args.declared.into());
+    let judge = Judge::new(identity, clock, declared);
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
     let process = ProcessService::new(loader.live(), Arc::clone(judge.guardrails().offload()), args.process_deadline, Arc::clone(&records))
         .tracing(telemetry.traces.clone());
     // What is read can be as large as what Check sees, and is sent back.
     let process =
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let check =
-        Arc::new(CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens)).tracing(telemetry.traces.clone()));
+    let charging = limits.as_ref().map(|limits| Charging::by(limits, &metrics));
+    let check = CheckService::new(loader.live(), judge, records).signing(Arc::clone(&context_tokens)).charging(charging);
+    let check = Arc::new(check.tracing(telemetry.traces.clone()));
     let check = Unary::new(method::CHECK, MAX_MESSAGE_BYTES, move |request| {
         let check = Arc::clone(&check);
         async move { check.check(request).await }
     });
-    let admin = explain::routes::routes(Inside { recent: Arc::clone(ledger.recent()), live: loader.live(), judge: tried });
+    let explained = explain::routes::routes(Inside {
+        recent: Arc::clone(ledger.recent()),
+        live: loader.live(),
+        judge: tried,
+        limits: limits.is_some(),
+    });
+    let admin = limits.as_ref().map(|limits| limits.admin(loader.live(), None, streams)).unwrap_or_default().and(explained);
     let (following, reporting) = (Arc::clone(&loader), loader);
     let rooms = Rooms {
         methods: vec![check],
@@ -79,13 +90,20 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
         waits_for: Arc::new(move || following.waits_for()),
         report: Arc::new(move || reporting.report().into()),
     };
-    let ended = doors.run(rooms, metrics, shutdown).await;
+    let serving = doors.run(rooms, metrics, shutdown);
+    let ended = match &limits {
+        Some(limits) => limits.billing(serving).await,
+        None => serving.await,
+    };
     sweeping.abort();
     turning.abort();
     if let Some(ahead) = ahead {
         ahead.abort();
     }
     ledger.flush(LAST_RECORDS);
+    if let Some(limits) = &limits {
+        limits.drain().await;
+    }
     ended
 }
 

@@ -17,7 +17,8 @@ use crate::{
     attributes::{Attributes, Headers},
     context_token::ContextTokens,
     decide::{Due, Identify, Judge},
-    record::{Noted, Record, Seen, unrecorded},
+    limits::{Charged, Charging},
+    record::{Kept, Noted, Record, Seen, unrecorded},
     reply::Reply,
     verdict::{Decision, Denial, Reason, Verdict},
 };
@@ -29,6 +30,13 @@ mod tests;
 /// The largest CheckRequest: Envoy sends at most what `max_request_bytes` buffers, and the headers.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// A decision, and the record that comes before its own: that what is charged was authorized.
+struct Decided {
+    decision: Decision,
+    reply: Reply,
+    authorized: Kept,
+}
+
 /// The service.
 pub struct CheckService<I> {
     live: Live,
@@ -37,12 +45,20 @@ pub struct CheckService<I> {
     /// Without it, a platform that asks for context tokens is denied.
     context_tokens: Option<Arc<ContextTokens>>,
     traces: Traces,
+    /// Without it, the rate limit service charges the limits.
+    limits: Option<Charging>,
 }
 
 impl<I: Identify> CheckService<I> {
     /// A service that decides by the snapshot of the moment and hands every decision to `records`.
     pub fn new(live: Live, judge: Judge<I>, records: Arc<dyn Record>) -> Self {
-        Self { live, judge, records, context_tokens: None, traces: Traces::default() }
+        Self { live, judge, records, context_tokens: None, traces: Traces::default(), limits: None }
+    }
+
+    /// The same service, that charges limits as the last step of Check.
+    #[must_use]
+    pub fn charging(self, limits: Option<Charging>) -> Self {
+        Self { limits, ..self }
     }
 
     /// The same service, that signs context tokens where the platform asks for them.
@@ -66,10 +82,23 @@ impl<I: Identify> CheckService<I> {
         let started = Instant::now();
         let snapshot = self.live.load();
         let mut seen = None;
-        let (mut decision, mut reply) = self.decide(snapshot.as_ref(), request, patience, &mut seen).await;
+        let Decided { mut decision, mut reply, authorized } = self.decide(snapshot.as_ref(), request, patience, &mut seen).await;
         let platform = snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref());
-        let kept = self.records.keep(&Noted { decision: &decision, seen: seen.as_ref(), platform });
-        if let Err(refused) = kept.until(started + patience).await {
+        let until = started + patience;
+        let kept = match authorized {
+            Kept::Never(refused) => Err(refused),
+            authorized => {
+                let own = self.records.keep(&Noted { decision: &decision, seen: seen.as_ref(), platform });
+                match authorized.until(until).await {
+                    Ok(()) => own.until(until).await,
+                    refused => refused,
+                }
+            }
+        };
+        if let Some(limits) = &self.limits {
+            limits.count(&decision.verdict, kept.is_ok());
+        }
+        if let Err(refused) = kept {
             decision = unrecorded(decision, &refused);
             reply = Reply::to(&decision, &Headers::default());
             self.records.unkept(&Noted { decision: &decision, seen: seen.as_ref(), platform }, &refused);
@@ -86,15 +115,17 @@ impl<I: Identify> CheckService<I> {
         request: CheckRequest,
         patience: Duration,
         seen: &mut Option<Seen>,
-    ) -> (Decision, Reply) {
+    ) -> Decided {
         let id = Uuid::now_v7().to_string();
         let generation = snapshot.map(|snapshot| snapshot.generation());
+        let until = Instant::now() + deadline::of_verdict(patience);
         let whole = async {
             let (mut verdict, headers) = self.verdict(snapshot, request, patience, seen).await;
             self.sign(snapshot, &id, &mut verdict);
-            let decision = Decision { id: id.clone(), generation, verdict };
+            let mut decision = Decision { id: id.clone(), generation, verdict };
+            let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;
             let reply = Reply::to(&decision, &headers);
-            (decision, reply)
+            Decided { decision, reply, authorized }
         };
         // A panic unwinds one decision, which holds nothing that others share but behind their own locks.
         let failed = match tokio::time::timeout(patience, AssertUnwindSafe(whole).catch_unwind()).await {
@@ -104,7 +135,7 @@ impl<I: Identify> CheckService<I> {
         };
         let decision = Decision { id, generation, verdict: Verdict::denied(Denial::new(Reason::Unavailable, failed)) };
         let reply = Reply::to(&decision, &Headers::default());
-        (decision, reply)
+        Decided { decision, reply, authorized: Kept::Now }
     }
 
     async fn verdict(
@@ -121,7 +152,8 @@ impl<I: Identify> CheckService<I> {
             Ok(attributes) => {
                 *seen = Some(Seen::from(&attributes));
                 let now = Instant::now();
-                let due = Due { proof: now + deadline::of_proof(patience), verdict: now + deadline::of_verdict(patience) };
+                let judging = patience.saturating_sub(self.kept_for_limits(patience));
+                let due = Due { proof: now + deadline::of_proof(judging), verdict: now + deadline::of_verdict(judging) };
                 (self.judge.decide(snapshot, &attributes, due).await, attributes.headers)
             }
             Err(denial) => (Verdict::denied(denial), Headers::default()),
@@ -130,6 +162,28 @@ impl<I: Identify> CheckService<I> {
 }
 
 impl<I> CheckService<I> {
+    /// The part of a decision's time that only its limits may take.
+    fn kept_for_limits(&self, patience: Duration) -> Duration {
+        self.limits.as_ref().map_or(Duration::ZERO, |limits| deadline::of_limits(patience, limits.deadline()))
+    }
+
+    /// Charges the limits of what is authorized, if that is done here; the record that it was authorized comes before. Without that record nothing is charged.
+    async fn charge(
+        &self,
+        snapshot: Option<&Arc<Snapshot>>,
+        decision: &mut Decision,
+        seen: Option<&Seen>,
+        until: Instant,
+        patience: Duration,
+    ) -> Kept {
+        let (Some(limits), Some(snapshot), Ok(_)) = (&self.limits, snapshot, &decision.verdict.outcome) else { return Kept::Now };
+        let authorized = self.records.keep(&Noted { decision, seen, platform: Some(snapshot.platform()) });
+        if !matches!(authorized, Kept::Never(_)) {
+            limits.charge(snapshot, &mut decision.verdict, until, self.kept_for_limits(patience)).await;
+        }
+        authorized
+    }
+
     /// Signs an allow where the platform asks for it: an upstream that relies on the token is not reached without one.
     fn sign(&self, snapshot: Option<&Arc<Snapshot>>, id: &str, verdict: &mut Verdict) {
         let (Some(asked), Ok(allowed)) = (snapshot.map(|snapshot| snapshot.platform().context_token), &mut verdict.outcome) else { return };
@@ -159,6 +213,9 @@ fn tell(span: &mut Span, decision: &Decision) {
     span.api(facts.api.as_ref().map(|api| api.name.as_str()));
     span.decision(Some(&decision.id));
     span.verdict(decision.verdict.name());
+    if let Some(scope) = decision.verdict.charged.as_ref().and_then(Charged::scope) {
+        span.scope(scope.as_str());
+    }
     if matches!(&decision.verdict.outcome, Err(denial) if denial.reason == Reason::Unavailable) {
         span.failed();
     }

@@ -7,7 +7,7 @@ use bulkhead_content::Unscannable;
 use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
 
-use crate::{context_token::ContextToken, guardrails::mcp::Shown};
+use crate::{context_token::ContextToken, guardrails::mcp::Shown, limits::Charged};
 
 /// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,7 @@ pub enum Reason {
     Unreadable,
     Unavailable,
     Loop,
+    OverLimit,
 }
 
 impl Reason {
@@ -56,6 +57,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::Unavailable => "unavailable",
             Self::Loop => "loop",
+            Self::OverLimit => "over_limit",
         }
     }
 
@@ -69,7 +71,7 @@ impl Reason {
             Self::UnknownApi => 404,
             Self::Method => 405,
             Self::TooLarge => 413,
-            Self::TooManyFailures => 429,
+            Self::TooManyFailures | Self::OverLimit => 429,
             Self::Unavailable => 503,
             Self::Loop => 508,
         }
@@ -219,7 +221,7 @@ pub struct Upstream {
     pub path: String,
 }
 
-/// The five steps of a decision, as the files are called.
+/// The steps of a decision, as the files are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Step {
@@ -229,10 +231,12 @@ pub enum Step {
     Route,
     Guardrails,
     Reply,
+    /// The sixth, where limits are charged here; else it is the rate limit service's.
+    Limits,
 }
 
 impl Step {
-    /// Every step, in order.
+    /// The steps of every decision, in order.
     pub const ALL: [Self; 5] = [Self::Attributes, Self::Tenant, Self::Route, Self::Guardrails, Self::Reply];
 
     /// The file's name.
@@ -244,6 +248,7 @@ impl Step {
             Self::Route => "route",
             Self::Guardrails => "guardrails",
             Self::Reply => "reply",
+            Self::Limits => "limits",
         }
     }
 }
@@ -259,6 +264,8 @@ pub struct Verdict {
     pub facts: Facts,
     /// What policies in shadow would have denied.
     pub shadow: Vec<ShadowMark>,
+    /// What the limiter came to, where limits are charged here and the request came so far.
+    pub charged: Option<Charged>,
     /// What the tenant's rules were asked about, if they were, of MCP each message by itself: for `explain` alone, because it holds what the
     /// caller sent.
     pub rule_input: Vec<Prepared>,
@@ -268,7 +275,19 @@ impl Verdict {
     /// A denial by somebody who knows nothing more: no snapshot, no time left, a fault of our own.
     #[must_use]
     pub fn denied(denial: Denial) -> Self {
-        Self { outcome: Err(denial), step: Step::default(), facts: Facts::default(), shadow: Vec::new(), rule_input: Vec::new() }
+        Self {
+            outcome: Err(denial),
+            step: Step::default(),
+            facts: Facts::default(),
+            shadow: Vec::new(),
+            charged: None,
+            rule_input: Vec::new(),
+        }
+    }
+
+    /// What in shadow is recorded with it: where limits are charged here, the record that a request was authorized has what came before them.
+    pub fn marks(&self) -> impl Iterator<Item = &ShadowMark> {
+        self.shadow.iter().filter(|mark| (mark.reason == Reason::OverLimit) == self.charged.is_some())
     }
 
     /// `allow`, or the reason's name: `verdict` in metadata, metrics and logs.
@@ -303,7 +322,7 @@ pub struct Allowed {
     pub subscription: Option<Arc<Subscription>>,
     /// What must be done because of it.
     pub obligations: Obligations,
-    /// What the request costs at the limiter, at least 1 unless the limits were charged already.
+    /// What the request costs at the limiter, at least 1.
     pub cost: u64,
 }
 

@@ -26,7 +26,8 @@ pub mod metadata {
     pub const DECISION_ID: &str = "decision_id";
     /// The generation of the snapshot that decided.
     pub const GENERATION: &str = "generation";
-    /// What the request costs: a number, always there. Without it Envoy drops the descriptor silently (fact 5).
+    /// What the request costs: a number, there unless Check has charged the limits itself. Without it Envoy makes no descriptor (fact 5), and the rate limit
+    /// service is not asked: that is how a request is charged once in a chain that has both.
     pub const COST: &str = "cost";
     /// `allow`, or the name of the reason.
     pub const VERDICT: &str = "verdict";
@@ -103,6 +104,8 @@ pub mod context {
     pub const BODY: &str = "bulkhead.body";
     /// Whether ext_proc stands in this route's chain: `on`, or `off` where the route switches it off.
     pub const PROCESS: &str = "bulkhead.process";
+    /// That no rate limit filter stands in this route's chain, so that Check must charge the limits: `on`.
+    pub const LIMITS: &str = "bulkhead.limits";
 }
 
 /// The gRPC methods that Envoy calls for every request.

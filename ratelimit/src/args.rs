@@ -115,6 +115,19 @@ impl StoreArgs {
         Ok(StoreSettings { sentinel, tls: self.tls()?, ..settings })
     }
 
+    /// A flag that says something of a store, which must then be named.
+    pub(crate) fn about_a_store(&self) -> Option<&'static str> {
+        let given = [
+            ("--store-user", self.store_user.is_some()),
+            ("--store-password-file", self.store_password_file.is_some()),
+            ("--store-sentinel-user", self.store_sentinel_user.is_some()),
+            ("--store-sentinel-password-file", self.store_sentinel_password_file.is_some()),
+            ("--store-tls-ca", self.store_tls_ca.is_some()),
+            ("--store-tls-cert", self.store_tls_cert.is_some()),
+        ];
+        given.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     fn address(&self) -> Result<&str, Fatal> {
         self.store.as_ref().map(ExposeSecret::expose_secret).ok_or_else(|| Fatal::usage("--store: the store is missing"))
     }

@@ -15,6 +15,7 @@ pub mod ask;
 pub mod bucket;
 pub mod charge;
 pub mod counters;
+pub mod counts;
 pub mod dropin;
 pub mod key;
 pub mod lease;

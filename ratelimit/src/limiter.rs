@@ -69,6 +69,12 @@ impl Limiter {
         Self { store, alone: Alone::new(clock), deadline, seconds: OnceLock::new() }
     }
 
+    /// No answer takes longer.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// What is answered without the store is counted later: without this it is on no bill.
     #[must_use]
     pub fn billing(self, later: Arc<Later>) -> Self {

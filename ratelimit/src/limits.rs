@@ -40,6 +40,20 @@ impl Limits {
         Ok(Self::over(args.store.with_silos(main, live)?, args))
     }
 
+    /// As [`Limits::open`], if the flags name a store.
+    ///
+    /// # Errors
+    /// Also usage (status 2): they say something of a store that they do not name.
+    pub async fn open_if_named(args: &LimitArgs, live: Live) -> Result<Option<Self>, Fatal> {
+        if args.store.store.is_none() {
+            return args
+                .store
+                .about_a_store()
+                .map_or(Ok(None), |flag| Err(Fatal::usage(format!("{flag}: without --store there is no store"))));
+        }
+        Self::open(args, live).await.map(Some)
+    }
+
     /// Over a store that is open.
     #[must_use]
     pub fn over(store: Arc<dyn Store>, args: &LimitArgs) -> Self {

@@ -3,8 +3,8 @@
 //! Every answer is one of three: OK, OVER_LIMIT, or a gRPC error where nothing was decided. Envoy turns an error into 503 where
 //! `failure_mode_deny` is set, as our Envoy files do; it must never be an OK that nobody paid for (S9).
 
-mod count;
 pub(crate) mod deadline;
+mod oddities;
 mod record;
 mod reply;
 mod request;
@@ -25,8 +25,9 @@ use bulkhead_tenancy::snapshot::Live;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use self::{count::Counts, record::Records, request::Asked};
+use self::{oddities::Oddities, record::Records, request::Asked};
 use crate::{
+    counts::Counts,
     levels::Levels,
     limiter::{Limiter, Ruling},
     outcome::Outcome,
@@ -41,6 +42,7 @@ pub struct Rls {
     levels: Levels,
     limiter: Arc<Limiter>,
     counts: Counts,
+    oddities: Oddities,
     records: Records,
     traces: Traces,
 }
@@ -52,7 +54,8 @@ impl Rls {
     /// A service that decides by the snapshot of the moment.
     #[must_use]
     pub fn new(live: Live, levels: Levels, limiter: Arc<Limiter>, metrics: &Metrics) -> Self {
-        Self { live, levels, limiter, counts: Counts::new(metrics), records: Records::default(), traces: Traces::default() }
+        let (counts, oddities) = (Counts::new(metrics), Oddities::new(metrics));
+        Self { live, levels, limiter, counts, oddities, records: Records::default(), traces: Traces::default() }
     }
 
     /// Puts verdicts on record in these streams. Without this nothing is recorded, and `audit: full` is refused.
@@ -67,15 +70,17 @@ impl Rls {
         Self { traces, ..self }
     }
 
+    /// Nothing is decided about a request.
+    fn refused(&self, why: &'static str) {
+        self.oddities.refused(why);
+        self.counts.refused();
+    }
+
     /// A 429, or an OK with the state of the tightest level.
-    fn answer(&self, asked: &Asked, outcome: &Outcome, span: &mut Span) -> RateLimitResponse {
+    fn answer(asked: &Asked, outcome: &Outcome, span: &mut Span) -> RateLimitResponse {
         match outcome.denial() {
-            None => {
-                self.counts.ok(asked);
-                reply::ok(asked, outcome.standings())
-            }
+            None => reply::ok(asked, outcome.standings()),
             Some(denial) => {
-                self.counts.over_limit(asked, denial.scope);
                 span.scope(denial.scope.as_str());
                 tracing::debug!(
                     decision.id = asked.decision(),
@@ -106,40 +111,29 @@ impl Rls {
         let recorded = Instant::now() + budget.map_or(LONGEST_RECORD, |budget| budget.mul_f64(1.2));
         let request = request.into_inner();
         if request.domain != DOMAIN {
-            self.counts.refused("domain");
+            self.refused("domain");
             return Err(Status::invalid_argument("this service serves the domain `bulkhead` only"));
         }
         // One snapshot from start to end of a decision.
         let snapshot = self.live.load().ok_or_else(|| Status::unavailable("no configuration is loaded yet"))?;
         let asked = Asked::read(&request, &snapshot, &self.levels).map_err(|why| {
-            self.counts.refused("malformed");
+            self.refused("malformed");
             Status::invalid_argument(why)
         })?;
-        self.counts.oddities(&asked);
+        self.oddities.served(&asked);
         span::asked(span, &asked);
         let ruling = self.limiter.decide(asked.charge(), asked.fallback(), budget).await;
         if let Err(refused) = self.records.keep(&asked, snapshot.platform(), &ruling, recorded).await {
-            self.counts.unrecorded(&asked);
+            self.counts.unrecorded(asked.tenant());
             tracing::debug!(decision.id = asked.decision(), tenant_id = asked.tenant().map(|tenant| tenant.name.as_str()), error = %refused, "not on record");
             return Err(Status::unavailable("the decision cannot be put on record"));
         }
-        self.counts.shadowed(&asked, ruling.shadowed().len());
-        Ok(match ruling {
-            Ruling::Exact(outcome) => self.answer(&asked, &outcome, span),
-            Ruling::Local(outcome) => {
-                self.counts.without_store(&asked, "local");
-                self.answer(&asked, &outcome, span)
-            }
-            Ruling::Open => {
-                self.counts.without_store(&asked, "open");
-                self.counts.ok(&asked);
-                reply::ok(&asked, &[])
-            }
-            Ruling::Unavailable => {
-                self.counts.without_store(&asked, "closed");
-                // Not a 429: the tenant is over no limit that we know of.
-                return Err(Status::unavailable("limits cannot be decided now"));
-            }
-        })
+        self.counts.ruled(asked.tenant(), &ruling);
+        match ruling {
+            Ruling::Exact(outcome) | Ruling::Local(outcome) => Ok(Self::answer(&asked, &outcome, span)),
+            Ruling::Open => Ok(reply::ok(&asked, &[])),
+            // Not a 429: the tenant is over no limit that we know of.
+            Ruling::Unavailable => Err(Status::unavailable("limits cannot be decided now")),
+        }
     }
 }

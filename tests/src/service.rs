@@ -87,6 +87,11 @@ impl Service {
         Request::get(path).bearer(ADMIN_TOKEN).send(self.doors.admin).await
     }
 
+    /// A request to the admin door, with the operator's token.
+    pub async fn admin_request(&self, request: Request) -> Answer {
+        request.bearer(ADMIN_TOKEN).send(self.doors.admin).await
+    }
+
     /// `/snapshot` of the admin door.
     pub async fn snapshot(&self) -> Value {
         self.admin_page("/snapshot").await.json()

@@ -100,6 +100,7 @@ type Tell<'a> = Box<dyn Fn(&str) + 'a>;
 #[derive(Default)]
 pub struct Builder<'a> {
     own_routes: bool,
+    one_hop: bool,
     guarded: bool,
     undeclared: bool,
     as_shipped: bool,
@@ -147,6 +148,15 @@ impl<'a> Builder<'a> {
     pub fn own_routes(mut self) -> Self {
         self.own_routes = true;
         self
+    }
+
+    /// `envoy/one-hop.yaml` and `routing: own`: ext-authz charges the limits, in the same store that ratelimit has, which nobody asks.
+    ///
+    /// In the limiter's own memory ([`Store::Memory`]) each of the two has limits of its own.
+    #[must_use]
+    pub fn one_hop(mut self) -> Self {
+        self.one_hop = true;
+        self.own_routes()
     }
 
     /// Contract routing with Envoy's guard whole: no upstream on loopback answers then (S3).
@@ -201,7 +211,12 @@ impl<'a> Builder<'a> {
     /// Both services may take seconds for an answer ([`shipped::patient`]), and so may the store.
     #[must_use]
     pub fn patient(self) -> Self {
-        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&["--process-deadline", "4s"])
+        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&[
+            "--process-deadline",
+            "4s",
+            "--store-deadline",
+            "2s",
+        ])
     }
 
     /// More arguments for ext-authz.
@@ -273,14 +288,19 @@ impl<'a> Builder<'a> {
         let audit = self.as_shipped.then(|| TempDir::new().expect("a temporary directory"));
         let folder = audit.as_ref().map(|folder| folder.path().display().to_string());
         let recorded: Vec<&str> = folder.iter().flat_map(|folder| ["--audit-dir", folder]).collect();
-        let of_authz = [declared, recorded.clone(), self.ext_authz.clone()].concat();
+        let charging = if self.one_hop { vec!["--store", store.as_str()] } else { Vec::new() };
+        let of_authz = [declared, recorded.clone(), charging, self.ext_authz.clone()].concat();
         let of_limiter = [recorded, self.ratelimit.clone()].concat();
         let (ext_authz, ratelimit) = tokio::join!(Service::ext_authz(&path, &of_authz), Service::ratelimit(&path, &store, &of_limiter));
 
         let mut file = match (self.own_routes, self.guarded) {
             (true, _) => {
                 let (billing, inventory) = (acme.upstream("billing").address(), globex.upstream("inventory").address());
-                Shipped::own_routes(ext_authz.grpc(), ratelimit.grpc(), billing, inventory)
+                if self.one_hop {
+                    Shipped::one_hop(ext_authz.grpc(), billing, inventory)
+                } else {
+                    Shipped::own_routes(ext_authz.grpc(), ratelimit.grpc(), billing, inventory)
+                }
             }
             (false, true) => Shipped::guarded(ext_authz.grpc(), ratelimit.grpc()),
             (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),

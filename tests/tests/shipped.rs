@@ -23,6 +23,16 @@ fn filter<'a>(file: &'a Value, name: &str) -> &'a Value {
     &filters.iter().find(|filter| filter["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}"))["typed_config"]
 }
 
+/// Whether the limits are charged by Check, and no filter asks ratelimit.
+fn is_one_hop(name: &str) -> bool {
+    name == "one-hop.yaml"
+}
+
+/// The services that a file asks.
+fn services(name: &str) -> &'static [&'static str] {
+    if is_one_hop(name) { &["ext-authz"] } else { &["ext-authz", "ratelimit"] }
+}
+
 fn clusters(file: &Value) -> &Vec<Value> {
     file["static_resources"]["clusters"].as_array().expect("clusters")
 }
@@ -77,10 +87,11 @@ fn s15_the_order_is_ext_authz_ratelimit_ext_proc_router_and_s7_nothing_beside_th
             .map(|filter| filter["name"].as_str().and_then(|name| name.strip_prefix("envoy.filters.http.")).expect("a filter's own name"))
             .collect();
         let ours: Vec<&str> = chain.iter().copied().filter(|filter| !HARMLESS.contains(filter)).collect();
-        assert_eq!(ours, ["ext_authz", "ratelimit", "ext_proc", "router"], "{name}");
-        let place = |filter| chain.iter().position(|name| *name == filter);
-        assert_eq!(place("ext_authz").map(|at| at + 1), place("ratelimit"), "{name}: nothing stands between the writer and the reader");
-        assert_eq!(place("ratelimit").map(|at| at + 1), place("ext_proc"), "{name}: nor between it and the last reader");
+        let expected = ["ext_authz", "ratelimit", "ext_proc", "router"].into_iter().filter(|one| *one != "ratelimit" || !is_one_hop(name));
+        assert_eq!(ours, expected.collect::<Vec<_>>(), "{name}");
+        // Nothing stands between the writer and the last reader.
+        let writer = chain.iter().position(|name| *name == "ext_authz").expect("ext_authz");
+        assert_eq!(chain[writer..][..ours.len() - 1], ours[..ours.len() - 1], "{name}");
         assert_eq!(file["static_resources"]["listeners"].as_array().map(Vec::len), Some(1), "{name}: one listener, one chain");
     });
 }
@@ -88,6 +99,9 @@ fn s15_the_order_is_ext_authz_ratelimit_ext_proc_router_and_s7_nothing_beside_th
 #[test]
 fn s15_the_descriptor_is_the_contracts_and_every_entry_has_a_default() {
     each_file(|name, file| {
+        if is_one_hop(name) {
+            return;
+        }
         let limiter = filter(file, "ratelimit");
         assert_eq!(limiter["domain"], DOMAIN, "{name}");
         let entry = |key: &str, from: &str, default: &str| {
@@ -201,9 +215,13 @@ fn s6_paths_are_normalised_and_escaped_slashes_refused() {
 fn s9_both_services_fail_closed() {
     each_file(|name, file| {
         assert_eq!(filter(file, "ext_authz")["failure_mode_allow"], false, "{name}");
-        assert_eq!(filter(file, "ratelimit")["failure_mode_deny"], true, "{name}");
         let processor = &filter(file, "ext_proc")["extension_config"]["typed_config"];
-        for service in [filter(file, "ext_authz"), filter(file, "ratelimit"), processor] {
+        let mut asked = vec![filter(file, "ext_authz"), processor];
+        if !is_one_hop(name) {
+            asked.push(filter(file, "ratelimit"));
+            assert_eq!(filter(file, "ratelimit")["failure_mode_deny"], true, "{name}");
+        }
+        for service in asked {
             assert_eq!(service["status_on_error"]["code"], "ServiceUnavailable", "{name}");
         }
     });
@@ -212,11 +230,10 @@ fn s9_both_services_fail_closed() {
 #[test]
 fn s24_ratelimit_is_never_retried_and_ext_authz_only_where_it_cannot_have_judged() {
     each_file(|name, file| {
-        assert_eq!(
-            filter(file, "ratelimit")["rate_limit_service"]["grpc_service"].as_object().map(serde_json::Map::len),
-            Some(1),
-            "{name}"
-        );
+        if !is_one_hop(name) {
+            let asked = &filter(file, "ratelimit")["rate_limit_service"]["grpc_service"];
+            assert_eq!(asked.as_object().map(serde_json::Map::len), Some(1), "{name}");
+        }
         let retry = &filter(file, "ext_authz")["grpc_service"]["retry_policy"]["retry_on"];
         assert_eq!(retry, "connect-failure,refused-stream,reset-before-request", "{name}");
     });
@@ -236,6 +253,21 @@ fn s1_only_contract_routing_matches_routes_again_and_it_has_one_forwarding_route
     assert_eq!(forwarding[0]["match"]["headers"], needed);
     assert_eq!(forwarding[0]["route"]["cluster_header"], header::CLUSTER);
     assert_eq!(forwarding[0]["request_headers_to_remove"], json!([header::CLUSTER, header::UPSTREAM]));
+}
+
+#[test]
+fn s9_one_hop_is_the_users_own_routes_less_ratelimit_and_tells_ext_authz_so() {
+    let mut expected = Shipped::parse("envoy.yaml");
+    let manager = &mut expected["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    manager["route_config"]["typed_per_filter_config"] = json!({ "envoy.filters.http.ext_authz": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+        "check_settings": { "context_extensions": { (context::LIMITS): "on" } },
+    } });
+    let filters = manager["http_filters"].as_array_mut().expect("HTTP filters");
+    filters.retain(|filter| filter["name"] != "envoy.filters.http.ratelimit");
+    let clusters = expected["static_resources"]["clusters"].as_array_mut().expect("clusters");
+    clusters.retain(|cluster| cluster["name"] != "ratelimit");
+    assert_eq!(Shipped::parse("one-hop.yaml"), expected);
 }
 
 #[test]
@@ -275,8 +307,8 @@ fn s4_shared_clusters_have_room_and_each_contract_host_has_its_own_bound() {
 fn envoy_looks_elsewhere_before_a_service_that_ends_closes_its_door() {
     let delay = milliseconds(&default_of("bulkhead-ratelimit", "--drain-delay"));
     each_file(|name, file| {
-        for service in ["ext-authz", "ratelimit"] {
-            let cluster = clusters(file).iter().find(|cluster| cluster["name"] == service).expect("the service's cluster");
+        for service in services(name) {
+            let cluster = clusters(file).iter().find(|cluster| cluster["name"] == *service).expect("the service's cluster");
             let check = &cluster["health_checks"][0];
             let interval = milliseconds(check["interval"].as_str().expect("an interval"));
             let noticed = interval * check["unhealthy_threshold"].as_u64().expect("a threshold");

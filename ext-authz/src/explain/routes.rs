@@ -25,6 +25,8 @@ pub struct Inside {
     pub live: Live,
     /// A judge of its own: what an operator tries out counts against no source and no tenant (S5).
     pub judge: Judge<Identity>,
+    /// Whether limits are charged here.
+    pub limits: bool,
 }
 
 /// The routes. A recorded request is the operator's alone to send: it holds somebody's credentials.
@@ -73,6 +75,7 @@ async fn anew(State(inside): State<Arc<Inside>>, request: String) -> Response {
     };
     let Some(snapshot) = inside.live.load() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let (told, response, inputs) = super::decided(&snapshot, &inside.judge, request).await;
+    let told = if inside.limits { told.uncharged() } else { told };
     let rule_input = inputs.iter().filter_map(|input| serde_json::from_str(&input.to_json()).ok()).collect();
     Json(Anew { explanation: told.explained(), rule_input, response }).into_response()
 }
@@ -94,7 +97,7 @@ mod tests {
         let live = Live::default();
         live.publish(fixture::own());
         let judge = Judge::new(serve::identity(&clock).unwrap(), clock, Declared::default());
-        Arc::new(Inside { recent: Arc::default(), live, judge })
+        Arc::new(Inside { recent: Arc::default(), live, judge, limits: true })
     }
 
     fn remember(inside: &Inside, id: &str, tenant: &str, reason: Reason) {

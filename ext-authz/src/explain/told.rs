@@ -31,6 +31,8 @@ pub struct Told {
     named: Option<Named>,
     findings: Findings,
     shadow: Vec<ShadowMark>,
+    /// What is told of limits; none where they are not charged here.
+    limits: Option<String>,
     seen: Option<Seen>,
 }
 
@@ -38,7 +40,7 @@ impl Told {
     /// What is told of a decision about a request.
     #[must_use]
     pub fn new(decision: Decision, seen: Option<Seen>) -> Self {
-        let Decision { id, generation, verdict: Verdict { outcome, step, facts, shadow, rule_input: _ } } = decision;
+        let Decision { id, generation, verdict: Verdict { outcome, step, facts, shadow, charged, rule_input: _ } } = decision;
         let Facts { tenant, api, subscription, subject, client, named, findings } = facts;
         Self {
             id,
@@ -53,8 +55,19 @@ impl Told {
             named,
             findings,
             shadow,
+            limits: charged.map(|charged| charged.explained()),
             seen,
         }
+    }
+
+    /// As it is told where limits are charged here, but not for an explanation.
+    #[must_use]
+    pub fn uncharged(mut self) -> Self {
+        self.limits = Some("charged here, and not for an explanation".to_owned());
+        if self.denial.is_none() {
+            self.step = Step::Limits;
+        }
+        self
     }
 
     /// With every text that a caller or a tenant chose, and every list, cut to what a memory of many may hold.
@@ -98,7 +111,7 @@ impl Told {
             tenant: self.tenant.as_ref().map(|(name, _)| name.to_string()),
             verdict: self.denial.as_ref().map_or("allow", |denial| denial.reason.name()),
             status: self.denial.as_ref().map(|denial| denial.status),
-            steps: Step::ALL.into_iter().map(|step| self.at(step)).collect(),
+            steps: Step::ALL.into_iter().chain(self.limits.as_ref().map(|_| Step::Limits)).map(|step| self.at(step)).collect(),
             shadow: self.shadow.iter().map(|mark| Shadowed { policy: mark.policy.clone(), verdict: mark.reason.name() }).collect(),
         }
     }
@@ -156,6 +169,7 @@ impl Told {
                 (!found.is_empty()).then(|| found.join("; "))
             }
             Step::Reply => None,
+            Step::Limits => self.limits.clone(),
         }
     }
 
@@ -208,7 +222,7 @@ struct Shadowed {
 }
 
 impl fmt::Display for Explanation {
-    /// Five lines, a step each, and what policies in shadow would have done.
+    /// Five lines, a step each, six where limits are charged here, and what policies in shadow would have done.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, step) in (1..).zip(&self.steps) {
             let Judged { step, verdict, reason, status, detail, learnt } = step;

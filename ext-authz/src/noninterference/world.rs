@@ -146,7 +146,7 @@ impl World {
         let identity = Identity::new(settings, Arc::new(clock.clone()), Arc::clone(&provider) as Arc<dyn KeyProvider>);
         let live = Live::default();
         let notes = Arc::new(Notes::default());
-        let judge = Judge::new(identity, Arc::new(clock.clone()), Declared { body: true, process: true });
+        let judge = Judge::new(identity, Arc::new(clock.clone()), Declared { body: true, process: true, ..Declared::default() });
         let service = Arc::new(CheckService::new(live.clone(), judge, Arc::<Notes>::clone(&notes)));
         let files = [
             ("platform.yaml".to_owned(), platform(strangers_a_minute)),

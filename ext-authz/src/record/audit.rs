@@ -2,6 +2,7 @@
 
 use bulkhead_audit::record::{Action, Actor, Decision as Decided, Event, Findings, Record, Request, Shadow, Whose};
 use bulkhead_audit::text::Text;
+use bulkhead_ratelimit::charge::Scope;
 use bulkhead_tenancy::tenant::Policy;
 
 use super::{Handled, Noted, Processed};
@@ -10,22 +11,27 @@ use crate::verdict::{self, Facts, Verdict};
 /// The longest name of a policy, topic or tool in a record, in bytes.
 const NAME: usize = 128;
 
-/// The record of a decision. `authorization` with `allow` means that it was authorized: limits come after it.
+/// The record of a decision. `authorization` with `allow` means that it was authorized: limits come after it, and where they are charged here have a record of
+/// their own.
 #[must_use]
 pub fn record(noted: &Noted<'_>) -> Record {
     let decision = noted.decision;
-    let Verdict { outcome, step, facts, shadow, rule_input: _ } = &decision.verdict;
+    let Verdict { outcome, step, facts, charged, .. } = &decision.verdict;
     let Facts { tenant, api, subscription, subject, client, findings, .. } = facts;
     let decided = match outcome {
         Ok(allowed) => Decided { cost: Some(allowed.cost), ..Decided::new("allow") },
         Err(denial) => Decided { status: Some(denial.status), ..Decided::new(denial.reason.name()).because(&denial.detail) },
+    };
+    let decided = match charged {
+        Some(charged) => Decided { cost: Some(charged.cost), scope: charged.scope().map(Scope::as_str), ..decided },
+        None => decided,
     };
     let policy = tenant.as_ref().and_then(|tenant| match &tenant.policy {
         Policy::Ready(policy) => Some(policy.hash().as_str().to_owned()),
         Policy::Unavailable(_) => None,
     });
     Record {
-        event: Event::Authorization,
+        event: if charged.is_some() { Event::Limit } else { Event::Authorization },
         id: Some(Text::bounded(&decision.id, NAME)),
         whose: tenant.as_deref().map(Whose::from),
         request: noted.seen.map(|seen| Request::bounded(&seen.method, &seen.authority, &seen.path)),
@@ -42,7 +48,11 @@ pub fn record(noted: &Noted<'_>) -> Record {
         },
         decision: Some(Decided { step: Some(step.name()), ..decided }),
         found: found(findings),
-        shadow: shadow.iter().map(|mark| Shadow { policy: Text::bounded(&mark.policy, NAME), verdict: mark.reason.name() }).collect(),
+        shadow: decision
+            .verdict
+            .marks()
+            .map(|mark| Shadow { policy: Text::bounded(&mark.policy, NAME), verdict: mark.reason.name() })
+            .collect(),
         generation: decision.generation,
         policy,
         ..Record::default()

@@ -10,14 +10,14 @@ use super::claim;
 use crate::verdict::{Allowed, Decision, Facts, Obligations, Process};
 
 /// The metadata of a decision. A tenant stands in it only once it is proven. Everything but `cost` is a string: Envoy drops a
-/// descriptor whose metadata value is not one (and, without `cost`, the whole descriptor).
+/// descriptor whose metadata value is not one. Without `cost` it drops the whole descriptor: so what is charged already has none, and all else has one.
 #[must_use]
 pub fn metadata(decision: &Decision) -> Struct {
     let verdict = &decision.verdict;
     let Facts { tenant, api, subscription, subject, .. } = &verdict.facts;
     let (process, cost) = match &verdict.outcome {
-        Ok(allowed) => (allowed.obligations.process, allowed.cost),
-        Err(_) => (Process::None, 1),
+        Ok(allowed) => (allowed.obligations.process, verdict.charged.is_none().then_some(allowed.cost)),
+        Err(_) => (Process::None, Some(1)),
     };
     let mut texts =
         vec![(key::DECISION_ID, decision.id.clone()), (key::VERDICT, verdict.name().to_owned()), (key::PROCESS, process.name().to_owned())];
@@ -38,8 +38,8 @@ pub fn metadata(decision: &Decision) -> Struct {
     texts.extend(subscription.as_ref().map(|subscription| (key::SUBSCRIPTION, subscription.name.to_string())));
     texts.extend(subject.as_deref().and_then(claim::visible).map(|subject| (key::SUBJECT, subject)));
     let texts = texts.into_iter().map(|(key, text)| (key.to_owned(), value(Kind::StringValue(text))));
-    let cost = (key::COST.to_owned(), value(Kind::NumberValue(f64::from(u32::try_from(cost).unwrap_or(u32::MAX)))));
-    Struct { fields: texts.chain([cost]).collect() }
+    let cost = cost.map(|cost| (key::COST.to_owned(), value(Kind::NumberValue(f64::from(u32::try_from(cost).unwrap_or(u32::MAX))))));
+    Struct { fields: texts.chain(cost).collect() }
 }
 
 const fn value(kind: Kind) -> Value {

@@ -73,6 +73,7 @@ const fn title(reason: Reason) -> &'static str {
         Reason::Unreadable => "The request cannot be read",
         Reason::Unavailable => "The request cannot be judged at this time",
         Reason::Loop => "The request has already passed through this gateway",
+        Reason::OverLimit => "Too many requests",
     }
 }
 

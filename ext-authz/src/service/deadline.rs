@@ -21,10 +21,16 @@ pub(super) fn of_proof(patience: Duration) -> Duration {
     patience.saturating_sub((patience / 5).min(WAY_BACK))
 }
 
-/// The part of a decision's time that may go by until it is judged: a guardrail that is late then denies by name, and not the time-out
+/// The part of a decision's time that may go by until it is judged, its limits too: a guardrail that is late then denies by name, and not the time-out
 /// further out, which knows nothing of the tenant.
 pub(super) fn of_verdict(patience: Duration) -> Duration {
     patience.saturating_sub((patience / 10).min(WAY_BACK / 2))
+}
+
+/// The part of a decision's time that is kept for the store where limits are charged here: what it may take, and a quarter at the most. Else a tenant whose own
+/// rules or keys take long could have its limits decided by its failure mode, which may be `open` (S9).
+pub(super) fn of_limits(patience: Duration, store: Duration) -> Duration {
+    store.min(patience / 4)
 }
 
 #[cfg(test)]
@@ -46,5 +52,18 @@ mod tests {
         assert_eq!(of("99999999H"), LONGEST);
         assert_eq!(of("250x"), LONGEST);
         assert_eq!(patience(&MetadataMap::new()), LONGEST);
+    }
+
+    #[test]
+    fn s9_however_long_it_is_judged_the_store_has_its_time() {
+        for patience in [16, 40, 230, 980, 5000].map(Duration::from_millis) {
+            for store in [1, 20, 2000].map(Duration::from_millis) {
+                let kept = of_limits(patience, store);
+                let judged = of_verdict(patience - kept);
+                assert!(of_proof(patience - kept) < judged);
+                assert!(of_verdict(patience).checked_sub(judged).unwrap() >= kept.mul_f64(0.9), "{patience:?} {store:?}");
+                assert!(kept >= store.min(patience / 4));
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::parts;
 
 /// Names of the shipped files, below `envoy/`.
-pub const FILES: [&str; 2] = ["envoy.yaml", "contract-routing.yaml"];
+pub const FILES: [&str; 3] = ["envoy.yaml", "one-hop.yaml", "contract-routing.yaml"];
 
 const ADMIN: u16 = 9901;
 const LISTENER: u16 = 10000;
@@ -44,6 +44,16 @@ impl Shipped {
     pub fn own_routes(ext_authz: SocketAddr, ratelimit: SocketAddr, acme_billing: SocketAddr, globex_inventory: SocketAddr) -> Self {
         let mut shipped = Self::load("envoy.yaml");
         shipped.services(ext_authz, ratelimit);
+        shipped.address(ACME_BILLING, acme_billing);
+        shipped.address(GLOBEX_INVENTORY, globex_inventory);
+        shipped
+    }
+
+    /// `envoy/one-hop.yaml`: the same routes, without the rate limit filter.
+    #[must_use]
+    pub fn one_hop(ext_authz: SocketAddr, acme_billing: SocketAddr, globex_inventory: SocketAddr) -> Self {
+        let mut shipped = Self::load("one-hop.yaml");
+        shipped.address(EXT_AUTHZ, ext_authz);
         shipped.address(ACME_BILLING, acme_billing);
         shipped.address(GLOBEX_INVENTORY, globex_inventory);
         shipped
@@ -111,7 +121,9 @@ pub fn patient(bootstrap: &mut Value) {
     authorizer["grpc_service"]["timeout"] = "5s".into();
     // It is the time-out of each try as well.
     authorizer["grpc_service"]["retry_policy"]["retry_back_off"]["max_interval"] = "5s".into();
-    filter(bootstrap, "ratelimit")["timeout"] = "5s".into();
+    if has(bootstrap, "ratelimit") {
+        filter(bootstrap, "ratelimit")["timeout"] = "5s".into();
+    }
     processor(bootstrap)["message_timeout"] = "5s".into();
 }
 
@@ -141,6 +153,13 @@ pub fn routes(bootstrap: &mut Value) -> &mut Value {
 /// Where there are none.
 pub fn filters(bootstrap: &mut Value) -> &mut Vec<Value> {
     manager(bootstrap)["http_filters"].as_array_mut().expect("HTTP filters")
+}
+
+/// Whether an HTTP filter stands in the chain.
+#[must_use]
+pub fn has(bootstrap: &mut Value, name: &str) -> bool {
+    let name = format!("envoy.filters.http.{name}");
+    filters(bootstrap).iter().any(|filter| filter["name"] == name.as_str())
 }
 
 /// What an HTTP filter is configured with: `ext_authz`, `ratelimit`, `rbac`.

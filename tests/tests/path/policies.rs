@@ -106,7 +106,7 @@ async fn what_the_openapi_document_does_not_hold_is_not_reached_and_the_document
 #[test]
 fn check_envoy_passes_the_shipped_files_and_names_what_a_changed_one_breaks() {
     let envoy = bulkhead_tests::parts::workspace().join("envoy");
-    let files = ["envoy.yaml", "contract-routing.yaml"].map(|file| envoy.join(file).display().to_string());
+    let files = bulkhead_tests::envoy::shipped::FILES.map(|file| envoy.join(file).display().to_string());
     let checked = |files: &[&str]| bulkhead_tests::service::run("bulkhead-ext-authz", &[&["check-envoy"], files].concat());
     let clean = checked(&files.each_ref().map(String::as_str));
     assert_eq!((clean.status.code(), String::from_utf8_lossy(&clean.stdout).as_ref()), (Some(0), ""));

@@ -34,7 +34,7 @@ async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Finding
         subscription: None,
         request: &request,
         path: "",
-        declared: Declared { body: true, process: true },
+        declared: Declared { body: true, process: true, ..Declared::default() },
         now: 1_800_000_000,
         until: Instant::now() + Duration::from_secs(60),
     };

@@ -148,7 +148,7 @@ impl Sent {
             subscription: None,
             request: &request,
             path: "",
-            declared: Declared { body: true, process: self.process },
+            declared: Declared { body: true, process: self.process, ..Declared::default() },
             now: 0,
             until: tokio::time::Instant::now() + Duration::from_secs(30),
         };
@@ -420,7 +420,7 @@ async fn what_rules_are_asked_about_is_each_message_by_itself() {
             subscription: None,
             request: &request,
             path: "",
-            declared: Declared { body: true, process: true },
+            declared: Declared { body: true, process: true, ..Declared::default() },
             now: 0,
             until: tokio::time::Instant::now() + Duration::from_secs(30),
         };
