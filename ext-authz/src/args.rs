@@ -65,7 +65,7 @@ pub struct ServeArgs {
     /// How long reading one body may take in ext_proc; keep it below the message_timeout of Envoy's filter, so that a late answer is a denial of ours
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "800ms")]
     pub process_deadline: Duration,
-    /// The keys that sign context tokens (Platform contextToken), as PEM: the first signs, all are published. Replicas share one file.
+    /// The keys that sign context tokens (Platform contextToken), as PEM: all are published, the first signs, a new one after an hour. Replicas share one file.
     /// Without it each replica makes keys of its own
     #[arg(long, value_name = "FILE")]
     pub context_token_keys: Option<PathBuf>,

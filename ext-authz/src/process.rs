@@ -6,6 +6,7 @@
 //! - [`exchange`] is the order of the messages, without any I/O: for each an answer, or a body to be read first.
 //! - [`reader`] is whoever reads a body: keeps it, writes it anew, or denies. [`content`] reads for personal data and topics; MCP's filter of
 //!   `tools/list` is another one.
+//! - [`events`] cuts event streams into whole events, which are read and go on as they come; every other body is read whole.
 //! - [`answer`] puts it into Envoy's words; [`service`] moves messages, off the I/O threads where bodies are read, and in time.
 //!
 //! A stream that ends with gRPC OK before its messages are answered lets bodies through unread, whatever `failure_mode_allow` says (fact 3). So
@@ -13,6 +14,7 @@
 
 pub mod answer;
 pub mod content;
+pub mod events;
 pub mod exchange;
 pub mod message;
 pub mod plan;

@@ -12,8 +12,8 @@ use crate::{
     process::Process,
 };
 
-/// The token of the admin door.
-const ADMIN_TOKEN: &str = "an-operator-of-the-tests";
+/// The operator's token of the admin doors.
+pub const ADMIN_TOKEN: &str = "an-operator-of-the-tests";
 
 /// A running service, with all its doors on free loopback ports.
 pub struct Service {

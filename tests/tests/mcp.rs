@@ -1,5 +1,7 @@
 //! MCP through the real Envoy, with the official SDK's client and server at its ends (docs/mcp.md).
 
+use std::net::SocketAddr;
+
 use bulkhead_tests::{
     client::{Answer, Request},
     envoy::shipped,
@@ -17,6 +19,8 @@ use self::server::Server;
 
 #[path = "mcp/server.rs"]
 mod server;
+#[path = "mcp/stream.rs"]
+mod stream;
 
 const API: &str = "
 apiVersion: gostoa.dev/v1alpha1
@@ -35,7 +39,7 @@ const MORE: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: Tool
 metadata: { name: ledger, namespace: tenant-acme }
-spec: { api: tools-api }
+spec: { api: tools-api, name: get_Ledger.v2 }
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: ToolSet
@@ -53,26 +57,31 @@ metadata: { name: tools, namespace: tenant-acme }
 spec: { toolAllowlist: [billing-api, orders-api, tools-api, weather, ledger] }
 ";
 
-/// Both tenants with an MCP server each that has a tool `weather`, acme's with a `ledger`; neither has told Bulkhead of `hidden`.
+/// Both tenants with an MCP server each that has a tool `weather`, acme's with a `get_Ledger.v2`; neither has told Bulkhead of `hidden`.
 struct Stage {
     world: World,
-    _servers: [Server; 2],
+    _servers: Vec<Server>,
 }
 
 impl Stage {
     async fn set(sessions: bool, limit: u32, process: bool) -> Self {
-        let acme = Server::start(&["weather", "ledger", "hidden"], sessions).await;
+        let acme = Server::start(&["weather", "get_Ledger.v2", "hidden"], sessions).await;
         let globex = Server::start(&["weather", "hidden"], sessions).await;
-        let servers = [acme, globex];
+        let world = Self::world([acme.address, globex.address], limit, process).await;
+        Self { world, _servers: vec![acme, globex] }
+    }
+
+    /// The same with servers of a test's own.
+    async fn world(servers: [SocketAddr; 2], limit: u32, process: bool) -> World {
         // Without ext_proc, Envoy shows bodies to Check and nothing else.
         let builder = if process { World::builder() } else { World::builder().undeclared().ext_authz(&["--body", "on"]) };
-        let world = builder
+        builder
             .config(|config| {
-                for (tenant, server) in ["acme", "globex"].into_iter().zip(&servers) {
+                for (tenant, server) in ["acme", "globex"].into_iter().zip(servers) {
                     let more = if tenant == "acme" { MORE } else { "" };
                     let text = (API.to_owned() + more).replace("TENANT", tenant).replace("LIMIT", &limit.to_string());
                     config.write(&format!("namespaces/tenant-{tenant}/mcp.yaml"), &text);
-                    let origin = format!("http://{}", server.address);
+                    let origin = format!("http://{server}");
                     config.edit("platform.yaml", |platform| {
                         platform["spec"]["upstreams"]["connect"][format!("http://tools.{tenant}.internal")] = origin.into();
                     });
@@ -84,8 +93,7 @@ impl Stage {
             .bootstrap(bodies_of_globex)
             .patient()
             .start()
-            .await;
-        Self { world, _servers: servers }
+            .await
     }
 
     fn token(&self, tenant: &str, role: &str) -> String {
@@ -130,7 +138,7 @@ async fn a_caller_sees_and_calls_what_it_may(sessions: bool) {
     let (anybody, clerk, other) =
         (stage.client("acme", "nobody").await, stage.client("acme", "clerk").await, stage.client("globex", "clerk").await);
     assert_eq!(listed(&anybody).await, ["weather"]);
-    assert_eq!(listed(&clerk).await, ["ledger", "weather"]);
+    assert_eq!(listed(&clerk).await, ["get_Ledger.v2", "weather"]);
     assert_eq!(listed(&other).await, ["weather"]);
 
     for client in [&anybody, &clerk, &other] {
@@ -139,9 +147,10 @@ async fn a_caller_sees_and_calls_what_it_may(sessions: bool) {
         assert!(client.call_tool(call("weather", &json!({ "city": 1 }))).await.is_err());
         assert!(client.call_tool(call("hidden", &json!({}))).await.is_err());
     }
-    assert!(clerk.call_tool(call("ledger", &json!({}))).await.is_ok());
-    assert!(anybody.call_tool(call("ledger", &json!({}))).await.is_err());
-    assert!(other.call_tool(call("ledger", &json!({}))).await.is_err());
+    assert!(clerk.call_tool(call("get_Ledger.v2", &json!({}))).await.is_ok());
+    assert!(clerk.call_tool(call("ledger", &json!({}))).await.is_err(), "the resource's name is not the server's");
+    assert!(anybody.call_tool(call("get_Ledger.v2", &json!({}))).await.is_err());
+    assert!(other.call_tool(call("get_Ledger.v2", &json!({}))).await.is_err());
     for client in [anybody, clerk, other] {
         client.cancel().await.expect("the end of a session");
     }
@@ -176,8 +185,6 @@ async fn what_is_refused_is_told_by_status_and_reason() {
     }
     let path = "/acme/tools-api";
     let bearer = stage.token("acme", "nobody");
-    let get = stage.world.send(&Request::get(path).bearer(&bearer)).await;
-    assert_eq!((get.status, get.header("allow")), (405, Some("POST, DELETE")));
     let typed = stage.world.send(&Request::post(path, weather.to_string()).bearer(&bearer).header("content-type", "text/plain")).await;
     assert_eq!(typed.status, 415);
     let twice = weather.to_string().replacen("\"method\"", "\"method\":\"ping\",\"method\"", 1);
@@ -191,6 +198,8 @@ async fn without_ext_proc_tools_are_called_and_not_listed() {
     let client = stage.client("acme", "nobody").await;
     assert!(client.call_tool(call("weather", &json!({ "city": "Paris" }))).await.is_ok());
     assert!(client.list_all_tools().await.is_err());
+    let get = stage.world.send(&Request::get("/acme/tools-api").bearer(&stage.token("acme", "nobody"))).await;
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST, DELETE")));
     let answer = stage.post("acme", &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" })).await;
     assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("urn:bulkhead:unavailable")));
 }

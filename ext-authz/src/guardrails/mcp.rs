@@ -54,20 +54,39 @@ pub async fn judge(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> R
             headers::judge(asked.request)?;
             bodiless(&asked.request.body).map(|()| (Passed::default(), vec![Said::default()]))
         }
-        // A stream that a client opens by GET may carry any answer, `tools/list`'s too, and never ends, so ext_proc cannot hold it back to
-        // read it. MCP lets a server offer none, and this is how it says so.
-        _ => Err(Denial {
-            allow: ["POST", "DELETE"].into_iter().filter(|method| asked.api.methods.allow(method)).map(str::to_owned).collect(),
-            ..Denial::new(Reason::Method, "an MCP API takes POST and DELETE; a stream opened by GET cannot be filtered")
-        }),
+        "GET" if has_stream(asked) => {
+            found.findings.action = Some("session/stream".to_owned());
+            headers::judge(asked.request)?;
+            bodiless(&asked.request.body)?;
+            tools::judge_itself(asked, &mut found.shadow)?;
+            // What is resumed may be the rest of any answer, a list of tools too.
+            let shown = Shown::new(false, tools::usable(asked).map(|tool| tool.wire.to_string()));
+            Ok((Passed { process: Process::Response, shown: Some(shown), ..Passed::default() }, vec![Said::default()]))
+        }
+        _ => {
+            let offered = ["POST", "GET", "DELETE"].into_iter().filter(|method| *method != "GET" || has_stream(asked));
+            Err(Denial {
+                allow: offered.filter(|method| asked.api.methods.allow(method)).map(str::to_owned).collect(),
+                ..Denial::new(
+                    Reason::Method,
+                    "an MCP API takes POST and DELETE, and GET where ext_proc is declared and the API itself is allowed",
+                )
+            })
+        }
     }
+}
+
+/// Whether the server's own stream is offered. What comes in it must be filtered, and may be anything that the API answers. A client takes the 405 for a
+/// server that offers none, and goes on without.
+fn has_stream(asked: &Asked<'_>) -> bool {
+    asked.declared.process && tools::judge_itself(asked, &mut Vec::new()).is_ok()
 }
 
 /// A server that takes a body where none belongs would take it unjudged.
 fn bodiless(body: &Body) -> Result<(), Denial> {
     match body {
         Body::Absent => Ok(()),
-        _ => Err(Denial::new(Reason::Unreadable, "a DELETE has no body")),
+        _ => Err(Denial::new(Reason::Unreadable, "a DELETE and a GET have no body")),
     }
 }
 

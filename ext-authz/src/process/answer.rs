@@ -23,23 +23,47 @@ const UNWANTED: [&str; 3] = ["range", "if-range", "accept-encoding"];
 /// What was computed of the body as it was, or speaks of how it was coded. `content-length` is set anew: Envoy answers 500 to one that does not fit.
 const STALE: [&str; 7] = ["content-encoding", "etag", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"];
 
+/// What else would not be true of an event stream that is written anew as it comes.
+const STREAMED: [&str; 8] =
+    ["content-length", "content-encoding", "etag", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"];
+
 /// Lets the head of a request pass, and says which messages are to follow. Overrides can only be made here, and Envoy's own configuration reads
 /// everything: an override that got lost costs time, not a body.
 #[must_use]
 pub fn request_headers(process: Process) -> ProcessingResponse {
-    let whole = |asked| if asked { BodySendMode::Buffered } else { BodySendMode::None };
-    let sent = if process.responses() { HeaderSendMode::Send } else { HeaderSendMode::Skip };
-    let mode = ProcessingMode {
-        request_header_mode: HeaderSendMode::Default.into(),
-        request_body_mode: whole(process.requests()).into(),
-        request_trailer_mode: HeaderSendMode::Skip.into(),
-        response_header_mode: sent.into(),
-        response_body_mode: whole(process.responses()).into(),
-        response_trailer_mode: HeaderSendMode::Skip.into(),
-    };
+    let mode = mode(process, BodySendMode::Buffered);
     let unwanted: &[&str] = if process.responses() { &UNWANTED } else { &[] };
     let head = CommonResponse { header_mutation: removal(unwanted), ..CommonResponse::default() };
     ProcessingResponse { mode_override: Some(mode), ..answer(Response::RequestHeaders(HeadersResponse { response: Some(head) })) }
+}
+
+/// Which messages follow, with the body of an answer that is read in this way.
+fn mode(process: Process, response: BodySendMode) -> ProcessingMode {
+    let read = |asked, how| if asked { how } else { BodySendMode::None };
+    let sent = if process.responses() { HeaderSendMode::Send } else { HeaderSendMode::Skip };
+    ProcessingMode {
+        request_header_mode: HeaderSendMode::Default.into(),
+        request_body_mode: read(process.requests(), BodySendMode::Buffered).into(),
+        request_trailer_mode: HeaderSendMode::Skip.into(),
+        response_header_mode: sent.into(),
+        response_body_mode: read(process.responses(), response).into(),
+        response_trailer_mode: HeaderSendMode::Skip.into(),
+    }
+}
+
+/// Lets the head of an event stream pass, and asks for its body in pieces. Where the override is lost, the body comes whole, as one piece.
+#[must_use]
+pub fn event_stream(process: Process) -> ProcessingResponse {
+    let head = CommonResponse { header_mutation: removal(&STREAMED), ..CommonResponse::default() };
+    let response = answer(Response::ResponseHeaders(HeadersResponse { response: Some(head) }));
+    ProcessingResponse { mode_override: Some(mode(process, BodySendMode::Streamed)), ..response }
+}
+
+/// Puts this in the place of a piece of an event stream.
+#[must_use]
+pub fn piece(events: Vec<u8>) -> ProcessingResponse {
+    let body_mutation = Some(BodyMutation { mutation: Some(Mutation::Body(events)) });
+    answer(Response::ResponseBody(BodyResponse { response: Some(CommonResponse { body_mutation, ..CommonResponse::default() }) }))
 }
 
 /// Lets the head of an answer pass.

@@ -1,11 +1,12 @@
 //! The order of one stream's messages, without any I/O: every message is answered at once, or gives a body to be read and is answered then.
 //! Whatever is out of order, unknown or asked twice is denied, and after a denial everything is.
 
-use bulkhead_content::Filter;
+use bulkhead_content::{Filter, Found};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::ProcessingResponse;
 
 use super::{
     Side, answer,
+    events::Events,
     message::{Head, Message},
     plan::Plan,
     reader::{Reading, Refusal, Representation},
@@ -37,10 +38,14 @@ enum Phase {
     Forwarded,
     /// The answer's head has passed, and its body must be read.
     ResponseBody(Representation),
+    /// The answer's head has passed, and its events are read as they come.
+    ResponseEvents(Events),
     /// The answer goes to the caller: read, or not to be read.
     Answered,
     /// A body is being read.
     Reading(Side),
+    /// Events are being read, of a stream that ends with them or goes on.
+    ReadingEvents { stream: Events, events: Vec<u8>, ends: bool },
     /// Nothing goes anywhere any more.
     Denied,
 }
@@ -92,12 +97,13 @@ impl Exchange {
             (Phase::RequestBody(_), Message::ResponseHeaders(head)) if head.status() >= 400 => self.response_headers(&head),
             (Phase::RequestBody(_), Message::ResponseHeaders(_)) => Next::Answer(self.deny(Side::Response, unshown())),
             (Phase::Forwarded, Message::ResponseHeaders(head)) => self.response_headers(&head),
-            (Phase::ResponseBody(representation), Message::ResponseBody(body)) => self.reading(Side::Response, representation, body),
+            (Phase::ResponseBody(representation), Message::ResponseBody(body, _)) => self.reading(Side::Response, representation, body),
+            (Phase::ResponseEvents(stream), Message::ResponseBody(piece, ends)) => self.events(stream, &piece, ends),
             // An override that was not taken: bodies that nobody reads are shown all the same.
             (phase @ Phase::Forwarded, Message::RequestBody(_)) if !self.process().requests() => {
                 self.pass(phase, answer::body(Side::Request, None))
             }
-            (phase @ Phase::Answered, Message::ResponseBody(_)) if !self.process().responses() => {
+            (phase @ Phase::Answered, Message::ResponseBody(..)) if !self.process().responses() => {
                 self.pass(phase, answer::body(Side::Response, None))
             }
             (phase @ (Phase::Forwarded | Phase::Answered), Message::RequestTrailers) => self.pass(phase, answer::trailers(Side::Request)),
@@ -111,15 +117,50 @@ impl Exchange {
 
     /// The answer for a body that [`Next::Read`] gave.
     pub fn read(&mut self, outcome: Result<Reading, Refusal>) -> Answer {
-        let Phase::Reading(side) = std::mem::replace(&mut self.phase, Phase::Denied) else {
-            return self.fail("a body was read that nobody asked for: this is a fault of ours");
-        };
-        match outcome {
-            Ok(reading) => {
+        let (side, response) = match (std::mem::replace(&mut self.phase, Phase::Denied), outcome) {
+            (Phase::Reading(side), Ok(reading)) => {
                 self.phase = if side == Side::Request { Phase::Forwarded } else { Phase::Answered };
-                Answer { response: Box::new(answer::body(side, reading.body)), denied: None }
+                return Answer { response: Box::new(answer::body(side, reading.body)), denied: None };
             }
-            Err(refusal) => self.refuse(side, refusal),
+            (Phase::ReadingEvents { mut stream, events, ends }, Ok(reading)) => {
+                stream.rewritten |= reading.body.is_some();
+                self.phase = if ends { Phase::Answered } else { Phase::ResponseEvents(stream) };
+                return Answer { response: Box::new(answer::piece(reading.body.unwrap_or(events))), denied: None };
+            }
+            (Phase::Reading(side), Err(refusal)) => (side, refusal),
+            (Phase::ReadingEvents { .. }, Err(refusal)) => (Side::Response, refusal),
+            _ => return self.fail("a body was read that nobody asked for: this is a fault of ours"),
+        };
+        self.refuse(side, response)
+    }
+
+    /// Whether what came of reading is to be recorded: of an event stream what was found in it, and its end.
+    #[must_use]
+    pub fn is_told(&self, reading: &Reading) -> bool {
+        match &self.phase {
+            Phase::ReadingEvents { ends, .. } => *ends || reading.found != Found::default() || reading.unread.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Whether events that came before were written anew.
+    #[must_use]
+    pub fn has_rewritten(&self) -> bool {
+        matches!(&self.phase, Phase::ReadingEvents { stream, .. } if stream.rewritten)
+    }
+
+    /// Whether an event stream is on its way.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::ResponseEvents(_))
+    }
+
+    /// Bytes of an event stream that are held until their event ends.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match &self.phase {
+            Phase::ResponseEvents(stream) | Phase::ReadingEvents { stream, .. } => stream.waiting(),
+            _ => 0,
         }
     }
 
@@ -164,8 +205,28 @@ impl Exchange {
         if let Some(denial) = read.then(|| self.unreadable(head)).flatten() {
             return Next::Answer(self.deny(Side::Response, denial));
         }
-        let phase = if read && !head.ends { Phase::ResponseBody(Representation::of(&head.headers)) } else { Phase::Answered };
-        self.pass(phase, answer::response_headers())
+        match Representation::of(&head.headers) {
+            _ if !read || head.ends => self.pass(Phase::Answered, answer::response_headers()),
+            representation if is_event_stream(head) => {
+                let process = self.process();
+                self.pass(Phase::ResponseEvents(Events::new(representation)), answer::event_stream(process))
+            }
+            representation => self.pass(Phase::ResponseBody(representation), answer::response_headers()),
+        }
+    }
+
+    /// A piece of an event stream: what is whole of it is read, and what is not waits.
+    fn events(&mut self, mut stream: Events, piece: &[u8], ends: bool) -> Next {
+        let events = match stream.take(piece, ends) {
+            Ok(events) => events,
+            Err(denial) => return Next::Answer(self.deny(Side::Response, denial)),
+        };
+        if events.is_empty() && !ends {
+            return self.pass(Phase::ResponseEvents(stream), answer::piece(events));
+        }
+        let representation = stream.representation.clone();
+        self.phase = Phase::ReadingEvents { stream, events: events.clone(), ends };
+        Next::Read(Side::Response, representation, events)
     }
 
     /// Why the body of an answer cannot be read, as far as its head says it.
@@ -178,8 +239,8 @@ impl Exchange {
             None
         } else if head.status() == 206 || head.media_type() == "multipart/byteranges" {
             fault(Reason::Unreadable, "the upstream answers with a part, and what is looked for may be cut in two")
-        } else if self.method == "GET" && head.media_type() == "text/event-stream" {
-            fault(Reason::Unreadable, "the policy reads answers, and this one is a stream of events that has no end")
+        } else if self.method == "GET" && head.media_type() == EVENT_STREAM && !is_event_stream(head) {
+            fault(Reason::Unreadable, "the policy reads answers, and this one is a stream of events in a coding, that may have no end")
         } else if length.is_some_and(|length| length > Filter::MAX_BYTES) {
             fault(Reason::TooLarge, "the answer is larger than what is read")
         } else {
@@ -209,12 +270,25 @@ impl Exchange {
     }
 }
 
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Whether events can be read as they come: one type, and no coding.
+fn is_event_stream(head: &Head) -> bool {
+    let plain = head.headers.all("content-encoding").all(|coding| coding.eq_ignore_ascii_case(b"identity"));
+    head.media_type() == EVENT_STREAM && head.headers.all("content-type").count() == 1 && plain
+}
+
 impl Phase {
     /// Whose fault it is what goes wrong now, or at whose cost.
     const fn side(&self) -> Side {
         match self {
             Self::Fresh | Self::RequestBody(_) | Self::Denied | Self::Reading(Side::Request) => Side::Request,
-            Self::Forwarded | Self::ResponseBody(_) | Self::Answered | Self::Reading(Side::Response) => Side::Response,
+            Self::Forwarded
+            | Self::ResponseBody(_)
+            | Self::ResponseEvents(_)
+            | Self::ReadingEvents { .. }
+            | Self::Answered
+            | Self::Reading(Side::Response) => Side::Response,
         }
     }
 }

@@ -18,8 +18,8 @@ pub enum Message {
     RequestTrailers,
     /// The head of the answer; of a reply that Envoy makes itself before a request comes here it is the first message of a stream.
     ResponseHeaders(Head),
-    /// The whole body of the answer.
-    ResponseBody(Vec<u8>),
+    /// The whole body of the answer, or of an event stream a piece, and whether it is the last.
+    ResponseBody(Vec<u8>, bool),
     /// What follows the answer's body.
     ResponseTrailers,
     /// Nothing that we know: an Envoy newer than we are.
@@ -44,7 +44,7 @@ impl Message {
             Some(Request::RequestBody(body)) => Self::RequestBody(body.body),
             Some(Request::RequestTrailers(_)) => Self::RequestTrailers,
             Some(Request::ResponseHeaders(head)) => Self::ResponseHeaders(Head::of(&head)),
-            Some(Request::ResponseBody(body)) => Self::ResponseBody(body.body),
+            Some(Request::ResponseBody(body)) => Self::ResponseBody(body.body, body.end_of_stream),
             Some(Request::ResponseTrailers(_)) => Self::ResponseTrailers,
             None => Self::Unknown,
         }
@@ -58,7 +58,7 @@ impl Message {
             Self::RequestBody(_) => "request_body",
             Self::RequestTrailers => "request_trailers",
             Self::ResponseHeaders(_) => "response_headers",
-            Self::ResponseBody(_) => "response_body",
+            Self::ResponseBody(..) => "response_body",
             Self::ResponseTrailers => "response_trailers",
             Self::Unknown => "unknown",
         }

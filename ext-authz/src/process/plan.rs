@@ -4,7 +4,12 @@
 use std::sync::Arc;
 
 use bulkhead_proto::pb::envoy::config::core::v3::Metadata;
-use bulkhead_tenancy::{api::Api, policy::TenantPolicy, snapshot::Snapshot, tenant::Tenant};
+use bulkhead_tenancy::{
+    api::Api,
+    policy::{PolicyHash, TenantPolicy},
+    snapshot::Snapshot,
+    tenant::Tenant,
+};
 
 use super::{
     Side,
@@ -27,6 +32,8 @@ pub struct Plan {
     pub tenant: Arc<Tenant>,
     /// The API that it reaches.
     pub api: Arc<Api>,
+    /// The tenant's policy that the readers are of.
+    pub policy: PolicyHash,
     /// The decision that let it in.
     pub decision_id: String,
     /// Who reads the request's body, one after the other; nobody: it goes on unread.
@@ -52,6 +59,7 @@ impl Plan {
             response: readers(Side::Response, &told, policy, api)?,
             tenant: Arc::clone(tenant),
             api: Arc::clone(api),
+            policy: policy.hash().clone(),
             decision_id: told.decision_id,
         };
         let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
@@ -62,6 +70,17 @@ impl Plan {
             ));
         }
         Ok(plan)
+    }
+
+    /// Whether the tenant is still served by the policy that the plan was made of. A stream of events may be open for hours.
+    #[must_use]
+    pub fn stands(&self, snapshot: Option<&Arc<Snapshot>>) -> bool {
+        let Some(tenant) = snapshot.and_then(|snapshot| snapshot.tenant(self.tenant.name.as_str())) else { return false };
+        let same = || {
+            let policy = route::policy(tenant).ok();
+            tenant.uid == self.tenant.uid && route::served(tenant).is_ok() && policy.is_some_and(|policy| *policy.hash() == self.policy)
+        };
+        Arc::ptr_eq(tenant, &self.tenant) || same()
     }
 
     /// Which bodies are read.

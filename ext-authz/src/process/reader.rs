@@ -23,6 +23,11 @@ pub trait Reader: Send + Sync {
     /// # Errors
     /// A refusal: the body goes no further.
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal>;
+
+    /// Whether so many bytes are read in less time than the way to another thread takes.
+    fn is_light(&self, _bytes: usize) -> bool {
+        false
+    }
 }
 
 /// What came of reading a body.

@@ -21,7 +21,7 @@ use super::{
     told::Told,
 };
 use crate::{
-    offload::Offload,
+    offload::{Hold, Offload},
     record::{Handled, Kept, Processed, Record},
     verdict::{Denial, Facts, Findings, Reason},
 };
@@ -49,6 +49,8 @@ struct Conversation<M> {
     messages: M,
     exchange: Option<Exchange>,
     processor: Arc<Processor>,
+    /// Room for what waits of an event stream.
+    waiting: Option<Hold>,
     broken: bool,
     span: Span,
 }
@@ -78,7 +80,8 @@ impl ProcessService {
     where
         M: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
     {
-        let start = Conversation { messages, exchange, processor: Arc::clone(&self.processor), broken: false, span };
+        let processor = Arc::clone(&self.processor);
+        let start = Conversation { messages, exchange, processor, waiting: None, broken: false, span };
         stream::unfold(start, |mut conversation| async move {
             if conversation.broken {
                 return None;
@@ -127,14 +130,25 @@ impl<M> Conversation<M> {
             tell(span, &exchange);
             exchange
         });
-        let (side, representation, body) = match exchange.take(Message::of(request.request)) {
+        if exchange.is_open() && !exchange.plan().is_some_and(|plan| plan.stands(self.processor.live.load().as_ref())) {
+            return exchange.fail("the tenant's policy is another than when the stream of events was opened: open it again");
+        }
+        let next = exchange.take(Message::of(request.request));
+        self.waiting = None;
+        if let (Some(plan), bytes @ 1..) = (exchange.plan(), exchange.waiting()) {
+            match self.processor.offload.hold(&plan.tenant.uid, bytes) {
+                Ok(hold) => self.waiting = Some(hold),
+                Err(_) => return exchange.fail("too many bytes of bodies are held"),
+            }
+        }
+        let (side, representation, body) = match next {
             Next::Answer(answer) => return answer,
             Next::Read(side, representation, body) => (side, representation, body),
         };
         let Some(plan) = exchange.plan() else { return exchange.fail("a body without a plan: this is a fault of ours") };
         let mut outcome = self.processor.read(plan, side, representation, body, until).await;
-        if let Ok(reading) = &outcome {
-            let handled = handled(reading);
+        if let Some(reading) = outcome.as_ref().ok().filter(|reading| exchange.is_told(reading)) {
+            let handled = handled(reading, exchange.has_rewritten());
             self.span.body(side.name(), handled.name());
             let kept = self.processor.tell(Some(exchange), side, (reading.found.clone(), reading.unread), handled);
             if let Err(refused) = kept.until(until).await {
@@ -159,10 +173,11 @@ fn tell(span: &mut Span, exchange: &Exchange) {
     span.verdict("allow");
 }
 
-/// "Rewritten" is said of a body that was rewritten, and of no other.
-fn handled(reading: &Reading) -> Handled {
+/// "Rewritten" is said of a body that was rewritten, if only in what came `before`, and of no other.
+fn handled(reading: &Reading, before: bool) -> Handled {
     match (&reading.body, reading.unread) {
         (Some(_), _) => Handled::Rewritten,
+        (None, None) if before => Handled::Rewritten,
         (None, Some(why)) => Handled::Unread(why.name()),
         (None, None) => Handled::Kept,
     }
@@ -184,6 +199,9 @@ impl Processor {
         let refuse = |denial| Refusal::new(side, denial);
         let hold = self.offload.hold(&plan.tenant.uid, body.len()).map_err(|why| Refusal::unread(side, why))?;
         let readers = plan.readers(side).clone();
+        if readers.iter().all(|reader| reader.is_light(body.len())) {
+            return reader::read(&readers, representation, &body, &Budget::default().within(&hold));
+        }
         let work = move || {
             let budget = Budget::default().until(until.into_std()).within(&hold);
             reader::read(&readers, representation, &body, &budget)

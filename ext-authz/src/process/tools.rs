@@ -26,7 +26,14 @@ impl ToolsList {
     }
 }
 
+/// Bodies up to this are read on the I/O thread: some tens of microseconds.
+const READ_AT_ONCE: usize = 32 * 1024;
+
 impl Reader for ToolsList {
+    fn is_light(&self, bytes: usize) -> bool {
+        bytes <= READ_AT_ONCE
+    }
+
     fn read(&self, representation: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
         let unreadable = |detail| Refusal::new(Side::Response, Denial::new(Reason::Unreadable, detail));
         // The upstream was told to use none: `Accept-Encoding` was removed on the way to it.

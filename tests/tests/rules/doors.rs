@@ -12,11 +12,13 @@ use bulkhead_tests::{
     },
     parts,
     process::Process,
+    service::ADMIN_TOKEN,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, string::Ia5String,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{INVOICES, SERVICES, world};
 
@@ -121,4 +123,49 @@ async fn s2_with_mutual_tls_envoy_is_let_in_by_its_listed_name_alone() {
         assert_eq!(request.send(envoy.address()).await.status, 503, "{who}");
     }
     assert_eq!(world.acme.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s22_a_decision_is_explained_through_the_admin_door_to_its_own_tenant_alone() {
+    const RULES: &str = "
+apiVersion: gostoa.dev/v1alpha1
+kind: GuardrailPolicy
+metadata: { name: rules, namespace: tenant-acme }
+spec: { rules: 'allow if input.resource.api == \"billing-api\"' }
+";
+    let folder = tempfile::TempDir::new().expect("a temporary directory");
+    let file = folder.path().join("tenants");
+    let line = |tenant: &str| format!("{tenant}: sha256:{}\n", hex::encode(Sha256::digest(format!("{tenant}-door"))));
+    fs::write(&file, line("acme") + &line("globex")).expect("a writable directory");
+    let flags = ["--admin-tenant-tokens", file.to_str().expect("a path of text")];
+    let world = world().ext_authz(&flags).config(|config| config.write("namespaces/tenant-acme/rules.yaml", RULES)).start().await;
+    let (door, token) = (world.ext_authz.admin(), world.acme.issuer.token().sign());
+
+    // Acme's own decision, at globex's address: it is in nobody's record but acme's.
+    let foreign = world.send(&Request::get(super::PRODUCTS).bearer(&token)).await;
+    let own = format!("/explain/{}", foreign.json()["decision_id"].as_str().expect("an id"));
+    let told = deadline::until("the decision to be remembered", PATIENCE, || async {
+        let answer = world.ext_authz.admin_page(&own).await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
+    assert_eq!((&told["tenant"], &told["verdict"]), (&json!("acme"), &json!("wrong_tenant")));
+    let as_tenant = async |tenant: &str, path: &str| Request::get(path).bearer(&format!("{tenant}-door")).send(door).await;
+    let to_acme = as_tenant("acme", &own).await;
+    assert_eq!((to_acme.status, to_acme.json()["verdict"].as_str()), (200, Some("wrong_tenant")));
+    let (others, nobodys) = (as_tenant("globex", &own).await, as_tenant("globex", "/explain/no-such-decision").await);
+    assert_eq!((others.status, others.text()), (404, nobodys.text()), "as a decision that nobody made");
+    assert_eq!(Request::get(&own).send(door).await.status, 401);
+
+    // A request that somebody recorded is the operator's alone to try; what the rules are asked about is told, and no credential.
+    let http = json!({ "method": "GET", "host": "gateway.example.com", "path": INVOICES, "scheme": "http", "headers": { "authorization": format!("Bearer {token}") } });
+    let recorded = Request::post("/explain", json!({ "attributes": { "request": { "http": http } } }).to_string());
+    for tenant in ["acme", "globex"] {
+        assert_eq!(recorded.clone().bearer(&format!("{tenant}-door")).send(door).await.status, 404);
+    }
+    let anew = recorded.bearer(ADMIN_TOKEN).send(door).await;
+    let input = &anew.json()["rule_input"][0];
+    assert_eq!((anew.status, anew.json()["verdict"].as_str()), (200, Some("allow")), "{}", anew.text());
+    assert_eq!((&input["caller"]["tenant"], &input["resource"]["api"]), (&json!("acme"), &json!("billing-api")));
+    assert!(input.get("mcp").is_none() && !anew.text().contains(&token));
 }

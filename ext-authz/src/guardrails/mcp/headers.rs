@@ -32,11 +32,11 @@ pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
     {
         return Err(unreadable("Mcp-Session-Id is not visible ASCII"));
     }
-    // What is resumed may hold the rest of any answer, a list of tools too, and does not say so.
-    if request.headers.all("last-event-id").next().is_some() {
-        return Err(unreadable("streams are not resumed: their answers could not be filtered"));
+    match one(request, "last-event-id")? {
+        None => Ok(()),
+        Some(id) if request.method == "GET" && (1..=MAX_SESSION_BYTES).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic) => Ok(()),
+        Some(_) => Err(unreadable("Last-Event-ID is not visible ASCII, or not of a GET, which alone resumes a stream")),
     }
-    Ok(())
 }
 
 /// Refuses what is not JSON, and gives the coding that it came in. Only codings are read whose first bytes begin no JSON text: a server that does not

@@ -296,15 +296,39 @@ async fn a_policy_in_shadow_marks_each_tool_that_it_would_deny_once() {
 }
 
 #[tokio::test]
-async fn methods_besides_post_and_delete_are_405() {
+async fn methods_besides_post_get_and_delete_are_405() {
     let sent = |method, api| Sent { method, api, headers: Vec::new(), ..post() };
     assert_eq!(sent("DELETE", "tools-api").send("").await, "allow");
     assert_eq!(sent("DELETE", "tools-api").send(&call("unlisted", &json!({}))).await, "400 unreadable");
-    for method in ["GET", "PUT", "PATCH", "HEAD", "OPTIONS", "post"] {
+    for method in ["PUT", "PATCH", "HEAD", "OPTIONS", "post", "get"] {
         let denial = sent(method, "tools-api").full(b"").await.0.unwrap_err();
-        assert_eq!((denial.status, denial.allow), (405, vec!["POST".to_owned(), "DELETE".to_owned()]), "{method}");
+        assert_eq!((denial.status, denial.allow), (405, ["POST", "GET", "DELETE"].map(str::to_owned).to_vec()), "{method}");
     }
-    assert_eq!(sent("GET", "more-api").full(b"").await.0.unwrap_err().allow, ["POST"]);
+}
+
+#[tokio::test]
+async fn the_servers_stream_is_opened_where_what_comes_in_it_is_filtered() {
+    let get = |api| Sent { method: "GET", api, headers: Vec::new(), ..post() };
+    let (passed, found) = get("tools-api").full(b"").await;
+    let passed = passed.unwrap();
+    let shown = passed.shown.unwrap().to_string();
+    assert_eq!((passed.process, passed.cost, shown.as_str()), (Process::Response, 1, "any Get_Forecast.v2 ledger weather"));
+    assert_eq!(found.findings.action.as_deref(), Some("session/stream"));
+    for (name, value, verdict) in [
+        ("last-event-id", "7/1", "allow"),
+        ("last-event-id", "", "400 unreadable"),
+        ("last-event-id", "a b", "400 unreadable"),
+        ("mcp-session-id", "a b", "400 unreadable"),
+        ("x-http-method-override", "POST", "400 unreadable"),
+    ] {
+        assert_eq!(get("tools-api").with(name, value).send("").await, verdict, "{name}: {value}");
+    }
+    assert_eq!(get("tools-api").with("last-event-id", "7").with("last-event-id", "8").send("").await, "400 unreadable");
+    assert_eq!(get("tools-api").send(&call("ledger", &json!({}))).await, "400 unreadable");
+    // Where nobody filters it, and where the API itself is not allowed, it is not offered, as a server says that has none.
+    let undeclared = Sent { process: false, ..get("tools-api") }.full(b"").await.0.unwrap_err();
+    assert_eq!((undeclared.status, undeclared.allow), (405, ["POST", "DELETE"].map(str::to_owned).to_vec()));
+    assert_eq!(get("more-api").full(b"").await.0.unwrap_err().allow, ["POST"]);
 }
 
 #[tokio::test]

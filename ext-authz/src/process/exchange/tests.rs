@@ -38,6 +38,7 @@ pub(crate) fn plan_with(reader: impl Reader + 'static, process: Process) -> Plan
     Plan {
         tenant: tenant.clone(),
         api: policy.api("billing-api").unwrap().clone(),
+        policy: policy.hash().clone(),
         decision_id: "0190-d".to_owned(),
         request: one(process.requests()),
         response: one(process.responses()),
@@ -118,7 +119,7 @@ fn a_request_and_its_answer_are_read_and_written_anew() {
     assert!(mutation.remove_headers.contains(&"content-encoding".to_owned()));
 
     assert!(refused(&through(&mut both, answered("200", &[]))).is_none());
-    assert_eq!(new_body(&through(&mut both, Message::ResponseBody(b"data".to_vec()))).as_deref(), Some(&b"dt"[..]));
+    assert_eq!(new_body(&through(&mut both, Message::ResponseBody(b"data".to_vec(), true))).as_deref(), Some(&b"dt"[..]));
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn what_need_not_be_read_is_switched_off_and_passes_if_it_is_shown_all_the_same(
     assert_eq!((mode.request_body_mode(), mode.response_body_mode()), (BodySendMode::None, BodySendMode::None));
     assert_eq!(mode.response_header_mode(), HeaderSendMode::Skip);
     for message in
-        [Message::RequestBody(b"ax".to_vec()), Message::RequestTrailers, answered("206", &[]), Message::ResponseBody(b"ax".to_vec())]
+        [Message::RequestBody(b"ax".to_vec()), Message::RequestTrailers, answered("206", &[]), Message::ResponseBody(b"ax".to_vec(), true)]
     {
         let answer = through(&mut none, message);
         assert!(refused(&answer).is_none() && new_body(&answer).is_none());
@@ -150,7 +151,7 @@ fn s14_without_an_allow_of_ours_everything_is_denied_but_envoys_own_refusals() {
     assert_eq!(refused(&through(&mut nobody(), answered("200", &[]))), Some((503, Reason::Unavailable)));
     let mut refusal = nobody();
     assert_eq!(refused(&through(&mut refusal, answered("429", &[]))), None);
-    assert_eq!(refused(&through(&mut refusal, Message::ResponseBody(b"{}".to_vec()))), None);
+    assert_eq!(refused(&through(&mut refusal, Message::ResponseBody(b"{}".to_vec(), true))), None);
 }
 
 #[test]
@@ -190,10 +191,44 @@ fn what_has_no_end_or_comes_in_parts_is_refused_where_it_must_be_read() {
     assert_eq!(answers(get(), "101", &[]), Some((503, Reason::Unavailable)));
     assert_eq!(answers(get(), "206", &[]), Some((502, Reason::Unreadable)));
     assert_eq!(answers(get(), "200", &[("content-type", "Multipart/Byteranges; boundary=x")]), Some((502, Reason::Unreadable)));
-    assert_eq!(answers(get(), "200", &[("content-type", "text/event-stream")]), Some((502, Reason::Unreadable)));
+    assert_eq!(answers(get(), "200", &[("content-type", "text/event-stream")]), None, "its events are read as they come");
+    assert_eq!(
+        answers(get(), "200", &[("content-type", "text/event-stream"), ("content-encoding", "gzip")]),
+        Some((502, Reason::Unreadable))
+    );
     assert_eq!(answers(post(), "200", &[("content-type", "text/event-stream")]), None, "an answer to a POST ends");
     assert_eq!(answers(get(), "200", &[("content-length", "99999999")]), Some((502, Reason::TooLarge)));
     assert_eq!(answers(get(), "200", &[("content-length", "10")]), None);
+}
+
+#[test]
+fn events_are_read_as_they_come_and_what_has_begun_waits() {
+    let mut stream = exchange(Process::Response);
+    through(&mut stream, Message::RequestHeaders(head(&[(":method", "GET")], true)));
+    let headers = [(":status", "200"), ("content-type", "text/event-stream; charset=utf-8"), ("content-length", "7")];
+    let opened = through(&mut stream, Message::ResponseHeaders(head(&headers, false)));
+    let mode = opened.response.mode_override.unwrap();
+    assert_eq!((mode.request_body_mode(), mode.response_body_mode()), (BodySendMode::None, BodySendMode::Streamed));
+    let Some(Response::ResponseHeaders(opened)) = &opened.response.response else { panic!("the answer of a head is a head's") };
+    assert!(opened.response.as_ref().unwrap().header_mutation.as_ref().unwrap().remove_headers.contains(&"content-length".to_owned()));
+    let mut sends = |piece: &str, ends| {
+        new_body(&through(&mut stream, Message::ResponseBody(piece.into(), ends))).map(|sent| String::from_utf8(sent).unwrap())
+    };
+    assert_eq!(sends("data: one\n\ndata: tw", false).as_deref(), Some("dt: one\n\n"));
+    assert_eq!(sends("", false).as_deref(), Some(""));
+    assert_eq!(sends("o\n", false).as_deref(), Some(""));
+    assert_eq!(sends("\nid: 3", false).as_deref(), Some("dt: two\n\n"));
+    assert_eq!(sends("\n\n:\n\n", false).as_deref(), Some("id: 3\n\n:\n\n"));
+    assert_eq!(sends("data: end", true).as_deref(), Some("dt: end"), "what was not ended is read too");
+    // After a denial nothing goes on.
+    let mut denied = exchange(Process::Response);
+    through(&mut denied, post());
+    through(&mut denied, Message::ResponseHeaders(head(&headers, false)));
+    assert_eq!(
+        refused(&through(&mut denied, Message::ResponseBody(b"data: x\n\n".to_vec(), false))).map(|(_, reason)| reason),
+        Some(Reason::Topic)
+    );
+    assert!(refused(&through(&mut denied, Message::ResponseBody(b"data: 1\n\n".to_vec(), false))).is_some());
 }
 
 #[test]
@@ -220,9 +255,12 @@ fn any_message() -> impl Strategy<Value = Message> {
     let status = prop::sample::select(vec!["200", "101", "206", "404", "no"]);
     prop_oneof![
         any::<bool>().prop_map(|ends| Message::RequestHeaders(head(&[(":method", "POST")], ends))),
-        (status, any::<bool>()).prop_map(|(status, ends)| Message::ResponseHeaders(head(&[(":status", status)], ends))),
+        (status, any::<bool>(), any::<bool>()).prop_map(|(status, ends, events)| {
+            let of_events: &[_] = if events { &[("content-type", "text/event-stream")] } else { &[] };
+            Message::ResponseHeaders(head(&[&[(":status", status)], of_events].concat(), ends))
+        }),
         body.clone().prop_map(Message::RequestBody),
-        body.prop_map(Message::ResponseBody),
+        (body, any::<bool>()).prop_map(|(body, ends)| Message::ResponseBody(body, ends)),
         Just(Message::RequestTrailers),
         Just(Message::ResponseTrailers),
         Just(Message::Unknown),
@@ -249,7 +287,7 @@ proptest! {
             }
             let (body, read, fits) = match (&message, answer.response.response.as_ref().unwrap()) {
                 (Message::RequestBody(body), Response::RequestBody(_)) => (Some(body), process.requests(), true),
-                (Message::ResponseBody(body), Response::ResponseBody(_)) => (Some(body), process.responses(), true),
+                (Message::ResponseBody(body, _), Response::ResponseBody(_)) => (Some(body), process.responses(), true),
                 (Message::RequestHeaders(_), Response::RequestHeaders(_)) | (Message::ResponseHeaders(_), Response::ResponseHeaders(_)) => (None, false, true),
                 (Message::RequestTrailers, Response::RequestTrailers(_)) | (Message::ResponseTrailers, Response::ResponseTrailers(_)) => (None, false, true),
                 _ => (None, false, false),

@@ -91,7 +91,7 @@ fn where_a_batch_asked_for_more_its_other_results_pass() {
 #[test]
 fn an_event_stream_is_read_however_its_lines_end_and_split() {
     let (whole, seen) = (tools(&["one", "secret"]).to_string(), tools(&["one"]).to_string());
-    let want = format!("data: {seen}\n\n");
+    let want = format!("id: 7\ndata: {seen}\n\n");
     for end in ["\n", "\r\n", "\r"] {
         assert_eq!(as_events(&format!("id: 7{end}data: {whole}{end}{end}")), Ok(want.clone()), "{end:?}");
         assert_eq!(as_events(&format!("\u{feff}id:7{end}data:{whole}{end}: x{end}secret: {whole}{end}{end}")), Ok(want.clone()));
@@ -99,7 +99,8 @@ fn an_event_stream_is_read_however_its_lines_end_and_split() {
         let split = whole.replacen(",", &format!(",{end}data: "), 2);
         assert_eq!(as_events(&format!("id: 7{end}data: {split}{end}{end}")), Ok(want.clone()));
     }
-    assert_eq!(as_events("id: 1\ndata:\n\n: alive\n\nretry: 3\n\n"), Ok(String::new()));
+    assert_eq!(as_events("id: 1\ndata:\n\n: secret\n\nretry: 3\n\n\n\n"), Ok("id: 1\ndata:\n\n:\n\nretry: 3\n\n".to_owned()));
+    assert_eq!(as_events("id: {\"secret\"}\n\nid: a b\n\nretry: 1x\n\nevent: secret\n\nsecret\n\nid\n\n"), Ok(String::new()));
     // Two messages, each an event; the last one is not ended, and so is none.
     assert_eq!(as_events(&format!("data: {whole}\n\ndata: {whole}\n")), Ok(format!("data: {seen}\n\n")));
     assert_eq!(as_events(&format!("data: {whole}")), Ok(String::new()));
