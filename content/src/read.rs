@@ -8,6 +8,7 @@ use crate::{
     text::{Layer, View},
 };
 
+mod base64;
 mod edit;
 mod events;
 mod form;
@@ -95,13 +96,44 @@ impl<'f> Reading<'f> {
         Ok(())
     }
 
-    /// Looks into a piece, and says which kinds of personal data it saw there. What stands behind backslashes is looked at as it is written and as
-    /// whoever undoes them reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient parser takes.
+    /// Looks into a piece, and says which kinds of personal data it saw there.
     fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<BTreeSet<Detector>, Unscannable> {
         let mut seen = BTreeSet::new();
+        let view = self.view(piece.layer, body, piece)?;
+        if !view.sound {
+            // Whoever reads it reads it in a charset of its own: as Latin letters, which are looked for, or as others, which are not.
+            if !self.filter.topics().are_latin() {
+                return Err(Unscannable::Malformed);
+            }
+            let sound = self.view(piece.layer.sound(), body, piece)?;
+            self.look_at(sound, piece, &mut seen)?;
+        }
+        self.look_at(view, piece, &mut seen)?;
+        self.found.pii.extend(&seen);
+        Ok(seen)
+    }
+
+    fn view<'b>(&self, layer: Layer, body: &'b [u8], piece: &Piece<'_>) -> Result<View<'b>, Unscannable> {
         self.budget.spend(PIECE + piece.at.len())?;
-        let mut view = View::of(piece.layer, body, piece.at.clone())?;
+        let view = View::of(layer, body, piece.at.clone())?;
         self.budget.hold(view.size())?;
+        Ok(view)
+    }
+
+    /// Looks at a piece as it is written, and as whoever undoes escapes reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient
+    /// parser takes, an address in an address, HTML in JSON; and as the text that it is in base64.
+    fn look_at(&mut self, mut view: View<'_>, piece: &Piece<'_>, seen: &mut BTreeSet<Detector>) -> Result<(), Unscannable> {
+        if let Some(held) = base64::text(&view.text).filter(|_| self.nesting < MAX_NESTING) {
+            self.budget.spend(view.text.len() + held.len())?;
+            self.budget.hold(held.len())?;
+            let mut inner = self.inner();
+            inner.text(Layer::Plain, held.as_bytes(), 0..held.len(), piece.key)?;
+            for kind in &inner.found.pii {
+                seen.insert(*kind);
+                self.edit(piece.at.clone(), *kind, piece.form.clone())?;
+            }
+            self.take(inner);
+        }
         for _ in 0..=MAX_NESTING {
             self.filter.topics().find(&view.text, &mut self.found.topics, self.budget)?;
             for hit in detect::find(self.filter.detectors(), &view.text, piece.key, self.budget)? {
@@ -116,8 +148,7 @@ impl<'f> Reading<'f> {
             view = unescaped;
         }
         self.budget.release(view.size());
-        self.found.pii.extend(&seen);
-        Ok(seen)
+        Ok(())
     }
 
     /// A piece that may itself hold JSON: then that is read, and rewritten, as JSON inside of the piece.

@@ -10,10 +10,12 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::Unscannable;
 
+mod alike;
 mod escape;
 mod fold;
 mod layer;
 
+pub(crate) use alike::alike;
 pub(crate) use layer::Layer;
 
 /// How often longer than it was a text may become by folding: Korean three times, one Arabic ligature eleven times.
@@ -24,6 +26,8 @@ const SHORT: usize = 4 << 10;
 /// Folded text.
 pub(crate) struct View<'b> {
     pub(crate) text: Cow<'b, str>,
+    /// Whether all of it is what its layer says it is: UTF-8.
+    pub(crate) sound: bool,
     origin: Origin,
 }
 
@@ -43,12 +47,12 @@ impl<'b> View<'b> {
     pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>) -> Result<Self, Unscannable> {
         let bytes = body.get(at.clone()).ok_or(Unscannable::Malformed)?;
         if let Some(text) = layer.plain(bytes) {
-            return Ok(Self { text: Cow::Borrowed(text), origin: Origin::Shift(at.start) });
+            return Ok(Self { text: Cow::Borrowed(text), sound: true, origin: Origin::Shift(at.start) });
         }
         let mut text = String::with_capacity(bytes.len());
         let mut starts = Vec::with_capacity(bytes.len() + 1);
         let most = MAX_GROWTH * bytes.len() + SHORT;
-        layer.each(bytes, &mut |seen, start| {
+        let sound = layer.each(bytes, &mut |seen, start| {
             let start = u32::try_from(at.start + start).unwrap_or(u32::MAX);
             if text.len() > most {
                 return;
@@ -62,12 +66,12 @@ impl<'b> View<'b> {
             return Err(Unscannable::TooLarge);
         }
         starts.push(u32::try_from(at.end).unwrap_or(u32::MAX));
-        Ok(Self { text: Cow::Owned(text), origin: Origin::Table(starts) })
+        Ok(Self { text: Cow::Owned(text), sound, origin: Origin::Table(starts) })
     }
 
-    /// The same once more with its backslash escapes undone, if there is a backslash in it.
+    /// The same once more with its escapes undone, if there are some in it: backslashes, percent-encoding, character references.
     pub(crate) fn unescaped(&self) -> Option<View<'static>> {
-        if !self.text.contains('\\') {
+        if !escape::are_in(&self.text) {
             return None;
         }
         let mut text = String::with_capacity(self.text.len());
@@ -80,7 +84,7 @@ impl<'b> View<'b> {
             });
         });
         starts.push(self.start(self.text.len()));
-        Some(View { text: Cow::Owned(text), origin: Origin::Table(starts) })
+        Some(View { text: Cow::Owned(text), sound: true, origin: Origin::Table(starts) })
     }
 
     /// What it holds beside the body, in bytes.

@@ -12,7 +12,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 use crate::{
     Budget, Unscannable,
-    text::{folded, spoken},
+    text::{alike, folded, spoken},
 };
 
 mod window;
@@ -42,6 +42,7 @@ struct Compiled {
     /// The label of each pattern.
     of_pattern: Vec<usize>,
     light: bool,
+    latin: bool,
 }
 
 /// What is compiled and held by somebody, by what it was made from.
@@ -72,6 +73,8 @@ const MAX_PATTERNS: usize = 512 << 10;
 const MAX_PHRASES: usize = 256 << 10;
 /// Of phrases, and of compiled patterns, so many bytes are light: the worst text takes some hundred steps a byte.
 const LIGHT: usize = 8 << 10;
+/// Where Latin letters end: Extended-B and IPA are behind them.
+const LAST_LATIN: char = '\u{2b0}';
 /// What a phrase costs where its characters stand, in steps.
 const HIT: usize = 8;
 /// The most that the matcher of one policy's patterns may remember of its work, in bytes, in each thread that scans.
@@ -142,32 +145,23 @@ impl Topics {
         self.0.as_ref()?.source.get(label)
     }
 
-    /// Adds the labels that folded text speaks of.
+    /// Whether every phrase and pattern is of Latin letters, as far as it is of letters.
+    pub(crate) fn are_latin(&self) -> bool {
+        self.0.as_ref().is_none_or(|compiled| compiled.latin)
+    }
+
+    /// Adds the labels that folded text speaks of, as it is written and as it looks.
     ///
     /// # Errors
     /// It takes more than the budget.
     pub(crate) fn find(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
         let Some(compiled) = self.0.as_ref() else { return Ok(()) };
-        let mut missing: Vec<Option<&String>> =
-            compiled.source.keys().map(|label| Some(label).filter(|label| !found.contains(*label))).collect();
-        budget.spend(missing.len())?;
-        if !compiled.of_phrase.is_empty() && missing.iter().any(Option::is_some) {
-            budget.spend(2 * text.len())?;
-            let text = spoken(text);
-            budget.hold(text.len())?;
-            for hit in compiled.phrases.find_overlapping_iter(&text) {
-                budget.spend(HIT)?;
-                let Some((label, edges)) = compiled.of_phrase.get(hit.pattern().as_usize()) else { continue };
-                if missing.get(*label).is_some_and(Option::is_some) && !goes_on(&text, hit.range(), *edges) {
-                    found.extend(missing.get_mut(*label).and_then(Option::take).cloned());
-                }
-            }
-            budget.release(text.len());
-        }
-        if !compiled.of_pattern.is_empty() && missing.iter().any(Option::is_some) {
-            let labels = window::matches(&compiled.patterns, text, budget)?.into_iter().filter_map(|index| compiled.of_pattern.get(index));
-            labels.for_each(|label| found.extend(missing.get_mut(*label).and_then(Option::take).cloned()));
-        }
+        compiled.find(text, found, budget)?;
+        let Some(alike) = alike(text) else { return Ok(()) };
+        budget.spend(text.len())?;
+        budget.hold(alike.len())?;
+        compiled.find(&alike, found, budget)?;
+        budget.release(alike.len());
         Ok(())
     }
 }
@@ -199,10 +193,36 @@ impl Compiled {
         if length > MAX_PHRASES {
             return Err(TopicError::TooLarge(MAX_PHRASES * 10));
         }
+        let words = phrases.iter().chain(&expressions).map(String::as_str).collect::<String>();
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&phrases);
         let phrases = automaton.map_err(|_| TopicError::TooLarge(MAX_PHRASES * 10))?;
         let light = length <= LIGHT && patterns(&expressions, LIGHT).is_ok();
-        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern, light })
+        let latin = words.chars().all(|one| !one.is_alphabetic() || one < LAST_LATIN);
+        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern, light, latin })
+    }
+
+    fn find(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
+        let mut missing: Vec<Option<&String>> =
+            self.source.keys().map(|label| Some(label).filter(|label| !found.contains(*label))).collect();
+        budget.spend(missing.len())?;
+        if !self.of_phrase.is_empty() && missing.iter().any(Option::is_some) {
+            budget.spend(2 * text.len())?;
+            let text = spoken(text);
+            budget.hold(text.len())?;
+            for hit in self.phrases.find_overlapping_iter(&text) {
+                budget.spend(HIT)?;
+                let Some((label, edges)) = self.of_phrase.get(hit.pattern().as_usize()) else { continue };
+                if missing.get(*label).is_some_and(Option::is_some) && !goes_on(&text, hit.range(), *edges) {
+                    found.extend(missing.get_mut(*label).and_then(Option::take).cloned());
+                }
+            }
+            budget.release(text.len());
+        }
+        if !self.of_pattern.is_empty() && missing.iter().any(Option::is_some) {
+            let labels = window::matches(&self.patterns, text, budget)?.into_iter().filter_map(|index| self.of_pattern.get(index));
+            labels.for_each(|label| found.extend(missing.get_mut(*label).and_then(Option::take).cloned()));
+        }
+        Ok(())
     }
 }
 

@@ -76,11 +76,68 @@ fn a_topic_does_not_hide_in_how_it_is_written() {
         ("text/event-stream", "event: a\ndata: {\"q\":\"\\u0049nitech\"}\n\n"),
         ("text/event-stream", "data: hooli\ndata: corp\n\n"),
         ("application/x-ndjson", "{}\n{\"q\":\"\\u0049nitech\"}\n"),
+        // Encoded once more, or in another language than its own.
+        (JSON, r#"{"q":"see %49nitech"}"#),
+        (JSON, r#"{"q":"see %2549nitech"}"#),
+        (JSON, r#"{"q":"see &#73;nitech &amp;"}"#),
+        (JSON, r#"{"q":"see &amp;#73;nitech"}"#),
+        (JSON, r#"{"q":"see \\u0049nitech%20"}"#),
+        (FORM, "q=%2549nitech"),
+        (FORM, "q=%26%2373%3Bnitech"),
+        ("text/plain", "see %49nitech"),
+        (JSON, r#"{"q":"SW5pdGVjaA=="}"#),
+        (JSON, r#"{"q":"YXNrIEluaXRlY2ggbm93"}"#),
+        (JSON, r#"{"q":"eyJhIjoiXHUwMDQ5bml0ZWNoIn0"}"#),
+        (JSON, r#"{"q":"WVhOcklFbHVhWFJsWTJnZ2JtOTM="}"#),
+        (JSON, r#"{"YXNrIEluaXRlY2ggbm93":1}"#),
+        (FORM, "q=YXNrIEluaXRlY2ggbm93"),
+        ("text/plain", "YXNrIElu\r\naXRlY2ggbm93\r\n"),
+        // Letters that look like others.
+        (JSON, "{\"q\":\"\u{406}n\u{456}t\u{435}\u{441}h\"}"),
+        (JSON, "{\"q\":\"Init\u{3b5}ch \u{3a1}rice\"}"),
+        // Where browsers see the end of a tag or a comment, and where others do.
+        ("text/html", "Ini<b title=\">\">tech</b>"),
+        ("text/html", "Ini<b title='>' x = \">\">tech"),
+        ("text/html", "Ini<b title=\">tech"),
+        ("text/html", "Ini<!--> -->tech"),
+        ("text/html", "Ini<!--x--!>tech"),
+        ("text/html", "Ini<!--->tech"),
+        ("text/html", "Ini<![CDATA[>tech"),
+        ("text/html", "1 < 2 Initech"),
         ("application/problem+json", r#"{"q":"\u0049nitech"}"#),
     ] {
         assert_eq!(found(content_type, body), "rivals", "{content_type}: {body}");
     }
     assert_eq!(found(JSON, r#"["price  FLOOR", "Margin 12%"]"#), "prices");
+}
+
+#[test]
+fn what_is_no_base64_and_no_reference_is_only_itself() {
+    for body in [
+        "[\"internationalization\"]",
+        "[\"100% of R&D; a&b\"]",
+        "[\"4111 1111 1111 1112\"]",
+        "[\"AAAAAAAAAAAAAAAA\"]",
+        "[\"0123456789abcdef\"]",
+    ] {
+        assert_eq!(found(JSON, body), "", "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_utf_8_may_be_a_topic_of_another_script() {
+    assert_eq!(found(FORM, "q=caf%E9"), "! malformed", "one of the phrases is Chinese");
+    let topic = TopicMatcher { phrases: vec!["caf\u{e9}".to_owned()], patterns: Vec::new() };
+    let filter = Filter::new(Detector::ALL.into(), Topics::compile([("cafes".to_owned(), topic)].into()).unwrap());
+    let scan = |path: &str, query| said(filter.scan_target(path, query, &Budget::default()));
+    assert_eq!(
+        (scan("/", Some("q=caf%E9")), scan("/", Some("q=caf%C3%A9")), scan("/caf%E9", None)),
+        ("cafes".into(), "cafes".into(), "cafes".into())
+    );
+    assert_eq!((scan("/", Some("q=ca%FFf%C3%A9")), scan("/", Some("n=4111%FF1111%E91111%C31111"))), ("cafes".into(), "card".into()));
+    let body = filter.redact(&of(FORM), b"m=x%FFa@example.com&r=caf%F9", &Budget::default()).unwrap().body.unwrap();
+    assert_eq!(String::from_utf8_lossy(&body), "m=%5Bredacted%3Aemail%5D&r=caf%F9");
+    assert_eq!((scan("/", Some("q=%E9")), scan("/", Some("m=a%40example.com%E9"))), (String::new(), "email".to_owned()));
 }
 
 #[test]
@@ -114,6 +171,9 @@ fn personal_data_does_not_hide_in_how_it_is_written() {
         ("text/plain", "card-4111111111111111."),
         ("application/xml", "<c n=\"4111&#49;11111111111\"/>"),
         ("text/html", "4111<wbr>1111<wbr>1111<wbr>1111"),
+        (JSON, r#"{"n":"NDExMTExMTExMTExMTExMQ=="}"#),
+        (JSON, r#"{"n":"%34111111111111111"}"#),
+        (JSON, r#"{"n":"&#52;111111111111111"}"#),
     ] {
         assert_eq!(found(content_type, body), "card", "{content_type}: {body}");
     }
@@ -253,6 +313,12 @@ fn redaction_leaves_every_other_byte() {
         ("text/event-stream", "data: {\"n\":4111111111111111}\n\n", "data: {\"n\":\"[redacted:card]\"}\n\n"),
         (JSON, r#"{"iban":"GB33BUKB20201555555555 and a@example.com"}"#, r#"{"iban":"[redacted:iban] and [redacted:email]"}"#),
         (JSON, r#"{"password":"hunter2!x"}"#, r#"{"password":"[redacted:secret]"}"#),
+        (
+            JSON,
+            r#"{"q":"WVRvZ1lVQmxlR0Z0Y0d4bExtTnZiUT09","r":"x %61@example.com"}"#,
+            r#"{"q":"[redacted:email]","r":"x [redacted:email]"}"#,
+        ),
+        (FORM, "q=a%2540example.com", "q=%5Bredacted%3Aemail%5D"),
         (JSON, r#"{"ssn":123456789}"#, r#"{"ssn":"[redacted:national-id]"}"#),
         (JSON, r#"{"query":"{ a(b: \"\\u0034111111111111111!\") }"}"#, r#"{"query":"{ a(b: \"[redacted:card]!\") }"}"#),
     ] {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::{Form, Piece, Reading};
 use crate::{Unscannable, media::Kind, text::Layer};
 
@@ -15,7 +17,15 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
     declared(bytes)?;
     reading.look(body, &Piece { layer: Layer::Markup, at, key: "", form: Form::Text })?;
     // Between two tags nothing is taken out: that could take a tag with it.
-    reading.glance(&Kind::Text(Layer::Markup), &without_tags(bytes))
+    let plain = without_tags(bytes, xml);
+    let shown = without_tags(bytes, html);
+    reading.budget.hold(plain.len() + shown.len())?;
+    reading.glance(&Kind::Text(Layer::Markup), &plain)?;
+    if shown != plain {
+        reading.glance(&Kind::Text(Layer::Markup), &shown)?;
+    }
+    reading.budget.release(plain.len() + shown.len());
+    Ok(())
 }
 
 /// An XML declaration may name another encoding than the headers.
@@ -36,29 +46,78 @@ fn declared(bytes: &[u8]) -> Result<(), Unscannable> {
     }
 }
 
-/// The text between tags, comments left out, what is in CDATA sections kept.
-fn without_tags(bytes: &[u8]) -> Vec<u8> {
-    const CDATA: &[u8] = b"<![CDATA[";
+const CDATA: &[u8] = b"<![CDATA[";
+
+/// What begins with `<`: how long it is, and what of it is text.
+type Construct = fn(&[u8]) -> (usize, &[u8]);
+
+/// The text between tags, comments left out.
+fn without_tags(bytes: &[u8], construct: Construct) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some(begin) = rest.iter().position(|byte| *byte == b'<') {
         text.extend_from_slice(rest.get(..begin).unwrap_or_default());
         rest = rest.get(begin..).unwrap_or_default();
-        let end: &[u8] = if rest.starts_with(CDATA) {
-            b"]]>"
-        } else if rest.starts_with(b"<!--") {
-            b"-->"
-        } else {
-            b">"
-        };
-        let length = rest.windows(end.len()).position(|window| window == end);
-        let content = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
-        if let Some(literal) = content.strip_prefix(CDATA) {
-            // What stands there is no markup: `&` is itself.
-            literal.iter().for_each(|byte| if *byte == b'&' { text.extend_from_slice(b"&amp;") } else { text.push(*byte) });
-        }
-        rest = length.and_then(|length| rest.get(length + end.len()..)).unwrap_or_default();
+        let (length, literal) = construct(rest);
+        // What stands there is no markup: `&` is itself.
+        literal.iter().for_each(|byte| if *byte == b'&' { text.extend_from_slice(b"&amp;") } else { text.push(*byte) });
+        rest = rest.get(length..).unwrap_or_default();
     }
     text.extend_from_slice(rest);
     text
+}
+
+/// As XML and simple readers have it: to the next `>`, whatever stands before it; what is in CDATA sections is text.
+fn xml(rest: &[u8]) -> (usize, &[u8]) {
+    let (from, end): (usize, &[u8]) = if rest.starts_with(CDATA) {
+        (CDATA.len(), b"]]>")
+    } else if rest.starts_with(b"<!--") {
+        (4, b"-->")
+    } else {
+        (1, b">")
+    };
+    let length = memmem::find(rest.get(from..).unwrap_or_default(), end).map(|length| from + length);
+    let content = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
+    (length.map_or(rest.len(), |length| length + end.len()), content.strip_prefix(CDATA).unwrap_or_default())
+}
+
+/// As browsers have it (HTML Standard, 13.2.5): a `>` in quotes does not end a tag, `--!>` ends a comment, a section of CDATA is a comment, and a `<`
+/// that begins nothing is text.
+fn html(rest: &[u8]) -> (usize, &[u8]) {
+    let to = |end: &[u8]| memmem::find(rest, end).map(|at| at + end.len());
+    let length = match rest.get(1) {
+        Some(b'!') if rest.starts_with(b"<!--") => comment(rest),
+        Some(b'!' | b'?') => to(b">"),
+        Some(b'/') | Some(b'a'..=b'z' | b'A'..=b'Z') => tag(rest),
+        _ => return (1, rest.get(..1).unwrap_or_default()),
+    };
+    (length.unwrap_or(rest.len()), &[])
+}
+
+/// The length of a comment.
+fn comment(rest: &[u8]) -> Option<usize> {
+    // Dashes may overlap: `--->` ends one, too.
+    let dashes = rest.windows(2).enumerate().skip(2).filter(|(_, two)| *two == b"--").map(|(at, _)| at + 2);
+    let mut ends = dashes.filter_map(|end| match (rest.get(end), rest.get(end + 1)) {
+        (Some(b'>'), _) => Some(end + 1),
+        (Some(b'!'), Some(b'>')) => Some(end + 2),
+        _ => None,
+    });
+    ends.next()
+}
+
+/// The length of a tag, with the values of its attributes.
+fn tag(rest: &[u8]) -> Option<usize> {
+    let (mut quote, mut is_value) = (None, false);
+    for (at, byte) in rest.iter().enumerate() {
+        match (quote, byte) {
+            (Some(open), _) if open == *byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'>') => return Some(at + 1),
+            (None, b'"' | b'\'') if is_value => quote = Some(*byte),
+            _ => {}
+        }
+        is_value = *byte == b'=' || (is_value && byte.is_ascii_whitespace());
+    }
+    None
 }

@@ -17,6 +17,11 @@ pub(crate) enum Layer {
     Form,
     /// UTF-8 in percent-encoding: a path, the headers of a part.
     Percent,
+    /// Percent-encoding again, `+` for a space or not, without the bytes that are no UTF-8: some readers drop them.
+    Sound {
+        /// Whether `+` is a space.
+        plus: bool,
+    },
     /// XML and HTML, with character references.
     Markup,
 }
@@ -27,28 +32,35 @@ impl Layer {
         let escape = |byte: u8| match self {
             Self::Plain | Self::Latin => false,
             Self::Json => byte == b'\\',
-            Self::Form => byte == b'%' || byte == b'+',
-            Self::Percent => byte == b'%',
+            Self::Form | Self::Sound { plus: true } => byte == b'%' || byte == b'+',
+            Self::Percent | Self::Sound { plus: false } => byte == b'%',
             Self::Markup => byte == b'&',
         };
         let is_plain = |byte: &u8| matches!(*byte, b' '..=b'~' | b'\t' | b'\n' | b'\r') && !escape(*byte);
         if bytes.iter().all(is_plain) { str::from_utf8(bytes).ok() } else { None }
     }
 
-    /// Gives each character with the place of its first byte.
+    /// How it is read besides, where not all of it is UTF-8.
+    pub(crate) const fn sound(self) -> Self {
+        Self::Sound { plus: matches!(self, Self::Form) }
+    }
+
+    /// Gives each character with the place of its first byte, and says whether all of it is UTF-8: in percent-encoding, what is not is read as
+    /// windows-1252.
     ///
     /// # Errors
     /// `Malformed`: not UTF-8, or an escape of JSON that is none.
-    pub(crate) fn each(self, bytes: &[u8], give: &mut impl FnMut(char, usize)) -> Result<(), Unscannable> {
+    pub(crate) fn each(self, bytes: &[u8], give: &mut impl FnMut(char, usize)) -> Result<bool, Unscannable> {
         match self {
             Self::Plain => utf8(bytes)?.char_indices().for_each(|(at, seen)| give(seen, at)),
             Self::Latin => bytes.iter().enumerate().for_each(|(at, byte)| give(latin(*byte), at)),
-            Self::Json => return json(utf8(bytes)?, give),
-            Self::Form => return percent(bytes, true, give),
-            Self::Percent => return percent(bytes, false, give),
+            Self::Json => json(utf8(bytes)?, give)?,
+            Self::Form => return Ok(percent(bytes, true, Some(latin), give)),
+            Self::Percent => return Ok(percent(bytes, false, Some(latin), give)),
+            Self::Sound { plus } => return Ok(percent(bytes, plus, None, give)),
             Self::Markup => markup(utf8(bytes)?, give),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -57,7 +69,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Unscannable> {
 }
 
 /// Dashes are what matters of windows-1252's own characters.
-fn latin(byte: u8) -> char {
+pub(super) fn latin(byte: u8) -> char {
     match byte {
         0x96 | 0x97 => '-',
         0x80..=0x9f => char::REPLACEMENT_CHARACTER,
@@ -110,26 +122,46 @@ fn unit(rest: &mut str::CharIndices<'_>) -> Result<u32, Unscannable> {
     Ok(unit)
 }
 
-/// `%` without two digits stands for itself, as in every form parser (URL Standard, percent-decode).
-fn percent(bytes: &[u8], plus: bool, give: &mut impl FnMut(char, usize)) -> Result<(), Unscannable> {
+/// `%` without two digits stands for itself, as in every form parser (URL Standard, percent-decode). `broken` reads a byte that is no UTF-8; without
+/// it such bytes are left out. Says whether there are none.
+fn percent(bytes: &[u8], plus: bool, broken: Option<fn(u8) -> char>, give: &mut impl FnMut(char, usize)) -> bool {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut starts = Vec::with_capacity(bytes.len());
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         starts.push(at);
-        let (meant, length) = match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => (u8::try_from(high << 4 | low).unwrap_or_default(), 3),
-            (b'+', ..) if plus => (b' ', 1),
+        let (meant, length) = match byte {
+            b'%' => pair(bytes, at).map_or((b'%', 1), |meant| (meant, 3)),
+            b'+' if plus => (b' ', 1),
             _ => (*byte, 1),
         };
         decoded.push(meant);
         at += length;
     }
-    for (at, seen) in utf8(&decoded)?.char_indices() {
-        give(seen, starts.get(at).copied().unwrap_or_default());
+    each_of(&decoded, broken, &mut |seen, at| give(seen, starts.get(at).copied().unwrap_or_default()))
+}
+
+/// The byte that `%` and two digits stand for.
+pub(super) fn pair(bytes: &[u8], at: usize) -> Option<u8> {
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    u8::try_from(digit(at + 1)? << 4 | digit(at + 2)?).ok()
+}
+
+/// Gives the characters of bytes, and says whether all of them are UTF-8.
+pub(super) fn each_of(bytes: &[u8], broken: Option<fn(u8) -> char>, give: &mut impl FnMut(char, usize)) -> bool {
+    let (mut at, mut sound) = (0, true);
+    for chunk in bytes.utf8_chunks() {
+        chunk.valid().char_indices().for_each(|(inside, seen)| give(seen, at + inside));
+        at += chunk.valid().len();
+        for byte in chunk.invalid() {
+            sound = false;
+            if let Some(read) = broken {
+                give(read(*byte), at);
+            }
+            at += 1;
+        }
     }
-    Ok(())
+    sound
 }
 
 /// The longest character reference by name that is read, without its `&`.
@@ -146,7 +178,7 @@ fn markup(text: &str, give: &mut impl FnMut(char, usize)) {
 }
 
 /// The character that a reference stands for, and the bytes it takes after its `&`. HTML forgives a missing `;` after numbers.
-fn reference(rest: &str) -> Option<(char, usize)> {
+pub(super) fn reference(rest: &str) -> Option<(char, usize)> {
     let window = rest.as_bytes().get(..rest.len().min(LONGEST_REFERENCE))?;
     if window.starts_with(b"#") {
         let (radix, prefix) = if matches!(window.get(1), Some(b'x' | b'X')) { (16, 2) } else { (10, 1) };
