@@ -36,6 +36,28 @@ fn s5_no_document_costs_more_than_in_proportion_to_its_length() {
 }
 
 #[test]
+fn s5_what_a_detector_does_at_some_places_only_is_counted_too() {
+    let filter = filter();
+    for (what, a_byte) in [
+        ("numbers of two digits", 500),
+        ("words that may be an id", 40),
+        ("heads of IBANs", 100),
+        ("addresses", 50),
+        ("hexadecimal", 150),
+        ("names of secrets", 30),
+        ("bearers", 200),
+        ("authorities", 200),
+        ("begins of keys", 100),
+        ("words of a topic", 300),
+    ] {
+        let hostile = *DOCUMENTS.iter().find(|one| one.0 == what).unwrap();
+        let body = document(hostile, 20_000);
+        let taken = steps(&filter, hostile, &body) / body.len() as u64;
+        assert!(taken >= a_byte, "{what}: {taken} steps a byte");
+    }
+}
+
+#[test]
 fn s5_whatever_is_read_stops_where_its_budget_does() {
     let filter = filter();
     for hostile in DOCUMENTS {

@@ -255,6 +255,8 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(found(JSON, format!("{}{}", "[".repeat(200), "]".repeat(200))), "");
     assert_eq!(said(filter().scan(&Media::of([b"text/plain".as_slice(), b"text/html"], None), b"x", &Budget::default())), "! type");
     assert_eq!(found("text/plain", vec![b'a'; Filter::MAX_BYTES + 1]), "! too_large");
+    assert_eq!(found("text/plain", "\u{fdfa}".repeat(10_000)), "! too_large", "what folding makes of it is bounded");
+    assert_eq!(found("text/plain", format!("{} Initech", "\u{d55c}\u{ad6d}".repeat(10_000))), "rivals");
 }
 
 fn multipart(parts: &[(&str, &str)]) -> String {
