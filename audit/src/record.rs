@@ -216,13 +216,16 @@ impl Findings {
     }
 }
 
-/// A denial that a policy in shadow would have made.
+/// What a policy in shadow would have done.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shadow {
     /// The policy.
     pub policy: Text,
-    /// What it would have answered.
+    /// What it would have answered, or done besides: `redact`, `detect`.
     pub verdict: &'static str,
+    /// What it found: kinds of personal data and labels of topics.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Text>,
 }
 
 /// An operator's action on a counter.

@@ -107,9 +107,11 @@ impl Guardrails {
             Protocol::Http => (Passed::default(), None),
             Protocol::Mcp => mcp::judge(asked, &self.offload, found).await.map(|(passed, said)| (passed, Some(said)))?,
         };
-        passed.process = passed.process | process::needed(&asked.policy.guardrails().content);
+        let content = &asked.policy.guardrails().content;
+        passed.process = passed.process | process::needed(content) | process::instead(content, asked);
         process::declared(passed.process, asked.request, asked.declared.process)?;
-        content::judge(asked, &self.offload, &mut found.findings).await?;
+        content::judge(asked, passed.process, &self.offload, &mut found.findings).await?;
+        content::shadow::judge(asked, &self.offload, &mut found.shadow).await;
         rules::judge(asked, said.as_deref(), &self.offload, found).await?;
         Ok(passed)
     }

@@ -19,7 +19,7 @@ use bulkhead_ratelimit::{
 use bulkhead_tenancy::snapshot::Snapshot;
 use tokio::time::Instant;
 
-use crate::verdict::{Allowed, Denial, Reason, ShadowMark, Step, Verdict};
+use crate::verdict::{Allowed, Denial, Reason, ShadowMark, Step, Verdict, Would};
 
 #[cfg(test)]
 mod tests;
@@ -68,7 +68,7 @@ impl Charging {
         if let Some(denial) = charged.denial() {
             verdict.outcome = Err(denial);
         }
-        let mark = |policy: &Arc<str>| ShadowMark { policy: policy.to_string(), reason: Reason::OverLimit };
+        let mark = |policy: &Arc<str>| ShadowMark::new(policy, Would::Deny(Reason::OverLimit));
         verdict.shadow.extend(charged.ruling.shadowed().iter().map(mark));
         verdict.step = Step::Limits;
         verdict.charged = Some(charged);

@@ -173,7 +173,11 @@ impl Ledger {
         metrics::describe_histogram!("bulkhead_authz_decision_seconds", metrics::Unit::Seconds, "How long decisions took.");
         Self {
             decisions: metrics.tenant_counter("bulkhead_authz_decisions_total", "Decisions, by proven tenant and verdict.", "verdict"),
-            shadow: metrics.tenant_counter("bulkhead_authz_shadow_total", "What policies in shadow would have denied.", "reason"),
+            shadow: metrics.tenant_counter(
+                "bulkhead_authz_shadow_total",
+                "What policies in shadow would have denied, redacted or detected.",
+                "reason",
+            ),
             bodies: metrics.tenant_counter(
                 "bulkhead_authz_bodies_total",
                 "Bodies that ext_proc read, by what was done with them.",
@@ -263,7 +267,7 @@ impl Record for Ledger {
         self.decisions.count(tenant, verdict.name());
         self.took.record(took);
         for mark in &verdict.shadow {
-            self.shadow.count(tenant, mark.reason.name());
+            self.shadow.count(tenant, mark.name());
         }
         self.found(&verdict.facts);
         if verdict.outcome.is_ok() {

@@ -287,7 +287,7 @@ impl Verdict {
 
     /// What in shadow is recorded with it: where limits are charged here, the record that a request was authorized has what came before them.
     pub fn marks(&self) -> impl Iterator<Item = &ShadowMark> {
-        self.shadow.iter().filter(|mark| (mark.reason == Reason::OverLimit) == self.charged.is_some())
+        self.shadow.iter().filter(|mark| (mark.would == Would::Deny(Reason::OverLimit)) == self.charged.is_some())
     }
 
     /// `allow`, or the reason's name: `verdict` in metadata, metrics and logs.
@@ -371,11 +371,42 @@ pub struct Findings {
     pub action: Option<String>,
 }
 
-/// A denial that a policy in shadow would have made.
+/// What a policy in shadow would have done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowMark {
     /// The policy in shadow.
     pub policy: String,
-    /// What it would have answered.
-    pub reason: Reason,
+    /// Which answer it would have given, or what it would have done besides.
+    pub would: Would,
+    /// What it found: kinds of personal data and labels of topics.
+    pub found: Vec<String>,
+}
+
+/// What would have been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Would {
+    /// The request would have been denied.
+    Deny(Reason),
+    /// Personal data would have been taken out.
+    Redact,
+    /// Personal data would have been counted.
+    Detect,
+}
+
+impl ShadowMark {
+    /// What a policy would have done, with nothing that it found.
+    #[must_use]
+    pub fn new(policy: &str, would: Would) -> Self {
+        Self { policy: policy.to_owned(), would, found: Vec::new() }
+    }
+
+    /// The name in metrics and audit.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.would {
+            Would::Deny(reason) => reason.name(),
+            Would::Redact => "redact",
+            Would::Detect => "detect",
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub struct Guardrails {
     pub shadow: Vec<ShadowPolicy>,
 }
 
-/// A policy with `shadow: true`, as far as it denies without reading a body, and its limit.
+/// A policy with `shadow: true`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShadowPolicy {
     /// The GuardrailPolicy's name.
@@ -29,10 +29,12 @@ pub struct ShadowPolicy {
     pub allowlist: Option<BTreeSet<String>>,
     /// Its own `rateLimit`.
     pub rate_limit: Option<RateLimit>,
+    /// Its own `contentFilter`.
+    pub content: Option<ContentFilter>,
 }
 
 /// What is looked for in bodies.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContentFilter {
     /// What is done about personal data.
     pub pii: PiiDetection,

@@ -4,13 +4,16 @@ use bulkhead_proto::pb::envoy::service::auth::v3::attribute_context::HttpRequest
 
 use super::Headers;
 
-/// The state of a request's body. A policy that reads bodies may pass `Absent` and `Whole` only (S14).
+/// The state of a request's body. A policy that reads bodies may pass `Absent` and `Whole` only, and `Doubtful` where ext_proc reads it again (S14).
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
     /// The request has none.
     Absent,
     /// All of it.
     Whole(Vec<u8>),
+    /// All of it, as text with a `!` in it: without `pack_as_bytes` Envoy writes one in the place of each byte that is no UTF-8, so nobody knows
+    /// what was sent.
+    Doubtful(Vec<u8>),
     /// Envoy buffered as much as it may and stopped there.
     Truncated,
     /// The request signals one, and Envoy does not show it: buffering is off for this route.
@@ -28,9 +31,21 @@ impl Body {
         }
         match (http.raw_body.is_empty(), http.body.is_empty()) {
             (false, _) => Self::Whole(std::mem::take(&mut http.raw_body)),
+            (true, false) if http.body.contains('!') => Self::Doubtful(std::mem::take(&mut http.body).into_bytes()),
             (true, false) => Self::Whole(std::mem::take(&mut http.body).into_bytes()),
             (true, true) if signalled(headers) => Self::Unseen,
             (true, true) => Self::Absent,
+        }
+    }
+}
+
+impl Body {
+    /// What is shown of it.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(bytes) | Self::Doubtful(bytes) => Some(bytes),
+            Self::Absent | Self::Truncated | Self::Unseen => None,
         }
     }
 }
@@ -47,6 +62,7 @@ impl std::fmt::Debug for Body {
         match self {
             Self::Absent => f.write_str("Absent"),
             Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Doubtful(bytes) => write!(f, "Doubtful({} bytes)", bytes.len()),
             Self::Truncated => f.write_str("Truncated"),
             Self::Unseen => f.write_str("Unseen"),
         }

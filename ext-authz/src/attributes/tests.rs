@@ -117,6 +117,8 @@ fn s14_the_state_of_a_body_is_never_guessed() {
     assert_eq!(body(&[("transfer-encoding", b"chunked")], b"", ""), Body::Unseen);
     assert_eq!(body(&[(body::PARTIAL, b"false")], b"raw", "text"), Body::Whole(b"raw".to_vec()));
     assert_eq!(body(&[], b"", "text"), Body::Whole(b"text".to_vec()));
+    assert_eq!(body(&[], b"", "te!xt"), Body::Doubtful(b"te!xt".to_vec()), "it may have been another byte");
+    assert_eq!(body(&[], b"te!xt", ""), Body::Whole(b"te!xt".to_vec()));
     assert_eq!(body(&[(body::PARTIAL, b"true")], b"raw", ""), Body::Truncated);
     // A client's own `false` beside Envoy's `true` makes nothing whole.
     assert_eq!(body(&[(body::PARTIAL, b"false"), (body::PARTIAL, b"true")], b"raw", ""), Body::Truncated);

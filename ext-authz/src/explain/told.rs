@@ -86,7 +86,8 @@ impl Told {
         let topics = std::mem::take(&mut findings.topics).into_iter().take(LISTED);
         findings.topics = topics.map(|topic| Text::bounded(&topic, 128).as_str().to_owned()).collect();
         shadow.truncate(LISTED);
-        let names = shadow.iter_mut().map(|mark| &mut mark.policy).chain(&mut findings.rule);
+        shadow.iter_mut().for_each(|mark| mark.found.truncate(LISTED));
+        let names = shadow.iter_mut().flat_map(|mark| mark.found.iter_mut().chain([&mut mark.policy])).chain(&mut findings.rule);
         names.for_each(|name| cut(name, 128));
         if let Some(seen) = &mut self.seen {
             cut(&mut seen.method, 32);
@@ -112,7 +113,7 @@ impl Told {
             verdict: self.denial.as_ref().map_or("allow", |denial| denial.reason.name()),
             status: self.denial.as_ref().map(|denial| denial.status),
             steps: Step::ALL.into_iter().chain(self.limits.as_ref().map(|_| Step::Limits)).map(|step| self.at(step)).collect(),
-            shadow: self.shadow.iter().map(|mark| Shadowed { policy: mark.policy.clone(), verdict: mark.reason.name() }).collect(),
+            shadow: self.shadow.iter().map(Shadowed::of).collect(),
         }
     }
 
@@ -219,6 +220,14 @@ struct Judged {
 struct Shadowed {
     policy: String,
     verdict: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    found: Vec<String>,
+}
+
+impl Shadowed {
+    fn of(mark: &ShadowMark) -> Self {
+        Self { policy: mark.policy.clone(), verdict: mark.name(), found: mark.found.clone() }
+    }
 }
 
 impl fmt::Display for Explanation {
@@ -246,7 +255,9 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
         }
         for mark in &self.shadow {
-            writeln!(f, "  in shadow   the policy {} would deny: {}", mark.policy, mark.verdict)?;
+            let denies = if matches!(mark.verdict, "redact" | "detect") { "" } else { "deny: " };
+            write!(f, "  in shadow   the policy {} would {denies}{}", mark.policy, mark.verdict)?;
+            writeln!(f, "{}{}", if mark.found.is_empty() { "" } else { ": found " }, mark.found.join(", "))?;
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
         return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades, CONNECT and gRPC do not show"));
     }
     match request.body {
-        Body::Absent | Body::Whole(_) => Ok(()),
+        Body::Absent | Body::Whole(_) | Body::Doubtful(_) => Ok(()),
         Body::Truncated => Err(Denial::new(Reason::TooLarge, "the policy reads bodies, and Envoy cut this one")),
         Body::Unseen => Err(Denial::new(Reason::Unavailable, "the policy reads bodies, and Envoy does not show the one that is signalled")),
     }

@@ -3,15 +3,19 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bulkhead_content::{Budget, Detector, Media, Unscannable};
-use bulkhead_tenancy::{guardrail::PiiDetection, policy::TenantPolicy};
+use bulkhead_tenancy::{
+    guardrail::{ContentFilter, PiiDetection},
+    policy::TenantPolicy,
+};
 
 use super::Asked;
 use crate::{
     attributes::{Attributes, Body},
     offload::{Offload, Undone},
-    verdict::{Denial, Findings, Reason},
+    verdict::{Denial, Findings, Process, Reason},
 };
 
+pub mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -25,12 +29,18 @@ const SMALL: usize = 4 << 10;
 /// # Errors
 /// `topic`, `pii`; `too_large` or `unreadable` where the body cannot be read and the policy does not let that pass; `unavailable` where it was not
 /// read in time, or takes too much.
-pub async fn judge(asked: &Asked<'_>, offload: &Offload, findings: &mut Findings) -> Result<(), Denial> {
+pub async fn judge(asked: &Asked<'_>, process: Process, offload: &Offload, findings: &mut Findings) -> Result<(), Denial> {
     let content = &asked.policy.guardrails().content;
     if !content.requests || content.filter.is_empty() {
         return Ok(());
     }
     let Seen { found, unread } = seen(asked, offload).await?;
+    // Of a body that Envoy may have altered nothing is certain but what was found: ext_proc reads it as it is, or nobody does.
+    let unread = match asked.request.body {
+        Body::Doubtful(_) if process.requests() => unread.filter(|why| why.is_ours()),
+        Body::Doubtful(_) if !content.allow_unscannable => unread.or(Some(Unscannable::Malformed)),
+        _ => unread,
+    };
     findings.pii.extend(found.pii.iter().copied());
     findings.topics.extend(found.topics.iter().cloned());
     findings.unread = unread;
@@ -51,18 +61,18 @@ async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
     };
     let work = Work::of(asked.policy, asked.request);
     if work.is_small() {
-        let seen = work.read(&Budget::new(AT_ONCE));
+        let seen = work.enforced(&Budget::new(AT_ONCE));
         if seen.unread != Some(Unscannable::Effort) {
             return Ok(seen);
         }
     }
     let until = asked.until;
-    offload.run(tenant, until, move || work.read(&Budget::default().until(until.into_std()).within(&hold))).await
+    offload.run(tenant, until, move || work.enforced(&Budget::default().until(until.into_std()).within(&hold))).await
 }
 
 /// The bytes of what is read.
 fn size(request: &Attributes) -> usize {
-    let body = if let Body::Whole(body) = &request.body { body.len() } else { 0 };
+    let body = request.body.bytes().map_or(0, <[u8]>::len);
     body + request.path.len() + request.query.as_ref().map_or(0, String::len)
 }
 
@@ -86,19 +96,20 @@ struct Seen {
 impl Work {
     fn of(policy: &Arc<TenantPolicy>, request: &Attributes) -> Self {
         let all = |name| request.headers.all(name).map(<[u8]>::to_vec).collect();
-        let body = match &request.body {
-            Body::Whole(body) => body.clone(),
-            // What is cut or not shown has been refused (S14).
-            Body::Absent | Body::Truncated | Body::Unseen => Vec::new(),
-        };
         Self {
             policy: Arc::clone(policy),
             path: request.path.clone(),
             query: request.query.clone(),
             types: all("content-type"),
             encodings: all("content-encoding"),
-            body,
+            // What is cut or not shown has been refused (S14).
+            body: request.body.bytes().unwrap_or_default().to_vec(),
         }
+    }
+
+    /// Reads as the tenant's policies that deny ask for.
+    fn enforced(&self, budget: &Budget<'_>) -> Seen {
+        self.read(&self.policy.guardrails().content, false, budget)
     }
 
     /// Patterns are not counted by what they take: large ones can make a small body cost as much as a large one, and would hold up every tenant's
@@ -108,13 +119,13 @@ impl Work {
         is_light && self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= SMALL
     }
 
-    fn read(&self, budget: &Budget<'_>) -> Seen {
-        let content = &self.policy.guardrails().content;
+    /// Reads as one filter asks for; `whole`: also what is left to ext_proc.
+    fn read(&self, content: &ContentFilter, whole: bool, budget: &Budget<'_>) -> Seen {
         // Whatever ext_proc takes out of the body, it cannot take out of the path.
         let target = content.filter.scan_target(&self.path, self.query.as_deref(), budget);
         // Personal data in a body that is rewritten is ext_proc's to find: only what is found there is taken out.
         let rewritten = content.pii == PiiDetection::Redact;
-        let filter = if rewritten { content.filter.topics_alone() } else { content.filter.clone() };
+        let filter = if rewritten && !whole { content.filter.topics_alone() } else { content.filter.clone() };
         let media = Media::of(self.types.iter().map(Vec::as_slice), self.encodings.iter().map(Vec::as_slice));
         let body = match filter.scan(&media, &self.body, budget) {
             Err(why) if content.allow_unscannable && !why.is_ours() => filter.glance(&media, &self.body, budget),

@@ -93,7 +93,7 @@ fn bodiless(body: &Body) -> Result<(), Denial> {
 async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
     headers::judge(asked.request)?;
     let coding = headers::judge_representation(asked.request)?;
-    let Body::Whole(bytes) = &asked.request.body else {
+    let Some(bytes) = asked.request.body.bytes() else {
         return Err(Denial::new(Reason::Unreadable, "a POST without a message"));
     };
     let (posted, length) = read(bytes, coding, asked, offload).await?;

@@ -2,9 +2,9 @@
 
 use bulkhead_tenancy::guardrail::{ContentFilter, PiiDetection};
 
-use super::body::is_stream;
+use super::{Asked, body::is_stream};
 use crate::{
-    attributes::Attributes,
+    attributes::{Attributes, Body},
     verdict::{Denial, Process, Reason},
 };
 
@@ -19,6 +19,14 @@ pub fn needed(content: &ContentFilter) -> Process {
         (false, true) => Process::Response,
         (true, true) => Process::Both,
     }
+}
+
+/// Whether ext_proc reads a request because Envoy may not have shown it as it is, and ext_proc is there to see its bytes.
+#[must_use]
+pub fn instead(content: &ContentFilter, asked: &Asked<'_>) -> Process {
+    let is_read = content.requests && !content.filter.is_empty();
+    let doubtful = matches!(asked.request.body, Body::Doubtful(_));
+    if is_read && doubtful && asked.declared.process { Process::Request } else { Process::None }
 }
 
 /// Refuses a request that needs ext_proc where nobody says that it stands in the chain, or that goes on after what is buffered (S14).

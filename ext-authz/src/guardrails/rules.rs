@@ -14,7 +14,7 @@ use super::{Asked, Found, mcp::Said};
 use crate::{
     attributes::{Headers, understood_as},
     offload::{Offload, Undone},
-    verdict::{Denial, Reason, ShadowMark},
+    verdict::{Denial, Reason, ShadowMark, Would},
 };
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ pub async fn judge(asked: &Asked<'_>, said: Option<&[Said]>, offload: &Offload, 
         found.findings.rule = Some(rule.policy.clone());
         return Err(Denial::new(Reason::Rule, format!("the rules of the policy {}: {refused}", rule.policy)));
     }
-    let of = |rule: &Arc<Rule>, reason| ShadowMark { policy: rule.policy.clone(), reason };
+    let of = |rule: &Arc<Rule>, reason| ShadowMark::new(&rule.policy, Would::Deny(reason));
     match refusals(asked, offload, shadow.clone(), inputs).await {
         Ok(refused) => found.shadow.extend(refused.iter().map(|(rule, _)| of(rule, Reason::Rule))),
         // That it could not be judged is what it would have answered.

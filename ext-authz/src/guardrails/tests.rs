@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     attributes::Body,
     fixture::{self, get},
-    verdict::Reason,
+    verdict::{Reason, Would},
 };
 
 fn policy(snapshot: &Snapshot) -> &Arc<TenantPolicy> {
@@ -106,7 +106,7 @@ async fn an_api_outside_the_allowlist_is_denied() {
 
 #[tokio::test]
 async fn a_policy_in_shadow_is_recorded_and_denies_nothing() {
-    let mark = ShadowMark { policy: "trial".to_owned(), reason: Reason::Tool };
+    let mark = ShadowMark::new("trial", Would::Deny(Reason::Tool));
     assert_eq!(asked("shadowed-api", "acme").await, ("allow", vec![mark]));
     assert_eq!(asked("billing-api", "acme").await, ("allow", vec![]));
 }

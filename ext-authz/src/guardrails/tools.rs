@@ -10,7 +10,7 @@ use bulkhead_tenancy::{
 };
 
 use super::{Asked, access};
-use crate::verdict::{Denial, Reason, ShadowMark};
+use crate::verdict::{Denial, Reason, ShadowMark, Would};
 
 /// Refuses an API outside the allowlist, and tells what policies in shadow would have refused.
 ///
@@ -78,7 +78,7 @@ fn by_lists(
         return Err(Denial::new(Reason::Tool, refusal));
     }
     for policy in guardrails.shadow.iter().filter(|policy| !passes(policy.allowlist.as_ref())) {
-        let mark = ShadowMark { policy: policy.name.clone(), reason: Reason::Tool };
+        let mark = ShadowMark::new(&policy.name, Would::Deny(Reason::Tool));
         if !shadow.contains(&mark) {
             shadow.push(mark);
         }

@@ -94,7 +94,7 @@ impl Exchange {
             (Phase::Fresh, Message::ResponseHeaders(head)) => self.own_reply(&head),
             (Phase::RequestBody(representation), Message::RequestBody(body)) => self.reading(Side::Request, representation, body),
             // The body was never shown. What Envoy answers by itself (413) passes; anything else went past us (fact 2).
-            (Phase::RequestBody(_), Message::ResponseHeaders(head)) if head.status() >= 400 => self.response_headers(&head),
+            (Phase::RequestBody(_), Message::ResponseHeaders(head)) if is_envoys(&head) => self.response_headers(&head),
             (Phase::RequestBody(_), Message::ResponseHeaders(_)) => Next::Answer(self.deny(Side::Response, unshown())),
             (Phase::Forwarded, Message::ResponseHeaders(head)) => self.response_headers(&head),
             (Phase::ResponseBody(representation), Message::ResponseBody(body, _)) => self.reading(Side::Response, representation, body),
@@ -193,9 +193,9 @@ impl Exchange {
     fn own_reply(&mut self, head: &Head) -> Next {
         match &self.plan {
             // It is read all the same: were the filter set up to skip the heads of requests, this would be the upstream's answer.
-            Ok(plan) if head.status() >= 400 || !plan.process().requests() => self.response_headers(head),
+            Ok(plan) if is_envoys(head) || !plan.process().requests() => self.response_headers(head),
             Ok(_) => Next::Answer(self.deny(Side::Response, unshown())),
-            Err(_) if head.status() >= 400 => self.pass(Phase::Answered, answer::response_headers()),
+            Err(_) if is_envoys(head) => self.pass(Phase::Answered, answer::response_headers()),
             Err(denial) => Next::Answer(self.deny(Side::Response, denial.clone())),
         }
     }
@@ -291,6 +291,14 @@ impl Phase {
             | Self::Reading(Side::Response) => Side::Response,
         }
     }
+}
+
+/// What Envoy's router writes into every answer of an upstream before a filter sees it (unless `suppress_envoy_headers`), and into none of Envoy's own.
+const UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
+
+/// Whether an answer is Envoy's own, as far as it can be told: an error that no upstream gave.
+fn is_envoys(head: &Head) -> bool {
+    head.status() >= 400 && head.headers.all(UPSTREAM_TIME).next().is_none()
 }
 
 fn unshown() -> Denial {

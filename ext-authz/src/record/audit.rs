@@ -6,7 +6,7 @@ use bulkhead_ratelimit::charge::Scope;
 use bulkhead_tenancy::tenant::Policy;
 
 use super::{Handled, Noted, Processed};
-use crate::verdict::{self, Facts, Verdict};
+use crate::verdict::{self, Facts, ShadowMark, Verdict};
 
 /// The longest name of a policy, topic or tool in a record, in bytes.
 const NAME: usize = 128;
@@ -48,11 +48,7 @@ pub fn record(noted: &Noted<'_>) -> Record {
         },
         decision: Some(Decided { step: Some(step.name()), ..decided }),
         found: found(findings),
-        shadow: decision
-            .verdict
-            .marks()
-            .map(|mark| Shadow { policy: Text::bounded(&mark.policy, NAME), verdict: mark.reason.name() })
-            .collect(),
+        shadow: decision.verdict.marks().map(shadowed).collect(),
         generation: decision.generation,
         policy,
         ..Record::default()
@@ -77,6 +73,11 @@ pub fn processed(processed: &Processed) -> Record {
         found: found(findings),
         ..Record::default()
     }
+}
+
+fn shadowed(mark: &ShadowMark) -> Shadow {
+    let found = mark.found.iter().map(|one| Text::bounded(one, NAME)).collect();
+    Shadow { policy: Text::bounded(&mark.policy, NAME), verdict: mark.name(), found }
 }
 
 fn found(findings: &verdict::Findings) -> Findings {

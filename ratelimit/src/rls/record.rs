@@ -106,7 +106,10 @@ fn record(asked: &Asked, verdict: Verdict, shadowed: &[Arc<str>]) -> Record {
         actor: Actor { subscription: asked.subscription().map(str::to_owned), ..Actor::default() },
         action: Action { api: asked.api().map(str::to_owned), mcp: None },
         decision: Some(Decision { status, scope, cost: Some(cost), ..Decision::new(verdict.name()) }),
-        shadow: shadowed.iter().map(|policy| Shadow { policy: Text::bounded(policy, NAME), verdict: "over_limit" }).collect(),
+        shadow: shadowed
+            .iter()
+            .map(|policy| Shadow { policy: Text::bounded(policy, NAME), verdict: "over_limit", found: Vec::new() })
+            .collect(),
         generation: Some(asked.generation()),
         policy,
         ..Record::default()

@@ -19,6 +19,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 pub const MAX_GUARDRAILS: usize = 32;
 /// GuardrailPolicies of a tenant that state a limit in shadow: each is one more bucket for each of its requests.
 pub const MAX_SHADOW_LIMITS: usize = 4;
+/// GuardrailPolicies of a tenant that state a content filter in shadow: each reads every body once more.
+pub const MAX_SHADOW_FILTERS: usize = 4;
 /// Subscriptions of a tenant.
 pub const MAX_SUBSCRIPTIONS: usize = 10_000;
 /// Tools of a tenant, and sets of them.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_SHADOW_LIMITS, MAX_TOPICS, at_most},
+    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_SHADOW_FILTERS, MAX_SHADOW_LIMITS, MAX_TOPICS, at_most},
     draft::DraftApi,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     guardrail::{ContentFilter, Detector, Filter, Guardrails, PiiDetection, Rule, Rules, ShadowPolicy, TopicMatcher, Topics},
     limit::RateLimit,
     name::ApiName,
+    place::At,
     policy::Tools,
     resource::guardrail::{ContentFilterManifest, GuardrailManifest},
 };
@@ -28,6 +29,10 @@ pub(super) fn judge(
     policies.sort_by(|one, two| one.metadata.name.value.cmp(&two.metadata.name.value));
     if let Some(last) = policies.last() {
         at_most(MAX_GUARDRAILS, policies.len(), "guardrail policies of a tenant", &last.metadata.name.place, faults);
+    }
+    let filtered = policies.iter().filter(|policy| policy.shadow).filter_map(|policy| policy.content_filter.as_ref());
+    if let Some(last) = filtered.clone().next_back() {
+        at_most(MAX_SHADOW_FILTERS, filtered.count(), "content filters in shadow", &last.place, faults);
     }
     let limited = policies.iter().filter(|policy| policy.shadow).filter_map(|policy| policy.rate_limit.as_ref());
     if let Some(last) = limited.clone().next_back() {
@@ -88,7 +93,13 @@ pub(super) fn join(
         let list = policy.tool_allowlist.as_ref().map(|list| list.iter().map(|name| name.value.clone()).collect::<BTreeSet<_>>());
         let topics = topics(policy, policies, platform, faults);
         if policy.shadow {
-            joined.shadow.push(ShadowPolicy { name, allowlist: list, rate_limit: policy.rate_limit.as_ref().map(|limit| limit.value) });
+            let content = policy.content_filter.as_ref().map(|filter| Asked::of(filter).compiled(compiled(topics, filter, faults)));
+            joined.shadow.push(ShadowPolicy {
+                name,
+                allowlist: list,
+                rate_limit: policy.rate_limit.as_ref().map(|limit| limit.value),
+                content,
+            });
             continue;
         }
         if let Some(list) = list {
@@ -104,16 +115,23 @@ pub(super) fn join(
         blocked.extend(topics);
     }
     if let Some(content) = content {
-        let topics = Topics::compile(blocked).unwrap_or_else(|error| {
-            // Each phrase and pattern was judged where it stands; what is left to be wrong is all of them together.
-            if let Some(filter) = policies.iter().rev().find_map(|policy| policy.content_filter.as_ref()) {
-                faults.push(filter.fault(format!("the blocked topics together: {error}")));
-            }
-            Topics::default()
-        });
+        let last = policies.iter().rev().filter(|policy| !policy.shadow).find_map(|policy| policy.content_filter.as_ref());
+        let topics = last.map(|filter| compiled(blocked, filter, faults)).unwrap_or_default();
         joined.content = content.compiled(topics);
     }
     joined
+}
+
+/// The topics of one filter, or of several joined. Each phrase and pattern was judged where it stands; what is left to be wrong is all of them together.
+fn compiled(
+    topics: impl IntoIterator<Item = (String, TopicMatcher)>,
+    filter: &At<ContentFilterManifest>,
+    faults: &mut Vec<Fault>,
+) -> Topics {
+    Topics::compile(topics.into_iter().collect()).unwrap_or_else(|error| {
+        faults.push(filter.fault(format!("the blocked topics together: {error}")));
+        Topics::default()
+    })
 }
 
 /// The least of each field of the limits that policies state, if any does.
@@ -132,8 +150,14 @@ fn topics(
 ) -> Vec<(String, TopicMatcher)> {
     let mut topics = Vec::new();
     for label in policy.content_filter.iter().flat_map(|filter| &filter.blocked_topics) {
-        let own = policies.iter().filter_map(|policy| policy.content_filter.as_ref()?.topics.get(label.as_str()));
-        let meaning = platform.get(label.as_str()).into_iter().chain(own.map(|topic| &topic.value)).cloned().reduce(|mut one, two| {
+        let said = |in_shadow: bool| {
+            let own = policies.iter().filter(move |policy| policy.shadow == in_shadow);
+            own.filter_map(|policy| policy.content_filter.as_ref()?.topics.get(label.as_str())).map(|topic| &topic.value)
+        };
+        let known: Vec<_> = platform.get(label.as_str()).into_iter().chain(said(false)).collect();
+        // What a policy in shadow adds denies nothing, unless nobody else says what the label means.
+        let more = said(true).filter(|_| policy.shadow || known.is_empty());
+        let meaning = known.iter().copied().chain(more).cloned().reduce(|mut one, two| {
             one.phrases.extend(two.phrases);
             one.patterns.extend(two.patterns);
             one

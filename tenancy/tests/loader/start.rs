@@ -73,13 +73,13 @@ fn validate_says_one_line_an_error() {
 #[test]
 fn validate_says_what_is_not_served_yet_and_finds_no_error_in_it() {
     let (_temp, path) = folder();
-    let guardrails = "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: { name: g }\nspec:\n  shadow: true\n  contentFilter: { piiDetection: block }\n";
+    let guardrails = "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: { name: g }\nspec:\n  shadow: true\n  contentFilter: { piiDetection: block, apply: [request, response] }\n";
     write(&path.join("namespaces/tenant-acme/guardrails.yaml"), guardrails);
     let validation = validate(&path).unwrap();
     assert_eq!((validation.exit_status(), validation.to_string().as_str()), (0, ""));
     let lines: Vec<_> = validation.warning_lines().collect();
-    let nothing = "contentFilter.piiDetection: block is not served by this release: in shadow, nothing is recorded for it";
-    let expected = [format!("namespaces/tenant-acme/guardrails.yaml:6:34: spec.contentFilter.piiDetection: warning: {nothing}")];
+    let nothing = "apply: [response] is not served by this release in shadow: answers are not read for it";
+    let expected = [format!("namespaces/tenant-acme/guardrails.yaml:6:18: spec.contentFilter: warning: {nothing}")];
     assert_eq!(lines, expected);
 }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::{body::Body, http::Response};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bulkhead_proto::{contract::metadata as key, pb::envoy::service::auth::v3::CheckResponse};
 use bulkhead_tests::{
@@ -214,6 +215,11 @@ struct Between {
 
 impl Between {
     async fn start(filter: Value, check: Option<CheckResponse>) -> Self {
+        Self::start_in(json!({}), filter, check).await
+    }
+
+    /// Where ext_proc is set up otherwise.
+    async fn start_in(mode: Value, filter: Value, check: Option<CheckResponse>) -> Self {
         let config = Config::examples();
         lenient(&config);
         ask(&config, &filter);
@@ -231,6 +237,9 @@ impl Between {
         processor["typed_config"]["allow_mode_override"] = true.into();
         processor["typed_config"]["processing_mode"]["response_body_mode"] = "BUFFERED".into();
         processor["typed_config"]["processing_mode"]["response_header_mode"] = "SEND".into();
+        for (name, value) in mode.as_object().into_iter().flatten() {
+            processor["typed_config"]["processing_mode"][name] = value.clone();
+        }
         filters.push(processor);
         let mut services = vec![("ext-proc", ext_authz.grpc())];
         services.extend(authorizer.as_ref().map(|authorizer| ("ext-authz", authorizer.address())));
@@ -264,6 +273,16 @@ async fn s14_ext_proc_without_metadata_of_ours_denies() {
         let (answer, seen) = between.post().await;
         assert_eq!((answer.status, answer.reason().as_str(), seen), (503, "unavailable", None));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s14_an_error_of_an_upstream_that_was_shown_no_body_by_us_is_not_taken_for_envoys_own() {
+    let bypass = json!({ "request_header_mode": "SKIP", "request_body_mode": "NONE" });
+    let between = Between::start_in(bypass, redact(), told("request", "before")).await;
+    between.upstream.answers(|_| Response::builder().status(404).body(Body::from("jane")).expect("an answer"));
+    let (answer, _) = between.post().await;
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"));
+    assert!(!answer.text().contains("jane"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

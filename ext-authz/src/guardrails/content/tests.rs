@@ -111,6 +111,84 @@ async fn answers_alone_are_not_the_requests() {
     assert_eq!((answer, process), ("allow", Process::Response));
 }
 
+/// What globex's guardrails say where this filter is in shadow: `allow` or the reason, what is asked of ext_proc, and what is marked.
+async fn in_shadow(
+    spec: &str,
+    declared: Declared,
+    sent: Sent<'_>,
+    state: impl Fn(Vec<u8>) -> Body,
+) -> (&'static str, Process, Vec<String>) {
+    let snapshot: Arc<Snapshot> = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", spec);
+    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
+    let caller = fixture::caller(&snapshot, "globex").unwrap();
+    let (path, content_type, encoding, body) = sent;
+    let mut request =
+        Attributes::of(get(path).with("content-type", leaked(content_type)).with("content-encoding", leaked(encoding)).request()).unwrap();
+    request.body = state(body.to_vec());
+    let asked = Asked {
+        policy,
+        api: policy.api("inventory-api").unwrap(),
+        caller: &caller,
+        subscription: None,
+        request: &request,
+        path: "",
+        declared,
+        now: 1_800_000_000,
+        until: Instant::now() + Duration::from_secs(60),
+    };
+    let mut found = Found::default();
+    let outcome = Guardrails::default().judge(&asked, &mut found).await;
+    let process = outcome.as_ref().map_or(Process::None, |passed| passed.process);
+    let marks = found.shadow.iter().map(|mark| format!("{} {}", mark.name(), mark.found.join(","))).collect();
+    assert_eq!((found.findings.pii, found.findings.topics), Default::default(), "what is found in shadow stands in its marks alone");
+    (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, marks)
+}
+
+#[tokio::test]
+async fn a_filter_in_shadow_is_told_of_and_does_nothing() {
+    let all = Declared { body: true, process: true, ..Declared::default() };
+    let spec = |filter: &str| format!("shadow: true, contentFilter: {{ {filter} }}");
+    let sent = json(r#"{"q":"Initech a@example.com"}"#);
+    let image = ("/globex/inventory-api", "image/png", "", b"x".as_slice());
+    for (filter, sent, marks) in [
+        (TOPICS, sent, vec!["topic rivals"]),
+        ("piiDetection: block", sent, vec!["pii email"]),
+        ("piiDetection: redact", sent, vec!["redact email"]),
+        ("piiDetection: detect", sent, vec!["detect email"]),
+        ("piiDetection: block", json("{}"), vec![]),
+        ("piiDetection: block", image, vec!["unreadable "]),
+        ("piiDetection: block, unscannable: allow", image, vec![]),
+        ("piiDetection: block, apply: [response]", sent, vec![]),
+    ] {
+        let marks: Vec<String> = marks.into_iter().map(str::to_owned).collect();
+        assert_eq!(in_shadow(&spec(filter), all, sent, Body::Whole).await, ("allow", Process::None, marks), "{filter}");
+    }
+    // Where nobody shows the body, or ext_proc does not stand in the chain, it would have denied, and does not.
+    let none = Declared::default();
+    let would = |name: &str| ("allow", Process::None, vec![format!("{name} ")]);
+    assert_eq!(in_shadow(&spec(TOPICS), none, sent, Body::Whole).await, would("unavailable"));
+    assert_eq!(in_shadow(&spec(TOPICS), all, sent, |_| Body::Unseen).await, would("unavailable"));
+    assert_eq!(in_shadow(&spec(TOPICS), all, sent, |_| Body::Truncated).await, would("too_large"));
+    let body_alone = Declared { body: true, ..Declared::default() };
+    let redacting = in_shadow(&spec("piiDetection: redact"), body_alone, sent, Body::Whole).await;
+    assert_eq!((redacting.0, redacting.1, redacting.2.first().map(String::as_str)), ("allow", Process::None, Some("unavailable ")));
+}
+
+#[tokio::test]
+async fn s14_a_body_that_envoy_may_have_altered_is_read_by_ext_proc_or_denied() {
+    let read = |filter: &'static str, process: bool, body: &'static str| async move {
+        let spec = format!("contentFilter: {{ {filter} }}");
+        let (answer, process, _) =
+            in_shadow(&spec, Declared { body: true, process, ..Declared::default() }, json(body), Body::Doubtful).await;
+        (answer, process)
+    };
+    assert_eq!(read(TOPICS, false, r#"{"q":"Ini!tech"}"#).await, ("unreadable", Process::None));
+    assert_eq!(read(TOPICS, true, r#"{"q":"Ini!tech"}"#).await, ("allow", Process::Request));
+    assert_eq!(read(TOPICS, true, "!").await, ("allow", Process::Request), "ext_proc sees what it was");
+    assert_eq!(read("piiDetection: off", false, "!").await, ("allow", Process::None));
+    assert_eq!(read("piiDetection: block, apply: [response]", true, "!").await, ("allow", Process::Response));
+}
+
 /// What is read of a request with this body, by globex's filter.
 fn work(filter: &str, body: &str) -> Work {
     let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
@@ -124,8 +202,8 @@ fn work(filter: &str, body: &str) -> Work {
 fn s5_what_takes_more_than_its_budget_is_unread_whatever_the_policy_lets_pass() {
     for unscannable in ["deny", "allow"] {
         let work = work(&format!("piiDetection: block, unscannable: {unscannable}"), r#"{"a":"nothing, but of some length"}"#);
-        assert_eq!(work.read(&Budget::new(100)).unread, Some(Unscannable::Effort), "{unscannable}");
-        assert_eq!(work.read(&Budget::new(10_000)).unread, None, "{unscannable}");
+        assert_eq!(work.enforced(&Budget::new(100)).unread, Some(Unscannable::Effort), "{unscannable}");
+        assert_eq!(work.enforced(&Budget::new(10_000)).unread, None, "{unscannable}");
     }
     let denial = Denial::from(Unscannable::Effort);
     assert_eq!((denial.reason, denial.status, denial.retry_after), (Reason::Unavailable, 503, Some(1)));
@@ -135,7 +213,7 @@ fn s5_what_takes_more_than_its_budget_is_unread_whatever_the_policy_lets_pass() 
 async fn what_is_small_and_costs_much_is_read_off_the_io_threads() {
     let costly = format!(r#"{{"a":"{} a@example.com"}}"#, "12 ".repeat(1_000));
     let work = work("piiDetection: block", &costly);
-    assert!(work.is_small() && work.read(&Budget::new(AT_ONCE)).unread == Some(Unscannable::Effort));
+    assert!(work.is_small() && work.enforced(&Budget::new(AT_ONCE)).unread == Some(Unscannable::Effort));
     assert_eq!(answer("piiDetection: block", json(&costly)).await, "pii");
 }
 

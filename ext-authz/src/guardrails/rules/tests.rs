@@ -136,7 +136,7 @@ async fn a_rule_in_shadow_is_recorded_and_denies_nothing() {
         [("strict", "", "allow := true"), ("trial", "shadow: true,", "allow := false"), ("fine", "shadow: true,", "allow := true")];
     let (allowed, found) = judged(&policies, "acme").await;
     assert_eq!(allowed, Ok(()));
-    assert_eq!(found.shadow, [ShadowMark { policy: "trial".into(), reason: Reason::Rule }]);
+    assert_eq!(found.shadow, [ShadowMark::new("trial", Would::Deny(Reason::Rule))]);
     assert_eq!(found.findings.rule, None);
 }
 

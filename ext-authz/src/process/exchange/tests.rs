@@ -168,6 +168,13 @@ fn a_body_that_had_to_be_read_and_was_not_shown_is_not_answered_for() {
         "heads are skipped"
     );
     assert_eq!(refused(&through(&mut exchange(Process::Both), answered("429", &[]))), None, "ratelimit's answer");
+    // An error of the upstream says that it has the body.
+    let of_upstream = [("x-envoy-upstream-service-time", "1")];
+    let mut bypassed = exchange(Process::Request);
+    through(&mut bypassed, post());
+    assert_eq!(refused(&through(&mut bypassed, answered("404", &of_upstream))), Some((503, Reason::Unavailable)));
+    assert_eq!(refused(&through(&mut exchange(Process::Both), answered("404", &of_upstream))), Some((503, Reason::Unavailable)));
+    assert_eq!(refused(&through(&mut exchange(Process::Response), answered("404", &of_upstream))), None, "nothing was owed; it is read");
 }
 
 #[test]
