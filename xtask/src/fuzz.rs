@@ -27,9 +27,11 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut stages = Stages::default();
     let directory = target()?.join("fuzz");
+    let host = host()?;
     let mut build = cargo();
+    // With a target named, though it is this machine, the flags are not for build scripts and macros: those have no libFuzzer to be linked with.
     build
-        .args(["build", "-p", "bulkhead-fuzz", "--features", "libfuzzer", "--bins", "--target-dir"])
+        .args(["build", "-p", "bulkhead-fuzz", "--features", "libfuzzer", "--bins", "--target", &host, "--target-dir"])
         .arg(&directory)
         .env("RUSTFLAGS", FLAGS);
     stages.command("building with instrumentation", &mut build)?;
@@ -43,16 +45,23 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             return Err(format!("there is no target {wanted}"));
         }
     }
-    stages.run("fuzzing", || targets.iter().try_for_each(|target| fuzz(target, &directory, options.seconds)))?;
+    stages.run("fuzzing", || targets.iter().try_for_each(|target| fuzz(target, &directory, &host, options.seconds)))?;
     stages.summary();
     Ok(())
 }
 
-fn fuzz(target: &str, directory: &Path, seconds: u32) -> Result<(), String> {
+/// What this machine is called by the compiler.
+fn host() -> Result<String, String> {
+    let told = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc -vV: {error}"))?;
+    let told = String::from_utf8_lossy(&told.stdout);
+    told.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
+}
+
+fn fuzz(target: &str, directory: &Path, host: &str, seconds: u32) -> Result<(), String> {
     // What is found meanwhile stays out of the sources; an input that fails is told, and belongs into the corpus.
     let found = directory.join("corpus").join(target);
     std::fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
-    let mut fuzz = Command::new(directory.join("debug/bulkhead-fuzz"));
+    let mut fuzz = Command::new(directory.join(host).join("debug/bulkhead-fuzz"));
     fuzz.current_dir(root()).env("BULKHEAD_FUZZ_TARGET", target).arg(&found).arg(root().join("fuzz/corpus").join(target));
     fuzz.arg(format!("-max_total_time={seconds}")).args(["-max_len=65536", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     fuzz.arg(format!("-artifact_prefix={}/{target}-", directory.display()));
