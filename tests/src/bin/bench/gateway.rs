@@ -10,7 +10,7 @@ use std::{
 use bulkhead_tests::{
     envoy::{
         Envoy, chain,
-        shipped::{Shipped, cluster, filter, filters, routes},
+        shipped::{Shipped, filter, filters, routes},
     },
     scale::Scale,
     service::Service,
@@ -36,6 +36,8 @@ pub(crate) enum Behind {
     Floor,
     /// ext-authz and ratelimit, with a store.
     TwoServices,
+    /// ext-authz alone, which charges the limits in the same store.
+    OneHop,
 }
 
 /// One of them at one number of connections; a figure for each round.
@@ -46,7 +48,7 @@ pub(crate) struct Row {
     pub(crate) seconds: f64,
 }
 
-const ALL: [Behind; 3] = [Behind::Nobody, Behind::Floor, Behind::TwoServices];
+const ALL: [Behind; 4] = [Behind::Nobody, Behind::Floor, Behind::TwoServices, Behind::OneHop];
 const CONNECTIONS: [usize; 2] = [1, 50];
 const TENANTS: usize = 1_000;
 
@@ -56,25 +58,34 @@ impl Behind {
             Self::Nobody => "Envoy alone",
             Self::Floor => "two services that decide nothing",
             Self::TwoServices => "ext-authz and ratelimit",
+            Self::OneHop => "ext-authz alone, one hop",
         }
     }
 
     /// Envoy's file, as shipped but for the routes and what says whether a service is well, which the floor does not.
     async fn envoy(self, ext_authz: SocketAddr, ratelimit: SocketAddr, upstream: SocketAddr) -> Envoy {
-        let shipped = Shipped::own_routes(ext_authz, ratelimit, upstream, upstream).edit(|bootstrap| {
+        let shipped = match self {
+            Self::OneHop => Shipped::one_hop(ext_authz, upstream, upstream),
+            _ => Shipped::own_routes(ext_authz, ratelimit, upstream, upstream),
+        };
+        let shipped = shipped.edit(|bootstrap| {
             *routes(bootstrap) = json!([{ "match": { "prefix": "/" }, "route": { "cluster": "acme-billing" } }]);
-            for service in ["ext-authz", "ratelimit"] {
-                cluster(bootstrap, service).as_object_mut().expect("a cluster").remove("health_checks");
-            }
             // A floor that more than 20,000 requests a second fall through is no part of what is compared.
             filter(bootstrap, "local_ratelimit")["token_bucket"]["max_tokens"] = 10_000_000.into();
-            if self == Self::Floor {
-                // It writes no cost, and Envoy asks nothing about a descriptor whose cost it does not find.
-                filter(bootstrap, "ratelimit")["rate_limits"][0].as_object_mut().expect("a descriptor").remove("hits_addend");
+            let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().expect("clusters");
+            for cluster in clusters.iter_mut().filter_map(Value::as_object_mut) {
+                cluster.remove("health_checks");
             }
-            if self == Self::Nobody {
-                let ours = ["envoy.filters.http.ext_authz", "envoy.filters.http.ratelimit", "envoy.filters.http.ext_proc"];
-                filters(bootstrap).retain(|filter| !ours.iter().any(|ours| filter["name"] == *ours));
+            match self {
+                Self::Nobody => {
+                    let ours = ["envoy.filters.http.ext_authz", "envoy.filters.http.ratelimit", "envoy.filters.http.ext_proc"];
+                    filters(bootstrap).retain(|filter| !ours.iter().any(|ours| filter["name"] == *ours));
+                }
+                // It writes no cost, and Envoy asks nothing about a descriptor whose cost it does not find.
+                Self::Floor => {
+                    drop(filter(bootstrap, "ratelimit")["rate_limits"][0].as_object_mut().expect("a descriptor").remove("hits_addend"))
+                }
+                Self::TwoServices | Self::OneHop => {}
             }
         });
         Envoy::start(shipped.bootstrap()).await
@@ -86,6 +97,7 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
     let household = Household::of(TENANTS);
     let store = Valkey::start().await;
     let authorizer = Service::ext_authz(household.path(), &[]).await;
+    let charging = Service::ext_authz(household.path(), &["--store", &store.url()]).await;
     let limiter = Service::ratelimit(household.path(), &store.url(), &[]).await;
     let upstream = upstream().await;
     let mut envoys = Vec::new();
@@ -93,6 +105,7 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
         let services = match behind {
             Behind::Nobody | Behind::Floor => [floor.address(), floor.address()],
             Behind::TwoServices => [authorizer.grpc(), limiter.grpc()],
+            Behind::OneHop => [charging.grpc(), limiter.grpc()],
         };
         envoys.push((behind, behind.envoy(services[0], services[1], upstream.address()).await));
     }
@@ -114,7 +127,8 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
     }
     for (behind, envoy) in &envoys {
         let asked = envoy.stat("cluster.ratelimit.upstream_rq_total").await;
-        assert_eq!(*behind == Behind::Nobody, asked == 0, "{}: {asked} limits were asked for", behind.as_str());
+        let asks = matches!(behind, Behind::Floor | Behind::TwoServices);
+        assert_eq!(asks, asked > 0, "{}: {asked} limits were asked for", behind.as_str());
     }
     rows
 }

@@ -25,7 +25,7 @@ enum Bound {
     AtMost(f64),
 }
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     Target {
         what: "throughput, ext-authz, a token seen before, 10,000 tenants, 200 streams",
         bound: Bound::AtLeast(0.7),
@@ -88,6 +88,11 @@ const TARGETS: [Target; 12] = [
         what: "whole path (p50) over the same Envoy with two services that decide nothing",
         bound: Bound::AtMost(1.3),
         figures: |report| paths(report, Behind::TwoServices),
+    },
+    Target {
+        what: "whole path in one hop (p50) over the same",
+        bound: Bound::AtMost(0.85),
+        figures: |report| paths(report, Behind::OneHop),
     },
     Target {
         what: "a tenant's p99 beside another's flood over that beside as many ordinary requests",
