@@ -1,122 +1,19 @@
 //! What was decided about a request, before it is put into Envoy's words. The default of every path is a denial: an allow can only be
 //! built from a caller, an API and the obligations that go with them.
 
-use std::{borrow::Cow, collections::BTreeSet, ops::BitOr, sync::Arc};
+mod denial;
+mod facts;
 
-use bulkhead_content::Unscannable;
+use std::{ops::BitOr, sync::Arc};
+
 use bulkhead_rules::Prepared;
-use bulkhead_tenancy::{api::Api, guardrail::Detector, host::HostName, subscription::Subscription, tenant::Tenant};
+use bulkhead_tenancy::{api::Api, host::HostName, subscription::Subscription, tenant::Tenant};
 
+pub use self::{
+    denial::{Denial, Reason},
+    facts::{Facts, Findings, Named, ShadowMark, Would},
+};
 use crate::{context_token::ContextToken, guardrails::mcp::Shown, limits::Charged};
-
-/// Why a request is denied: the names that problem bodies (`urn:bulkhead:<reason>`), metadata, logs and tests use (SEMANTICS).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "`name` and `status` say it, and SEMANTICS lists them")]
-pub enum Reason {
-    BadPath,
-    TooManyFailures,
-    NoCredentials,
-    InvalidToken,
-    WrongTenant,
-    Suspended,
-    UnknownApi,
-    Method,
-    Subscription,
-    Role,
-    Rule,
-    Tool,
-    Topic,
-    Pii,
-    TooLarge,
-    Unreadable,
-    Unavailable,
-    Loop,
-    OverLimit,
-}
-
-impl Reason {
-    /// The name in problem bodies, metadata and logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BadPath => "bad_path",
-            Self::TooManyFailures => "too_many_failures",
-            Self::NoCredentials => "no_credentials",
-            Self::InvalidToken => "invalid_token",
-            Self::WrongTenant => "wrong_tenant",
-            Self::Suspended => "suspended",
-            Self::UnknownApi => "unknown_api",
-            Self::Method => "method",
-            Self::Subscription => "subscription",
-            Self::Role => "role",
-            Self::Rule => "rule",
-            Self::Tool => "tool",
-            Self::Topic => "topic",
-            Self::Pii => "pii",
-            Self::TooLarge => "too_large",
-            Self::Unreadable => "unreadable",
-            Self::Unavailable => "unavailable",
-            Self::Loop => "loop",
-            Self::OverLimit => "over_limit",
-        }
-    }
-
-    /// The HTTP status of the answer, where a denial has no other.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::BadPath | Self::Unreadable => 400,
-            Self::NoCredentials | Self::InvalidToken | Self::WrongTenant => 401,
-            Self::Suspended | Self::Subscription | Self::Role | Self::Rule | Self::Tool | Self::Topic | Self::Pii => 403,
-            Self::UnknownApi => 404,
-            Self::Method => 405,
-            Self::TooLarge => 413,
-            Self::TooManyFailures | Self::OverLimit => 429,
-            Self::Unavailable => 503,
-            Self::Loop => 508,
-        }
-    }
-}
-
-/// A denial: what the caller sees is the reason alone; what the operator sees is the detail, in logs and audit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// What the caller is told.
-    pub reason: Reason,
-    /// With which HTTP status: the reason's own, or another where the table of answers has two.
-    pub status: u16,
-    /// What the operator is told. It holds no token, key, body or personal data.
-    pub detail: Cow<'static, str>,
-    /// `Allow` of a 405.
-    pub allow: Vec<String>,
-    /// Seconds until it is worth trying again, of a 429 or 503.
-    pub retry_after: Option<u64>,
-}
-
-impl Denial {
-    /// A denial with a detail for the operator.
-    #[must_use]
-    pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, status: reason.status(), detail: detail.into(), allow: Vec::new(), retry_after: None }
-    }
-
-    /// The same with another HTTP status.
-    #[must_use]
-    pub fn with_status(self, status: u16) -> Self {
-        Self { status, ..self }
-    }
-}
-
-impl From<Unscannable> for Denial {
-    /// What could have been read, had there been more time or memory, is no fault of the body's.
-    fn from(why: Unscannable) -> Self {
-        match why {
-            Unscannable::TooLarge => Self::new(Reason::TooLarge, why.to_string()),
-            _ if why.is_ours() => Self { retry_after: Some(1), ..Self::new(Reason::Unavailable, why.to_string()) },
-            _ => Self::new(Reason::Unreadable, why.to_string()),
-        }
-    }
-}
 
 /// Who makes the request: proven, never claimed.
 #[derive(Debug, Clone)]
@@ -324,89 +221,4 @@ pub struct Allowed {
     pub obligations: Obligations,
     /// What the request costs at the limiter, at least 1.
     pub cost: u64,
-}
-
-/// What is recorded of a decision: known as far as the judgement came. A tenant stands here only once it is proven.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// The proven tenant.
-    pub tenant: Option<Arc<Tenant>>,
-    /// The API, once it is resolved in that tenant's contract.
-    pub api: Option<Arc<Api>>,
-    /// The subscription.
-    pub subscription: Option<Arc<Subscription>>,
-    /// The caller inside the tenant.
-    pub subject: Option<String>,
-    /// The client of the token (`azp`, else `client_id`).
-    pub client: Option<String>,
-    /// What the request names, once its host and path are read.
-    pub named: Option<Named>,
-    /// What guardrails found.
-    pub findings: Findings,
-}
-
-/// What a request names, before anybody has proven anything: no tenant or API need have that name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// The tenant.
-    pub tenant: Option<String>,
-    /// The API.
-    pub api: Option<String>,
-    /// Whether all that name something agree (S20).
-    pub agree: bool,
-}
-
-/// What guardrails found in a request: kinds and names that policies gave, never a value out of the request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// Kinds of personal data that are in it.
-    pub pii: BTreeSet<Detector>,
-    /// Labels of blocked topics that it touches.
-    pub topics: BTreeSet<String>,
-    /// Why something that a policy looks into could not be read.
-    pub unread: Option<Unscannable>,
-    /// The policy whose rule denied.
-    pub rule: Option<String>,
-    /// What is done over MCP: the method, and of `tools/call` the tool if the tenant has one of that name.
-    pub action: Option<String>,
-}
-
-/// What a policy in shadow would have done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShadowMark {
-    /// The policy in shadow.
-    pub policy: String,
-    /// Which answer it would have given, or what it would have done besides.
-    pub would: Would,
-    /// What it found: kinds of personal data and labels of topics.
-    pub found: Vec<String>,
-}
-
-/// What would have been done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Would {
-    /// The request would have been denied.
-    Deny(Reason),
-    /// Personal data would have been taken out.
-    Redact,
-    /// Personal data would have been counted.
-    Detect,
-}
-
-impl ShadowMark {
-    /// What a policy would have done, with nothing that it found.
-    #[must_use]
-    pub fn new(policy: &str, would: Would) -> Self {
-        Self { policy: policy.to_owned(), would, found: Vec::new() }
-    }
-
-    /// The name in metrics and audit.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self.would {
-            Would::Deny(reason) => reason.name(),
-            Would::Redact => "redact",
-            Would::Detect => "detect",
-        }
-    }
 }

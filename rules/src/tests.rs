@@ -267,7 +267,7 @@ fn it_is_known_whether_a_text_may_read_arguments() {
         ("allow if object.get(input, \"mcp\", {}) == {}", true),
         ("f(x) if x.mcp\nallow if f(input)", true),
         ("allow if { count({1 | input.mcp}) == 1 }", true),
-        ("deny contains input.mcp.arguments\nallow if count(deny) == 0", true),
+        ("deny contains \"evil\" if input.mcp.arguments.evil\nallow if count(deny) == 0", true),
         ("allow if input.caller == input.mcp.arguments", true),
     ] {
         assert_eq!(rules(text).reads_arguments(), reads, "{text}");
