@@ -134,6 +134,23 @@ fn the_script_decides_exactly_as_the_model_does() {
     });
 }
 
+/// A charge may look at what it pays from under another limit: what is kept is then in that one's units, and is not taken for a full bucket's.
+#[test]
+fn a_key_that_is_looked_at_under_another_limit_is_kept_under_that_one() {
+    let stores = Stores::start();
+    let limit = |requests, period_us, capacity| RateLimit { rate: Rate { requests, period_us }, capacity };
+    let level = |limit, cost| Level { tenant: 0, kind: 1, limit, guarantee: RateLimit::DENY_ALL, cost };
+    let (wide, narrow) = (limit(60, MINUTE_US, 16), limit(1, MAX_REQUESTS * MINUTE_US, 1));
+    // One write in 64 sweeps what is long full again: one of these does.
+    for first in START..START + 64 {
+        let charge = charge_of(&own_keys(), &[level(wide, 1), level(narrow, 0)]);
+        for now in [first, first + 1] {
+            let [model, script] = [0, 1].map(|store| stores.decide_one(&*stores.both[store].1, now, &charge));
+            assert_eq!(model, script, "at {now}");
+        }
+    }
+}
+
 #[test]
 fn the_script_decides_exactly_as_the_model_does_while_only_time_passes() {
     let stores = Stores::start();

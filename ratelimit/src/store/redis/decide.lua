@@ -210,7 +210,7 @@ if not plain then
 end
 
 local admitted_of, denied_of = room(shapes), room(shapes) -- by shape, for its meter
-local paid = room(keys) -- by key: the limit that it was last paid under
+local paid = room(keys) -- by key that something was paid from: the limit that its state is kept under
 local forgotten -- keys that were reset
 local credits, fits, ones, twos, seen = room(8), room(8), room(8), room(8), room(8) -- of the levels of one part; made once for all
 local replies = room(items + 1)
@@ -385,10 +385,9 @@ for item = 1, items do
           one[k], two[k] = counts, twos[i]
         end
       end
-      if pay > 0 then
-        paid[k] = l
-        if undo then undo[k][8] = true end
-      end
+      -- What is kept is in the units of the limit that it was looked at under last, and so is when it is full again.
+      if pay > 0 or undo and paid[k] then paid[k] = l end
+      if pay > 0 and undo then undo[k][8] = true end
       if kind == 2 and not ahead then
         seen[saw + 1], seen[saw + 2] = frees(ones[i], twos[i], rates[l], caps[l], cost)
         saw = saw + 2
