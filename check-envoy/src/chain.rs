@@ -61,7 +61,8 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     let processor = place(["ExternalProcessor", "ext_proc"]);
     let list = manager.get("http_filters").unwrap_or(manager);
 
-    match authorizer.and_then(|at| filters.get(at)) {
+    let asked = authorizer.and_then(|at| filters.get(at));
+    match asked {
         Some(filter) => authorizer::judge(filter, manager, findings),
         None => findings.add(
             list,
@@ -72,7 +73,7 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     }
     match limiter.and_then(|at| filters.get(at)) {
         Some(filter) => limiter::judge(filter, manager, findings),
-        None if limiter::left_to_check(manager) => {}
+        None if asked.is_some_and(|authorizer| limiter::left_to_check(manager, authorizer)) => {}
         None => findings.add(
             list,
             "S15",
@@ -84,6 +85,9 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
         processing(filter, findings);
     }
     let order: Vec<usize> = [authorizer, limiter, processor].into_iter().flatten().collect();
+    for off in order.iter().filter_map(|at| filters.get(*at)?.get("disabled")).filter(|off| off.is_true()) {
+        findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it");
+    }
     if !order.is_sorted() {
         findings.add(list, "S15", "our filters stand in another order", "order them ext_authz, ratelimit, ext_proc, router");
     }

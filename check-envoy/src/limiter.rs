@@ -22,6 +22,9 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
             findings.add(part, "S9", format!("{field}: not every request is charged"), "remove it");
         }
     }
+    if let Some(part) = config.get("request_type").filter(|part| !matches!(part.text(), Some("both" | ""))) {
+        findings.add(part, "S9", "request_type: requests of the other kind are not charged", "remove it");
+    }
     if let Some(retry) = config.get("rate_limit_service.grpc_service.retry_policy") {
         findings.add(retry, "S24", "ratelimit is asked again: a retry charges twice", "remove the retry_policy");
     }
@@ -40,21 +43,25 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
 }
 
 /// Whether every route tells ext-authz that nobody else charges limits: it then charges them in Check, or denies. Said of all routes, or of each virtual host;
-/// what is said of a route is added to that, and unsays nothing.
-pub(crate) fn left_to_check(manager: &Node) -> bool {
-    let Some(routes) = manager.get("route_config") else { return false };
+/// what is said of a route is added to that, and unsays nothing. Hosts that come by VHDS are not in the file.
+pub(crate) fn left_to_check(manager: &Node, authorizer: &Node) -> bool {
+    let (Some(routes), Some(name)) = (manager.get("route_config"), authorizer.get("name").and_then(View::text)) else { return false };
     let hosts = routes.get("virtual_hosts").map_or(&[][..], View::items);
-    says(routes) || (!hosts.is_empty() && hosts.iter().all(says))
+    let all = !hosts.is_empty() && routes.get("vhds").is_none();
+    says(routes, name) || (all && hosts.iter().all(|host| says(host, name)))
 }
 
-fn says(node: &Node) -> bool {
-    let Some(config) = node.get("typed_per_filter_config") else { return false };
+/// Envoy finds what is meant for a filter by the name that it has in the chain: what stands under any other name, ext-authz is never told.
+fn says(node: &Node, name: &str) -> bool {
+    let Some(Value::Mapping(filters)) = node.get("typed_per_filter_config").map(|config| &config.value) else { return false };
     let mut found = false;
-    config.each(&mut |node| {
-        if let Some(Value::Mapping(said)) = node.get("context_extensions").map(|said| &said.value) {
-            found |= said.iter().any(|entry| &*entry.key == context::LIMITS && entry.node.text() == Some("on"));
-        }
-    });
+    for filter in filters.iter().filter(|entry| &*entry.key == name) {
+        filter.node.each(&mut |node| {
+            if let Some(Value::Mapping(said)) = node.get("context_extensions").map(|said| &said.value) {
+                found |= said.iter().any(|entry| &*entry.key == context::LIMITS && entry.node.text() == Some("on"));
+            }
+        });
+    }
     found
 }
 
@@ -70,6 +77,9 @@ fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
         findings.add(config, "S15", "no descriptors are made: ratelimit is never asked", LIKE);
     }
     for limit in lists.into_iter().flat_map(View::items) {
+        if let Some(late) = limit.get("apply_on_stream_done").filter(|late| late.is_true()) {
+            findings.add(late, "S9", "apply_on_stream_done: it is charged when all is over, and denies nothing", "remove it");
+        }
         let actions = limit.get("actions").map_or(&[][..], View::items);
         actions.iter().for_each(|action| entry(action, findings));
         let wanted =

@@ -58,6 +58,8 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
         ("max_request_bytes: 1000000, ", "", "S14", "no bound"),
         // ratelimit.
         ("failure_mode_deny: true", "failure_mode_deny: false", "S9", "ratelimit fails open"),
+        ("failure_mode_deny: true", "failure_mode_deny: true\n              request_type: external", "S9", "other kind"),
+        ("              - actions:\n", "              - apply_on_stream_done: true\n                actions:\n", "S9", "when all is over"),
         ("failure_mode_deny: true ", "stage: 0 ", "S9", "ratelimit fails open"),
         ("timeout: 0.1s", "timeout: 0s", "S9", "ratelimit may take"),
         ("domain: bulkhead", "domain: mine", "S15", "domain"),
@@ -79,6 +81,12 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
         ),
         ("hits_addend:", "hits:", "S15", "cost"),
         // The chain and the clusters.
+        (
+            "- name: envoy.filters.http.ext_authz\n",
+            "- name: envoy.filters.http.ext_authz\n            disabled: true\n",
+            "S9",
+            "no route switches it on",
+        ),
         ("request_trailers_mutations:", "response_mutations:", "S15", "trailers"),
         (
             "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n",
@@ -119,6 +127,8 @@ fn a_chain_without_ratelimit_says_on_every_route_that_check_charges_the_limits()
     for (from, to) in [
         ("bulkhead.limits: \"on\"", "bulkhead.limits: \"off\""),
         ("bulkhead.limits: \"on\"", "bulkhead.limit: \"on\""),
+        ("              envoy.filters.http.ext_authz:\n", "              ext_authz:\n"),
+        ("- name: envoy.filters.http.ext_authz\n", "- name: mine\n"),
         ("route_config:", "rds:"),
     ] {
         broken(ONE_HOP, from, to, "S15", says);
