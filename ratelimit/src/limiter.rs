@@ -1,6 +1,8 @@
 //! The limiter that both doors ask: the store within the deadline, else the tenant's failure mode.
 
 mod alone;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -91,7 +93,7 @@ impl Limiter {
         let decided = tokio::time::timeout(within, self.store.decide(None, &ask)).await;
         let seconds = self.seconds.get_or_init(|| metrics::histogram!("bulkhead_ratelimit_store_seconds"));
         seconds.record(started.elapsed().as_secs_f64());
-        let answer = decided.unwrap_or_else(|_| Err(self.late(charge, started + within / 2))).map(|answers| answers.into_iter().next());
+        let answer = decided.unwrap_or_else(|_| Err(self.late(charge, started))).map(|answers| answers.into_iter().next());
         let outcome = answer.map(|answer| answer.map(|answer| answer.outcome(charge, 0)));
         match outcome {
             Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
@@ -106,9 +108,10 @@ impl Limiter {
         }
     }
 
-    /// Why an answer did not come in time. While the store answers others, this one stood behind too many of them.
+    /// Why an answer did not come in time. Behind too many of its payer's own it is refused; behind nobody's, or behind another's flood, the tenant's failure mode
+    /// answers: what another tenant asks does not close an open one. All the time counts that it waited, because a call may take most of it.
     fn late(&self, charge: &Charge, since: Instant) -> StoreError {
-        if self.store.has_answered(charge, since) { StoreError::Busy } else { StoreError::Late }
+        if self.store.stood_behind_own(charge, since) { StoreError::Busy } else { StoreError::Late }
     }
 
     /// Answers by the failure mode. `untold`: the store has surely not metered this charge.

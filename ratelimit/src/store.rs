@@ -40,9 +40,9 @@ pub trait Store: Send + Sync + 'static {
         apart::each(self.decide(None, asks).await, asks.len())
     }
 
-    /// Whether what decides this charge has answered anybody since a moment. Then a decision that is late stood behind others, which is no failure of the
-    /// store's. Where nothing stands behind others, what is late is.
-    fn has_answered(&self, _charge: &Charge, _since: Instant) -> bool {
+    /// Whether since a moment what decides this charge has answered, and left decisions of its payer waiting behind others of that payer. Then one that is late
+    /// is late because of its payer, which is no failure of the store's. Where nothing stands behind others, what is late is.
+    fn stood_behind_own(&self, _charge: &Charge, _since: Instant) -> bool {
         false
     }
 

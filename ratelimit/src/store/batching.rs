@@ -80,8 +80,8 @@ impl Store for Batching {
         answers
     }
 
-    fn has_answered(&self, _: &Charge, since: Instant) -> bool {
-        self.queue.has_answered(since)
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
+        self.queue.stood_behind_own(charge.payer(), since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

@@ -197,8 +197,8 @@ impl Store for Leasing {
         }
     }
 
-    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
-        self.desk.store.has_answered(charge, since)
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
+        self.desk.store.stood_behind_own(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

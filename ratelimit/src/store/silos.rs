@@ -181,9 +181,9 @@ impl Store for Silos {
         self.each(asks, |ask| self.of(&ask.charge), |store, group| async move { store.decide_apart(&group).await }).await
     }
 
-    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
         let silo = self.of(charge);
-        silo.as_ref().map_or(&self.main, |silo| &silo.store).has_answered(charge, since)
+        silo.as_ref().map_or(&self.main, |silo| &silo.store).stood_behind_own(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

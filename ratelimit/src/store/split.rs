@@ -281,12 +281,12 @@ impl Store for Split {
         .await
     }
 
-    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
         if self.store.is_one() || self.is_whole(charge) {
-            return self.store.has_answered(charge, since);
+            return self.store.stood_behind_own(charge, since);
         }
         // Whoever waits for the global bucket does not wait for long: it is the tenant's own part that may be late.
-        self.store.has_answered(&shapes::apart(charge, Way::Paid), since)
+        self.store.stood_behind_own(&shapes::apart(charge, Way::Paid), since)
     }
 
     fn ledger(&self) -> &dyn Ledger {

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{sync::oneshot, time::Instant};
@@ -25,6 +26,12 @@ pub(super) const CALLS: usize = 2;
 /// A call that held so many decisions tells of a crowd: until there is none, one call is in flight at a time, so that each holds twice as many.
 /// What a call costs besides its decisions is then paid half as often, by the store and by us.
 pub(super) const CROWD: usize = 4;
+
+/// So many payers are remembered that asked more than a call took of them, before those are forgotten whose time is over.
+const REMEMBERED: usize = 4_096;
+
+/// How long they are remembered: longer than any decision waits for the store.
+const MEMORY: Duration = Duration::from_secs(60);
 
 /// How many decisions may wait.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +66,8 @@ pub(super) struct Waiting {
     crowded: bool,
     /// When the store answered last.
     answered: Option<Instant>,
+    /// When a call last took some of what a payer asked, and left more of it waiting.
+    behind: Keyed<Option<Account>, Instant>,
     pub(super) jobs: usize,
     queues: Keyed<Option<Account>, VecDeque<Job>>,
     turns: VecDeque<Option<Account>>,
@@ -106,6 +115,19 @@ impl Waiting {
         }
         self.jobs += 1;
         Ok(())
+    }
+
+    /// Remembers whoever has more waiting than a call took of it.
+    fn left_behind(&mut self, groups: &[Group]) {
+        if self.jobs == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if self.behind.len() >= REMEMBERED {
+            self.behind.retain(|_, at| now.duration_since(*at) < MEMORY);
+        }
+        let payers = groups.iter().map(|group| group.ask.charge.payer().cloned());
+        self.behind.extend(payers.filter(|payer| self.queues.contains_key(payer)).map(|payer| (payer, now)));
     }
 
     /// One job of the payer whose turn it is.
@@ -170,9 +192,11 @@ impl Queue {
         goes_on
     }
 
-    /// Whether the store has answered since a moment.
-    pub(super) fn has_answered(&self, since: Instant) -> bool {
-        self.lock().answered.is_some_and(|answered| answered >= since)
+    /// Whether since a moment the store has answered somebody, and a call left a payer's decisions waiting for others of that payer.
+    pub(super) fn stood_behind_own(&self, payer: Option<&Account>, since: Instant) -> bool {
+        let waiting = self.lock();
+        let after = |at: &Instant| *at >= since;
+        waiting.answered.as_ref().is_some_and(after) && waiting.behind.get(&payer.cloned()).is_some_and(after)
     }
 
     /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.
@@ -213,6 +237,7 @@ impl Queue {
         if decisions > 0 {
             waiting.crowded = decisions >= CROWD && waiting.jobs == 0;
         }
+        waiting.left_behind(&groups);
         drop(waiting);
         // What is asked often goes last: a flood must not take the shared credit before whoever asked once (S12).
         groups.sort_by_key(|group| group.ask.count);

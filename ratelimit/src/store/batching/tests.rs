@@ -194,6 +194,21 @@ async fn s12_a_tenant_that_waits_behind_a_flood_is_in_the_next_call() {
 }
 
 #[tokio::test]
+async fn s12_only_who_asks_more_than_a_call_takes_stands_behind_its_own() {
+    let (store, batching) = slow(Bounds::default());
+    let before = Instant::now();
+    let _first = occupy(&store, &batching).await;
+    let flood = |_| wait(&batching, &ask("acme")).unwrap();
+    let (_acme, _globex): (Vec<_>, _) = ((0..3 * QUESTIONS).map(flood).collect(), wait(&batching, &ask("globex")).unwrap());
+    let stands = |tenant: &str, since| batching.stood_behind_own(&ask(tenant).charge, since);
+    assert!(!stands("acme", before), "nobody was answered: it may be the store that is late");
+    store.permits.add_permits(1);
+    until(|| store.sizes() == [1, 1, QUESTIONS]).await;
+    assert_eq!(["acme", "globex", "first", "initech"].map(|tenant| stands(tenant, before)), [true, false, false, false]);
+    assert!(!stands("acme", Instant::now()));
+}
+
+#[tokio::test]
 async fn s24_whoever_stopped_waiting_is_not_charged() {
     let (store, batching) = slow(Bounds::default());
     let first = occupy(&store, &batching).await;

@@ -98,8 +98,8 @@ impl Store for Sharded {
         .await
     }
 
-    fn has_answered(&self, charge: &Charge, since: Instant) -> bool {
-        self.queue(charge).has_answered(charge, since)
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
+        self.queue(charge).stood_behind_own(charge, since)
     }
 
     fn ledger(&self) -> &dyn Ledger {
