@@ -85,10 +85,12 @@ impl<'f> Reading<'f> {
             return self.look(body, &piece).map(|_| ());
         }
         let edits = self.edits.as_ref().map_or(0, Vec::len);
-        json::read(self, body, at)?;
+        json::read(self, body, at.clone())?;
         // As JSON it stays JSON; what only the whole text shows is taken out when nothing else is left to be.
         if self.edits.as_ref().is_some_and(|now| now.len() == edits) {
-            return self.look(body, &piece).map(|_| ());
+            self.look(body, &piece)?;
+            let more = self.edits.as_mut().and_then(|all| all.get_mut(edits..)).unwrap_or_default();
+            return json::keep_numbers(body, at, more);
         }
         let mut inner = self.inner();
         inner.look(body, &piece)?;
@@ -141,7 +143,7 @@ impl<'f> Reading<'f> {
                 let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at) };
                 self.edit(at, hit.kind, piece.form.clone())?;
             }
-            let Some(unescaped) = view.unescaped() else { break };
+            let Some(unescaped) = view.unescaped()? else { break };
             self.budget.spend(view.text.len())?;
             self.budget.hold(unescaped.size())?;
             self.budget.release(view.size());
@@ -155,7 +157,7 @@ impl<'f> Reading<'f> {
     fn look_inside(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<(), Unscannable> {
         let Some(held) = self.held(body, piece)? else { return self.look(body, piece).map(|_| ()) };
         let mut inner = Self { edits: self.edits.as_ref().map(|_| Vec::new()), ..self.inner() };
-        json::read(&mut inner, held.as_bytes(), 0..held.len())?;
+        inner.text(Layer::Plain, held.as_bytes(), 0..held.len(), piece.key)?;
         let Some(kind) = inner.found.pii.first().copied() else {
             self.take(inner);
             return self.look(body, piece).map(|_| ());

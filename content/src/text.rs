@@ -70,21 +70,31 @@ impl<'b> View<'b> {
     }
 
     /// The same once more with its escapes undone, if there are some in it: backslashes, percent-encoding, character references.
-    pub(crate) fn unescaped(&self) -> Option<View<'static>> {
+    ///
+    /// # Errors
+    /// `TooLarge` where that makes much more of it than it was.
+    pub(crate) fn unescaped(&self) -> Result<Option<View<'static>>, Unscannable> {
         if !escape::are_in(&self.text) {
-            return None;
+            return Ok(None);
         }
+        let most = MAX_GROWTH * self.text.len() + SHORT;
         let mut text = String::with_capacity(self.text.len());
         let mut starts = Vec::with_capacity(self.text.len() + 1);
         escape::each(&self.text, &mut |seen, start| {
             let start = self.start(start);
+            if text.len() > most {
+                return;
+            }
             fold::each(seen, &mut |folded| {
                 text.push(folded);
                 starts.resize(text.len(), start);
             });
         });
+        if text.len() > most {
+            return Err(Unscannable::TooLarge);
+        }
         starts.push(self.start(self.text.len()));
-        Some(View { text: Cow::Owned(text), sound: true, origin: Origin::Table(starts) })
+        Ok(Some(View { text: Cow::Owned(text), sound: true, origin: Origin::Table(starts) }))
     }
 
     /// What it holds beside the body, in bytes.

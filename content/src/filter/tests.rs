@@ -256,6 +256,7 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(said(filter().scan(&Media::of([b"text/plain".as_slice(), b"text/html"], None), b"x", &Budget::default())), "! type");
     assert_eq!(found("text/plain", vec![b'a'; Filter::MAX_BYTES + 1]), "! too_large");
     assert_eq!(found("text/plain", "\u{fdfa}".repeat(10_000)), "! too_large", "what folding makes of it is bounded");
+    assert_eq!(found("text/plain", "\\ufdfa".repeat(10_000)), "! too_large", "also behind escapes");
     assert_eq!(found("text/plain", format!("{} Initech", "\u{d55c}\u{ad6d}".repeat(10_000))), "rivals");
 }
 
@@ -313,6 +314,17 @@ fn redaction_leaves_every_other_byte() {
         ("application/xml", "<a m=\"a&#64;example.com\"/>", "<a m=\"[redacted:email]\"/>"),
         ("application/x-ndjson", "{\"a\":\"a@example.com\"}\n{}\n", "{\"a\":\"[redacted:email]\"}\n{}\n"),
         ("text/event-stream", "data: {\"n\":4111111111111111}\n\n", "data: {\"n\":\"[redacted:card]\"}\n\n"),
+        (
+            "text/event-stream",
+            "data: {\"type\":\"phone\",\"value\":5551234567}\n\n",
+            "data: {\"type\":\"phone\",\"value\":\"[redacted:phone]\"}\n\n",
+        ),
+        ("text/plain", r#"["call",-5551234567,"x"]"#, r#"["call","[redacted:phone]","x"]"#),
+        (
+            JSON,
+            r#"{"arguments":"{\"type\":\"phone\",\"value\":5551234567}"}"#,
+            r#"{"arguments":"{\"type\":\"phone\",\"value\":\"[redacted:phone]\"}"}"#,
+        ),
         (JSON, r#"{"iban":"GB33BUKB20201555555555 and a@example.com"}"#, r#"{"iban":"[redacted:iban] and [redacted:email]"}"#),
         (JSON, r#"{"password":"hunter2!x"}"#, r#"{"password":"[redacted:secret]"}"#),
         (

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, str};
 
-use super::{Form, Piece, Reading, name};
+use super::{Form, Piece, Reading, edit::Edit, name};
 use crate::{Unscannable, text::Layer};
 
 /// The deepest nesting of arrays and objects.
@@ -59,6 +59,24 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
                 }
             }
         }
+    })
+}
+
+/// Takes a number out whole where something in it is to be taken out, so that a string stands in its place and what is left is JSON: a word that
+/// stands before it may say only in the whole text what it is.
+pub(super) fn keep_numbers(body: &[u8], at: Range<usize>, edits: &mut [Edit]) -> Result<(), Unscannable> {
+    if edits.is_empty() {
+        return Ok(());
+    }
+    edits.sort_by_key(|edit| edit.at.start);
+    walk(body, at, &mut |token| {
+        let from = edits.partition_point(|edit| edit.at.start < token.at.start);
+        let within = |edit: &&mut Edit| token.what == What::Number && edit.at.start < token.at.end;
+        for edit in edits.iter_mut().skip(from).take_while(within).filter(|edit| edit.at.end <= token.at.end) {
+            edit.at = token.at.clone();
+            edit.form = Form::Number;
+        }
+        Ok(())
     })
 }
 
