@@ -57,6 +57,10 @@ impl Reader for OfPolicy {
         if !found.topics.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Topic, "the body touches a blocked topic")).because_of(found));
         }
+        // What shows and cannot be taken out is there for certain, as in what cannot be rewritten.
+        if content.pii == PiiDetection::Redact && unread.is_some() && !found.pii.is_empty() {
+            return Err(Refusal::unread(self.side, Unscannable::Unrewritable).because_of(found));
+        }
         if content.pii == PiiDetection::Block && !found.pii.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Pii, "the body holds personal data")).because_of(found));
         }
@@ -86,5 +90,23 @@ impl Reader for Everything {
             Ok(Redacted { body, found }) => Ok(Reading { body, found, unread: None }),
             Err(why) => Err(Refusal::unread(self.side, why)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixture, route};
+
+    #[test]
+    fn what_shows_in_a_body_that_cannot_be_read_and_is_to_be_taken_out_does_not_pass() {
+        let spec = "contentFilter: { piiDetection: redact, unscannable: allow }";
+        let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", spec);
+        let reader = OfPolicy::at(Side::Request, route::policy(snapshot.tenant("globex").unwrap()).unwrap()).unwrap();
+        let image = Representation { content_type: vec![b"image/png".to_vec()], ..Representation::default() };
+        let read = |body: &[u8]| reader.read(&image, body, &Budget::default());
+        assert_eq!(read(b"\x89PNG").unwrap().unread, Some(Unscannable::Type));
+        let refused = read(b"\x89PNG a@example.com").unwrap_err();
+        assert_eq!((refused.unread, refused.found.pii), (Some(Unscannable::Unrewritable), [Detector::Email].into()));
     }
 }
