@@ -83,7 +83,10 @@ impl<'r> Budget<'r> {
     }
 
     /// Takes room for bytes, until they are released or the work ends.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Unscannable> {
+    ///
+    /// # Errors
+    /// `Crowded`: there is none.
+    pub fn hold(&self, bytes: usize) -> Result<(), Unscannable> {
         let now = self.held.get().saturating_add(bytes);
         self.held.set(now);
         let more = now.saturating_sub(self.peak.get());

@@ -113,7 +113,7 @@ impl<I: Identify> Judge<I> {
     pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due) -> Verdict {
         let mut trail = Trail::default();
         let outcome = self.walk(snapshot, request, due, &mut trail).await;
-        let Trail { step, facts, found: Found { findings, shadow, rule_input } } = trail;
+        let Trail { step, facts, found: Found { findings, shadow, rule_input, held: _ } } = trail;
         Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow, charged: None, rule_input }
     }
 

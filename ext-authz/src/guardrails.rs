@@ -15,7 +15,7 @@ use self::mcp::Shown;
 use crate::{
     attributes::Attributes,
     decide::Declared,
-    offload::Offload,
+    offload::{Hold, Offload},
     verdict::{Caller, Denial, Findings, Process, ShadowMark},
 };
 
@@ -61,6 +61,8 @@ pub struct Found {
     pub shadow: Vec<ShadowMark>,
     /// What the tenant's rules were asked about, for who asks why: of MCP each message by itself.
     pub rule_input: Vec<Prepared>,
+    /// Room for what was read and is kept until there is a verdict.
+    pub held: Vec<Hold>,
 }
 
 /// What follows from an allow.

@@ -28,6 +28,30 @@ pub(crate) fn value(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     Ok(serde_json::from_slice::<Unique>(bytes)?.0)
 }
 
+/// What a text takes in memory once it is read, in bytes, at the most: few bytes of text can make an object of some hundred.
+pub(crate) fn weight(bytes: &[u8]) -> usize {
+    // A map begins with a node of eleven members, a list with four places and doubles, and every name and text is an allocation.
+    const OBJECT: usize = 704;
+    const LIST: usize = 160;
+    const MEMBER: usize = 192;
+    let (mut weight, mut quoted, mut escaped) = (bytes.len(), false, false);
+    for byte in bytes {
+        match byte {
+            // No text goes on in another line: of an event stream each is looked at by itself.
+            b'\n' | b'\r' => (quoted, escaped) = (false, false),
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' => weight += OBJECT,
+            b'[' => weight += LIST,
+            b',' => weight += MEMBER,
+            _ => {}
+        }
+    }
+    weight
+}
+
 /// A value without duplicate members.
 struct Unique(Value);
 
@@ -136,6 +160,13 @@ mod tests {
             assert!(object(text.as_bytes()).is_err());
         }
         assert!(object(b" {} ").is_ok());
+    }
+
+    #[test]
+    fn s5_what_a_text_takes_is_known_before_it_is_read() {
+        assert_eq!(weight(br#"{"a":"{[,\"{","b":[1,2]}"#), 24 + 704 + 160 + 2 * 192);
+        assert_eq!(weight(b": \"\ndata: {}"), 12 + 704, "a quote in a comment hides nothing");
+        assert!(weight(&br#"{"a":1},"#.repeat(1000)) > 800_000);
     }
 
     proptest! {

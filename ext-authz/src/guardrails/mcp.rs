@@ -17,7 +17,8 @@ use self::{
 use super::{Asked, Found, Passed, tools};
 use crate::{
     attributes::Body,
-    offload::Offload,
+    json,
+    offload::{Hold, Offload},
     verdict::{Denial, Process, Reason},
 };
 
@@ -96,7 +97,7 @@ async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Resu
     let Some(bytes) = asked.request.body.bytes() else {
         return Err(Denial::new(Reason::Unreadable, "a POST without a message"));
     };
-    let (posted, length) = read(bytes, coding, asked, offload).await?;
+    let (posted, length) = read(bytes, coding, asked, offload, &mut found.held).await?;
     found.findings.action = Some(action(asked, &posted));
     headers::agree(asked.request, &posted)?;
     let judged = Judged::of(posted, asked, found)?;
@@ -105,7 +106,13 @@ async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Resu
 }
 
 /// The messages, and how long they were as JSON. What goes on to the upstream are the bytes as they came.
-async fn read(bytes: &[u8], coding: Option<Coding>, asked: &Asked<'_>, offload: &Offload) -> Result<(Posted, usize), Denial> {
+async fn read(
+    bytes: &[u8],
+    coding: Option<Coding>,
+    asked: &Asked<'_>,
+    offload: &Offload,
+    held: &mut Vec<Hold>,
+) -> Result<(Posted, usize), Denial> {
     if coding.is_none() && bytes.len() <= READ_AT_ONCE {
         return Ok((message::read(bytes)?, bytes.len()));
     }
@@ -116,9 +123,14 @@ async fn read(bytes: &[u8], coding: Option<Coding>, asked: &Asked<'_>, offload: 
         let budget = Budget::default().until(until.into_std()).within(&hold);
         let plain = coding.map_or(Ok(None), |coding| coding.decoded(&bytes, &budget).map(Some))?;
         let plain = plain.as_deref().unwrap_or(&bytes);
-        Ok((message::read(plain)?, plain.len()))
+        budget.hold(json::weight(plain))?;
+        let (posted, length) = (message::read(plain)?, plain.len());
+        Ok::<_, Denial>((posted, length, hold))
     };
-    offload.run(tenant, until, read).await?
+    let (posted, length, hold) = offload.run(tenant, until, read).await??;
+    // The messages are there until they are judged.
+    held.push(hold);
+    Ok((posted, length))
 }
 
 impl From<Unreadable> for Denial {

@@ -12,6 +12,7 @@ use crate::{
         mcp::{Shown, list},
         tools,
     },
+    json,
     verdict::{Denial, Reason},
 };
 
@@ -34,12 +35,13 @@ impl Reader for ToolsList {
         bytes <= READ_AT_ONCE
     }
 
-    fn read(&self, representation: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
+    fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let unreadable = |detail| Refusal::new(Side::Response, Denial::new(Reason::Unreadable, detail));
         // The upstream was told to use none: `Accept-Encoding` was removed on the way to it.
         if representation.content_encoding.iter().any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
             return Err(unreadable("a list of tools came with a content encoding".to_owned()));
         }
+        budget.hold(json::weight(body)).map_err(|why| Refusal::unread(Side::Response, why))?;
         match list::filter(&self.0, representation, body) {
             Ok(seen) => Ok(Reading { body: Some(seen).filter(|seen| seen != body), ..Reading::default() }),
             Err(unlisted) => Err(unreadable(unlisted.to_string())),

@@ -379,6 +379,8 @@ async fn headers_that_say_otherwise_than_the_body_are_refused() {
         ("last-event-id", "7", "400 unreadable"),
         ("x-http-method-override", "GET", "400 unreadable"),
         ("x_http_method_override", "GET", "400 unreadable"),
+        ("mcp_name", "unlisted", "400 unreadable"),
+        ("last_event-id", "7", "400 unreadable"),
     ] {
         assert_eq!(post().with(name, value).send(&ledger).await, verdict, "{name}: {value}");
     }

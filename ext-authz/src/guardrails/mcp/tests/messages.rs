@@ -151,3 +151,13 @@ proptest! {
         }
     }
 }
+
+/// Eight bytes make an object of some hundred: what is kept until the verdict is taken from the tenant's room before it is made.
+#[tokio::test]
+async fn s5_a_message_that_takes_more_memory_than_its_tenant_has_is_not_read() {
+    let sent = |objects: usize| call("ledger", &json!({ "x": [] })).replace("[]", &format!("[{}1]", r#"{"a":1},"#.repeat(objects)));
+    assert_eq!(post().send(&sent(10_000)).await, "allow");
+    assert_eq!(post().send(&sent(400_000)).await, "503 unavailable");
+    let (_, found) = post().full(sent(10_000).as_bytes()).await;
+    assert_eq!(found.held.len(), 1, "until there is a verdict");
+}
