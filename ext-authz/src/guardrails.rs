@@ -113,8 +113,9 @@ impl Guardrails {
         passed.process = passed.process | process::needed(content) | process::instead(content, asked);
         process::declared(passed.process, asked.request, asked.declared.process)?;
         content::judge(asked, passed.process, &self.offload, &mut found.findings).await?;
+        rules::judge(asked, said, &self.offload, found).await?;
+        // After all that denies: what it takes of the tenant's time and places, nothing of this request waits for.
         content::shadow::judge(asked, &self.offload, &mut found.shadow).await;
-        rules::judge(asked, said.as_deref(), &self.offload, found).await?;
         Ok(passed)
     }
 }

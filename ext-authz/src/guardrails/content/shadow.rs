@@ -49,7 +49,7 @@ async fn read(asked: &Asked<'_>, offload: &Offload) -> Vec<ShadowMark> {
     let unread =
         || looking(&asked.policy.guardrails().shadow).map(|(policy, _)| ShadowMark::new(&policy.name, Would::Deny(Reason::Unavailable)));
     let Ok(hold) = offload.hold(tenant, size(asked.request)) else { return unread().collect() };
-    // What denies has the other half of the time.
+    // What comes behind a verdict has the other half of the time.
     let now = Instant::now();
     let until = now + asked.until.saturating_duration_since(now) / 2;
     let work = Work::of(asked.policy, asked.request);

@@ -175,6 +175,23 @@ async fn a_filter_in_shadow_is_told_of_and_does_nothing() {
 }
 
 #[tokio::test]
+async fn a_filter_in_shadow_is_asked_about_what_all_others_let_pass() {
+    let all = Declared { body: true, process: true, ..Declared::default() };
+    let another = |rules: &str| {
+        format!(
+            "shadow: true, contentFilter: {{ {TOPICS} }} }}\n---\napiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\n\
+             metadata: {{ name: strict, namespace: tenant-globex }}\nspec: {{ rules: '{rules}'"
+        )
+    };
+    let sent = json(r#"{"q":"Initech"}"#);
+    assert_eq!(
+        in_shadow(&another("allow := true"), all, sent, Body::Whole).await,
+        ("allow", Process::None, vec!["topic rivals".to_owned()])
+    );
+    assert_eq!(in_shadow(&another("allow := false"), all, sent, Body::Whole).await, ("rule", Process::None, vec![]));
+}
+
+#[tokio::test]
 async fn s14_a_body_that_envoy_may_have_altered_is_read_by_ext_proc_or_denied() {
     let read = |filter: &'static str, process: bool, body: &'static str| async move {
         let spec = format!("contentFilter: {{ {filter} }}");

@@ -103,7 +103,7 @@ async fn asked_of(snapshot: &Snapshot, offload: &Offload, words: &str, sent: Sen
         now: 1_800_000_000,
         until: Instant::now() + Duration::from_secs(30),
     };
-    let judged = judge(&asked, said, offload, &mut found).await;
+    let judged = judge(&asked, said.map(<[Said]>::to_vec), offload, &mut found).await;
     (judged, found)
 }
 
@@ -234,4 +234,30 @@ async fn every_message_must_pass_and_a_call_is_judged_with_its_tool_and_argument
         asked(&snapshot(&[("g", "", "allow if not input.mcp")]), &Offload::default(), "acme", get("/x/y")).await.0.is_ok(),
         "an API that is no MCP"
     );
+}
+
+#[tokio::test]
+async fn what_a_rule_in_shadow_alone_reads_denies_nothing() {
+    let policies =
+        [("strict", "", r#"allow if input.mcp.tool == "search""#), ("trial", "shadow: true,", "allow if not input.mcp.arguments.evil")];
+    let name = "search";
+    let large = Said {
+        method: Some("tools/call".to_owned()),
+        tool: Some((name.parse().unwrap(), name.parse().unwrap())),
+        arguments: Some(Arc::new(serde_json::json!({ "text": "x".repeat(100_000) }))),
+    };
+    let (passed, found) = asked_of(&snapshot(&policies), &Offload::default(), "acme", get("/acme/billing-api"), Some(&[large])).await;
+    assert_eq!((passed, found.shadow), (Ok(()), vec![ShadowMark::new("trial", Would::Deny(Reason::Rule))]));
+    assert_eq!(found.rule_input.len(), 1);
+}
+
+/// What rules are asked about is as large as its caller made it: it is not made on an I/O thread.
+#[tokio::test]
+async fn s5_a_tenant_without_a_place_has_nothing_made_for_its_rules() {
+    let snapshot = snapshot(&[("g", "", "allow := true")]);
+    let offload = Offload::default();
+    let uid = snapshot.tenant("acme").unwrap().uid.clone();
+    let _waiting: Vec<_> = (0..offload.room_of(&uid)).map(|_| offload.idle(&uid)).collect();
+    let (denied, found) = asked(&snapshot, &offload, "acme", get("/acme/billing-api")).await;
+    assert_eq!((denied.unwrap_err().reason, found.rule_input.len()), (Reason::Unavailable, 0));
 }
