@@ -27,8 +27,10 @@ spec: { rateLimit: { requestsPerMinute: 60 } }
 apiVersion: gostoa.dev/v1alpha1
 kind: Tenant
 metadata: { name: acme }
-spec: { plan: plan, uid: u-acme, upstreams: [ { host: \"*.acme.example\" } ] }
----
+spec: { plan: plan, uid: u-acme, upstreams: [ \"*.acme.example\" ] }
+";
+
+const OTHER: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: Tenant
 metadata: { name: globex }
@@ -48,9 +50,20 @@ spec:
 /// What one file reports at the most, and a last line about the rest.
 const FAULTS: usize = 201;
 
+/// Two tenants, of whom one has this partition.
 pub(crate) fn snapshot(acme: &str) -> Option<Arc<Snapshot>> {
-    let files = [("platform.yaml", OPERATOR), ("namespaces/tenant-globex/a.yaml", GLOBEX), ("namespaces/tenant-acme/a.yaml", acme)];
-    Catalog::new(Arc::new(SystemClock)).apply(changes_of(&files)).ok()
+    served(acme, &[("other.yaml", OTHER), ("namespaces/tenant-globex/a.yaml", GLOBEX)])
+}
+
+/// That one without the other.
+pub(crate) fn alone(acme: &str) -> Option<Arc<Snapshot>> {
+    served(acme, &[])
+}
+
+fn served(acme: &str, others: &[(&str, &str)]) -> Option<Arc<Snapshot>> {
+    let files = [&[("platform.yaml", OPERATOR), ("namespaces/tenant-acme/a.yaml", acme)], others].concat();
+    // What the operator wrote is good: whatever stands in a partition, its tenant is there.
+    Catalog::new(Arc::new(SystemClock)).apply(changes_of(&files)).ok().filter(|snapshot| snapshot.tenant("acme").is_some())
 }
 
 /// What is served for a tenant: everything but counts that only tell versions apart.

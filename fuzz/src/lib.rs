@@ -3,6 +3,7 @@
 //! In the tests (`fuzz/tests/altered.rs`) each target plays its seed corpus and alterations of it for a moment; `cargo xtask fuzz` has libFuzzer look for
 //! new ways, guided by coverage. What is found goes into `fuzz/corpus/<target>/`, and is then tried for ever.
 
+mod admin;
 pub mod alter;
 mod content;
 mod contract;
@@ -33,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "address", run: limits::address },
     Target { name: "settings", run: rules::settings },
     Target { name: "hours", run: limits::hours },
+    Target { name: "counters", run: admin::counters },
+    Target { name: "explain", run: admin::explain },
     Target { name: "body", run: content::body },
     Target { name: "mcp", run: mcp::message },
     Target { name: "tools-list", run: mcp::listing },
