@@ -37,9 +37,20 @@ pub struct LimitArgs {
     #[command(flatten)]
     pub store: StoreArgs,
     /// Whether to count what each tenant, subscription and API was admitted and denied, by the hour, in the store
-    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(), default_value = "on")]
-    pub metering: bool,
+    /// [default: on]
+    #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub metering: Option<bool>,
 }
+
+impl LimitArgs {
+    /// A flag or its variable that says something of a store, which must then be named: without one it would do nothing, and nobody would be told.
+    pub(crate) fn about_a_store(&self) -> Option<&'static str> {
+        self.store.about_a_store().or(self.metering.map(|_| "--metering"))
+    }
+}
+
+/// How long the store may take, where nothing says it.
+const DEADLINE: Duration = Duration::from_millis(20);
 
 /// Where buckets live.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,9 +59,9 @@ pub struct StoreArgs {
     /// with TLS); or `memory`: in this process, for one replica
     #[arg(long, value_name = "URL|memory")]
     pub store: Option<SecretString>,
-    /// How long the store may take to decide, and never more than three quarters of the call's own deadline
-    #[arg(long, value_name = "DURATION", value_parser = deadline, default_value = "20ms")]
-    pub store_deadline: Duration,
+    /// How long the store may take to decide, and never more than three quarters of the call's own deadline [default: 20ms]
+    #[arg(long, value_name = "DURATION", value_parser = deadline)]
+    pub store_deadline: Option<Duration>,
     /// The store's user, if it is not in the URL
     #[arg(long, value_name = "NAME")]
     pub store_user: Option<String>,
@@ -96,8 +107,8 @@ impl StoreArgs {
     /// # Errors
     /// Usage (status 2): a TLS file that cannot be read.
     pub fn with_silos(&self, main: Arc<dyn Store>, live: Live) -> Result<Arc<dyn Store>, Fatal> {
-        let silos = Silos::beside(main, live, Keyspace::default(), self.tls()?, self.store_deadline);
-        Ok(Arc::new(Split::before(Arc::new(silos), self.store_deadline)))
+        let silos = Silos::beside(main, live, Keyspace::default(), self.tls()?, self.deadline());
+        Ok(Arc::new(Split::before(Arc::new(silos), self.deadline())))
     }
 
     /// What the flags say of a store that is not `memory`.
@@ -111,13 +122,19 @@ impl StoreArgs {
         let mut sentinel = Login::default();
         let file = ("--store-sentinel-password-file", self.store_sentinel_password_file.as_deref());
         login(&mut sentinel, self.store_sentinel_user.as_ref(), file)?;
-        let settings = StoreSettings::new(address, self.store_deadline);
+        let settings = StoreSettings::new(address, self.deadline());
         Ok(StoreSettings { sentinel, tls: self.tls()?, ..settings })
     }
 
-    /// A flag that says something of a store, which must then be named.
-    pub(crate) fn about_a_store(&self) -> Option<&'static str> {
+    /// How long the store may take to decide.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.store_deadline.unwrap_or(DEADLINE)
+    }
+
+    fn about_a_store(&self) -> Option<&'static str> {
         let given = [
+            ("--store-deadline", self.store_deadline.is_some()),
             ("--store-user", self.store_user.is_some()),
             ("--store-password-file", self.store_password_file.is_some()),
             ("--store-sentinel-user", self.store_sentinel_user.is_some()),
@@ -188,7 +205,7 @@ mod tests {
     fn args(store: &str) -> StoreArgs {
         StoreArgs {
             store: Some(SecretString::from(store.to_owned())),
-            store_deadline: Duration::from_millis(20),
+            store_deadline: None,
             store_user: None,
             store_password_file: None,
             store_sentinel_user: None,
@@ -217,6 +234,18 @@ mod tests {
         let login = given.settings().unwrap().address.login;
         let password = login.password.unwrap();
         assert_eq!((login.user.as_deref(), password.expose_secret()), (Some("limiter"), "from-a-file"));
+    }
+
+    #[test]
+    fn whatever_is_said_of_a_store_needs_one() {
+        let nothing = || LimitArgs { store: StoreArgs { store: None, ..args("") }, metering: None };
+        assert_eq!(nothing().about_a_store(), None);
+        let deadline = StoreArgs { store_deadline: Some(Duration::from_secs(1)), ..nothing().store };
+        assert_eq!(LimitArgs { store: deadline, ..nothing() }.about_a_store(), Some("--store-deadline"));
+        // Said as it would be without: it may have been meant for the store all the same.
+        for metering in [true, false] {
+            assert_eq!(LimitArgs { metering: Some(metering), ..nothing() }.about_a_store(), Some("--metering"));
+        }
     }
 
     #[test]

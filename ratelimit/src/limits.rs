@@ -46,10 +46,7 @@ impl Limits {
     /// Also usage (status 2): they say something of a store that they do not name.
     pub async fn open_if_named(args: &LimitArgs, live: Live) -> Result<Option<Self>, Fatal> {
         if args.store.store.is_none() {
-            return args
-                .store
-                .about_a_store()
-                .map_or(Ok(None), |flag| Err(Fatal::usage(format!("{flag}: without --store there is no store"))));
+            return args.about_a_store().map_or(Ok(None), |flag| Err(Fatal::usage(format!("{flag}: without --store there is no store"))));
         }
         Self::open(args, live).await.map(Some)
     }
@@ -59,8 +56,8 @@ impl Limits {
     pub fn over(store: Arc<dyn Store>, args: &LimitArgs) -> Self {
         let later = Arc::new(Later::new(Arc::clone(&store), Arc::new(SystemClock)));
         let leases = Arc::new(Leasing::before(Arc::clone(&store), Arc::clone(&later)));
-        let limiter = Limiter::new(leases.clone(), Arc::new(SystemClock), args.store.store_deadline).billing(Arc::clone(&later));
-        Self { store, later, leases, limiter: Arc::new(limiter), levels: Levels::default().metering(args.metering) }
+        let limiter = Limiter::new(leases.clone(), Arc::new(SystemClock), args.store.deadline()).billing(Arc::clone(&later));
+        Self { store, later, leases, limiter: Arc::new(limiter), levels: Levels::default().metering(args.metering.unwrap_or(true)) }
     }
 
     /// Whoever decides.
