@@ -15,12 +15,7 @@ const RETRIES: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-r
 pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
     let Some(config) = filter.get("typed_config") else { return };
     if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
-        findings.add(
-            open,
-            "S9",
-            "ext_authz fails open: without an answer a request passes, with no tenant",
-            "set failure_mode_allow: false",
-        );
+        self::open(open, "set failure_mode_allow: false", findings);
     }
     for field in ["filter_enabled", "filter_enabled_metadata", "shadow_mode"] {
         if let Some(part) = config.get(field).filter(|part| field != "shadow_mode" || part.is_true()) {
@@ -32,9 +27,25 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
         None => findings.add(config, "S15", "ext_authz is not asked over gRPC", "use grpc_service"),
     }
     if let Some(body) = config.get("with_request_body") {
-        bodies(body, findings);
+        bodies(body, ["pack_as_bytes", "max_request_bytes"], findings);
     }
     routes(config, manager, findings);
+}
+
+/// It fails open.
+pub(crate) fn open(at: &Node, mend: &'static str, findings: &mut Findings) {
+    findings.add(at, "S9", "ext_authz fails open: without an answer a request passes, with no tenant", mend);
+}
+
+/// It is asked again.
+pub(crate) fn again(at: &Node, mend: &'static str, findings: &mut Findings) {
+    let what = "ext_authz is asked again where it may have judged already: first-sight tokens and failures count twice";
+    findings.add(at, "S24", what, mend);
+}
+
+/// Routes are matched again, and which they are is not known here.
+pub(crate) fn cleared(at: &Node, mend: &'static str, findings: &mut Findings) {
+    findings.add(at, "S1", "routes are matched again on what ext-authz wrote, and they are not in this file", mend);
 }
 
 fn asked(service: &Node, findings: &mut Findings) {
@@ -44,14 +55,14 @@ fn asked(service: &Node, findings: &mut Findings) {
     let Some(retry) = service.get("retry_policy") else { return };
     let on = retry.get("retry_on").and_then(View::text).unwrap_or_default();
     if on.is_empty() || on.split(',').any(|when| !RETRIES.contains(&when.trim())) {
-        let what = "ext_authz is asked again where it may have judged already: first-sight tokens and failures count twice";
-        findings.add(retry, "S24", what, "set retry_on: \"connect-failure,refused-stream,reset-before-request\"");
+        again(retry, "set retry_on: \"connect-failure,refused-stream,reset-before-request\"", findings);
     }
 }
 
-fn bodies(body: &Node, findings: &mut Findings) {
+/// What of a body is shown; `fields` is how the two of them are spelled.
+pub(crate) fn bodies(body: &Node, [pack, most]: [&str; 2], findings: &mut Findings) {
     // A body in part is fine: Envoy marks it, and who must read it is answered 413.
-    if !holds(body, "pack_as_bytes") {
+    if !holds(body, pack) {
         findings.add(
             body,
             "S14",
@@ -59,7 +70,7 @@ fn bodies(body: &Node, findings: &mut Findings) {
             "set pack_as_bytes: true",
         );
     }
-    if body.get("max_request_bytes").and_then(View::number).is_none_or(|most| most > 8 << 20) {
+    if body.get(most).and_then(View::number).is_none_or(|most| most > 8 << 20) {
         findings.add(body, "S14", "the size of a body has no bound, or one above 8 MiB: Envoy holds every one", "set max_request_bytes");
     }
 }
@@ -71,12 +82,7 @@ fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
         if let Some(routes) = manager.get("route_config") {
             routes.each(&mut |node| forwarding.extend((node.get("match").is_some() && node.get("route").is_some()).then_some(node)));
         } else {
-            findings.add(
-                cleared,
-                "S1",
-                "routes are matched again on what ext-authz wrote, and they are not in this file",
-                "write the one route of contract routing here",
-            );
+            self::cleared(cleared, "write the one route of contract routing here", findings);
         }
         let contract = |route: &Node| {
             let names: Vec<_> =

@@ -1,10 +1,11 @@
 //! The chain of HTTP filters: which stand in it, in which order, and whether any can change what ours write (S7, S15, S3).
 
+use bulkhead_proto::contract::{METADATA_NAMESPACE, metadata};
 use bulkhead_tenancy::tree::Node;
 
 use crate::{
     Findings, authorizer, limiter,
-    view::{View, holds, kind},
+    view::{View, holds, inner, kind},
 };
 
 /// Filters that write no metadata of ours, by type and by name. Whatever is not here may: Lua, Wasm and a second ext_authz were seen to.
@@ -63,7 +64,7 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
 
     let asked = authorizer.and_then(|at| filters.get(at));
     match asked {
-        Some(filter) => authorizer::judge(filter, manager, findings),
+        Some(filter) => authorizer::judge(inner(filter), manager, findings),
         None => findings.add(
             list,
             "S15",
@@ -72,7 +73,7 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
         ),
     }
     match limiter.and_then(|at| filters.get(at)) {
-        Some(filter) => limiter::judge(filter, manager, findings),
+        Some(filter) => limiter::judge(inner(filter), manager, findings),
         None if asked.is_some_and(|authorizer| limiter::left_to_check(manager, authorizer)) => {}
         None => findings.add(
             list,
@@ -87,6 +88,15 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     let order: Vec<usize> = [authorizer, limiter, processor].into_iter().flatten().collect();
     for off in order.iter().filter_map(|at| filters.get(*at)?.get("disabled")).filter(|off| off.is_true()) {
         findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it");
+    }
+    let always = [authorizer, limiter].into_iter().flatten().filter_map(|at| filters.get(at)?.get("typed_config.extension_config"));
+    for sometimes in always {
+        findings.add(
+            sometimes,
+            "S9",
+            "one of our filters stands in a matcher: not every request is judged and charged",
+            "take it out of the matcher",
+        );
     }
     if !order.is_sorted() {
         findings.add(list, "S15", "our filters stand in another order", "order them ext_authz, ratelimit, ext_proc, router");
@@ -134,14 +144,23 @@ fn trailers(list: &Node, filters: &[Node], authorizer: Option<usize>, findings: 
 }
 
 /// ext_proc, if it is there, sees the headers and whole bodies, and does not fail open (S9, S14).
-fn processing(filter: &Node, findings: &mut Findings) {
+pub(crate) fn processing(filter: &Node, findings: &mut Findings) {
     let Some(config) = filter.get("typed_config") else { return };
+    if let Some(matcher) = config.get("xds_matcher").or_else(|| config.get("matcher")) {
+        skipped(matcher, findings);
+    }
+    let config = config.get("extension_config.typed_config").unwrap_or(config);
     if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
         findings.add(open, "S9", "ext_proc fails open: what it should rewrite passes raw", "set failure_mode_allow: false");
     }
     if config.get("processing_mode.request_header_mode").and_then(View::text) == Some("SKIP") {
         let what = "with request_header_mode: SKIP bodies were seen to pass ext_proc raw";
         findings.add(config, "S14", what, "set processing_mode.request_header_mode: SEND");
+    }
+    let asks = |attributes: &Node| attributes.items().iter().any(|one| one.text() == Some("response.code_details"));
+    if !config.get("response_attributes").is_some_and(asks) {
+        let what = "ext_proc is not told whether an upstream gave an answer: with suppress_envoy_headers an upstream's error passes for Envoy's own";
+        findings.add(config, "S14", what, "set response_attributes: [ response.code_details ]");
     }
     for mode in ["request_body_mode", "response_body_mode"] {
         if let Some(mode) =
@@ -150,6 +169,18 @@ fn processing(filter: &Node, findings: &mut Findings) {
             findings.add(mode, "S14", "a body that is too large is shown in part and passes whole", "use BUFFERED");
         }
     }
+}
+
+/// Whom ext_proc does not see is for ext-authz's metadata to say, and for nothing that a client or a route chooses.
+fn skipped(matcher: &Node, findings: &mut Findings) {
+    matcher.each(&mut |node| {
+        let Some(input) = node.get("input.typed_config") else { return };
+        let path: Vec<_> = input.get("path").map_or(&[][..], View::items).iter().filter_map(|step| step.get("key")?.text()).collect();
+        if input.get("filter").and_then(View::text) != Some(METADATA_NAMESPACE) || path != [metadata::PROCESS] {
+            let what = "ext_proc is passed by for another reason than ext-authz's `process: none`: bodies that it should read go on unread";
+            findings.add(input, "S14", what, "match on the metadata `process` alone, as envoy/envoy.yaml does");
+        }
+    });
 }
 
 /// Where upstreams are resolved for contracts, the resolved address is checked (S3).
@@ -194,7 +225,7 @@ fn guard(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
 }
 
 /// Routes on which one of ours is switched off.
-fn switched_off(manager: &Node, findings: &mut Findings) {
+pub(crate) fn switched_off(manager: &Node, findings: &mut Findings) {
     manager.each(&mut |route| {
         let Some(per_filter) = route.get("typed_per_filter_config") else { return };
         if route.get("direct_response").is_some() || route.get("redirect").is_some() {

@@ -42,6 +42,12 @@ pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
     }
 }
 
+/// A cluster that a gateway is made to have besides its own: which are of ours is not known, and all are reached as ours are.
+pub(crate) fn added(cluster: &Node, findings: &mut Findings) {
+    reached(cluster, findings);
+    room(cluster, &["max_requests", "max_pending_requests"], findings);
+}
+
 /// In clear text on this machine only.
 fn reached(cluster: &Node, findings: &mut Findings) {
     if cluster.get("transport_socket").is_some() {

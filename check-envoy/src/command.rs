@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::check;
+use crate::{Checked, Unjudged, check};
 
 /// Checks files; exit status 0 if nothing is found, else 2, as where one cannot be read.
 #[must_use]
@@ -24,10 +24,17 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
             }
         };
         match check(&shown, &text) {
-            Ok(findings) => {
+            Ok(Checked { findings, unjudged }) => {
                 clean &= findings.is_empty();
                 for finding in findings {
                     let _ = writeln!(io::stdout(), "{shown}:{finding}");
+                }
+                for Unjudged { line, kind } in unjudged {
+                    let _ = writeln!(
+                        io::stderr(),
+                        "note: {shown}:{line}: of this {kind} its own words were judged, and not what the gateway adds (order of filters, paths, headers, \
+                         clusters): check what its Envoy answers to GET /config_dump, too"
+                    );
                 }
             }
             Err(faults) => {

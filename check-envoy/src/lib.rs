@@ -1,5 +1,6 @@
 //! Reads an Envoy configuration (a bootstrap, a listener, a connection manager; YAML or JSON) and names, with line, what in it breaks the
-//! rules that keep tenants apart, and how to mend it. What a file does not hold (routes by RDS, clusters by CDS) it cannot judge.
+//! rules that keep tenants apart, and how to mend it. What a file does not hold (routes by RDS, clusters by CDS) it cannot judge. Objects of Istio and Envoy
+//! Gateway hold a part of what their Envoy gets: that part is judged, and it is said that the rest is not there.
 
 use std::{fmt, sync::Arc};
 
@@ -13,6 +14,7 @@ mod authorizer;
 mod chain;
 mod clusters;
 pub mod command;
+mod fragments;
 mod limiter;
 mod listener;
 mod view;
@@ -20,6 +22,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use fragments::Unjudged;
 use view::View;
 
 /// One thing that breaks a rule.
@@ -52,11 +55,20 @@ impl Findings {
     }
 }
 
+/// What there is to say of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What breaks a rule, in the order of the file.
+    pub findings: Vec<Finding>,
+    /// Objects that hold a part of a gateway's configuration, and not what the gateway makes of it.
+    pub unjudged: Vec<Unjudged>,
+}
+
 /// Checks a configuration.
 ///
 /// # Errors
-/// It is not YAML or JSON, or holds no HTTP connection manager.
-pub fn check(file: &str, text: &str) -> Result<Vec<Finding>, Vec<Fault>> {
+/// It is not YAML or JSON, or holds neither an HTTP connection manager nor an object of Istio or Envoy Gateway that shapes one.
+pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
     let file: Arc<str> = file.into();
     // JSON may be indented by tabs; in YAML none can stand where this would change anything.
     let (documents, faults) = yaml::documents(&file, &text.replace('\t', " "), Bounds::OPERATOR);
@@ -65,11 +77,13 @@ pub fn check(file: &str, text: &str) -> Result<Vec<Finding>, Vec<Fault>> {
     }
     let mut managers = Vec::new();
     documents.iter().for_each(|document| document.each(&mut |node| managers.extend(node.get("http_filters").map(|_| node))));
-    if managers.is_empty() {
-        let none = bulkhead_tenancy::place::Place::file(&file).fault("holds no HTTP connection manager (a mapping with `http_filters`)");
-        return Err(vec![none]);
-    }
     let mut findings = Findings::default();
+    let unjudged: Vec<Unjudged> = documents.iter().filter_map(|document| fragments::judge(document, &mut findings)).collect();
+    if managers.is_empty() && unjudged.is_empty() {
+        let what =
+            "holds no HTTP connection manager (a mapping with `http_filters`), and no object of Istio or Envoy Gateway that is known";
+        return Err(vec![bulkhead_tenancy::place::Place::file(&file).fault(what)]);
+    }
     let all: Vec<&Node> = documents.iter().collect();
     for manager in managers {
         listener::judge(manager, &mut findings);
@@ -79,5 +93,5 @@ pub fn check(file: &str, text: &str) -> Result<Vec<Finding>, Vec<Fault>> {
     let Findings(mut found) = findings;
     found.sort_by_key(|finding| finding.line);
     found.dedup();
-    Ok(found)
+    Ok(Checked { findings: found, unjudged })
 }

@@ -68,10 +68,9 @@ fn says(node: &Node, name: &str) -> bool {
 /// One list of four entries and the cost, in the filter or in every route.
 fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
     let mut lists: Vec<&Node> = config.get("rate_limits").into_iter().collect();
-    if lists.is_empty()
-        && let Some(routes) = manager.get("route_config")
-    {
-        routes.each(&mut |node| lists.extend(node.get("rate_limits")));
+    if lists.is_empty() {
+        // Of a fragment, wherever they are.
+        manager.get("route_config").unwrap_or(manager).each(&mut |node| lists.extend(node.get("rate_limits")));
     }
     if lists.is_empty() {
         findings.add(config, "S15", "no descriptors are made: ratelimit is never asked", LIKE);

@@ -4,12 +4,15 @@ use super::check;
 
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
 const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");
+const CONTRACT_ONE_HOP: &str = include_str!("../../envoy/contract-one-hop.yaml");
 const CONTRACT: &str = include_str!("../../envoy/contract-routing.yaml");
 
 #[test]
 fn the_shipped_files_pass() {
-    for (name, text) in [("envoy.yaml", OWN), ("one-hop.yaml", ONE_HOP), ("contract-routing.yaml", CONTRACT)] {
-        let found: Vec<_> = check(name, text).unwrap().iter().map(ToString::to_string).collect();
+    for (name, text) in
+        [("envoy.yaml", OWN), ("one-hop.yaml", ONE_HOP), ("contract-routing.yaml", CONTRACT), ("contract-one-hop.yaml", CONTRACT_ONE_HOP)]
+    {
+        let found: Vec<_> = check(name, text).unwrap().findings.iter().map(ToString::to_string).collect();
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
 }
@@ -19,7 +22,7 @@ fn the_shipped_files_pass() {
 fn broken(text: &str, from: &str, to: &str, rule: &str, says: &str) {
     assert!(text.contains(from), "nothing to break: {from}");
     let changed = text.replacen(from, to, 1);
-    let found = check("mine.yaml", &changed).unwrap();
+    let found = check("mine.yaml", &changed).unwrap().findings;
     let hit = found.iter().find(|finding| finding.rule == rule && finding.what.contains(says));
     let hit = hit.unwrap_or_else(|| panic!("{rule} {says:?} is not found: {found:#?}"));
     assert!(hit.line > 0 && !hit.mend.is_empty(), "{hit}");
@@ -140,7 +143,7 @@ fn a_chain_without_ratelimit_says_on_every_route_that_check_charges_the_limits()
     let unsaid = ONE_HOP.replacen("bulkhead.limits: \"on\"", "", 1);
     assert!(unsaid.contains(hosts));
     let passes = unsaid.replacen(hosts, &format!("{hosts}  {said}"), 1);
-    let found: Vec<_> = check("mine.yaml", &passes).unwrap().iter().map(ToString::to_string).collect();
+    let found: Vec<_> = check("mine.yaml", &passes).unwrap().findings.iter().map(ToString::to_string).collect();
     assert!(found.is_empty(), "{found:#?}");
     let other = format!("            virtual_hosts:\n{}              routes: []\n            - name: all\n", host("other"));
     broken(&passes, "            virtual_hosts:\n            - name: all\n", &other, "S15", says);
@@ -172,9 +175,9 @@ fn every_rule_is_found_broken_in_contract_routing() {
 #[test]
 fn a_fragment_and_json_are_read_too_and_what_is_neither_is_an_error() {
     let fragment = "http_filters:\n- name: envoy.filters.http.router\n";
-    assert!(check("fragment.yaml", fragment).unwrap().iter().any(|finding| finding.rule == "S15" && finding.line == 2));
+    assert!(check("fragment.yaml", fragment).unwrap().findings.iter().any(|finding| finding.rule == "S15" && finding.line == 2));
     let json = "{\n\t\"http_filters\": [\n\t\t{ \"name\": \"envoy.filters.http.router\" }\n\t]\n}";
-    assert!(check("fragment.json", json).unwrap().iter().any(|finding| finding.rule == "S15" && finding.line > 1));
+    assert!(check("fragment.json", json).unwrap().findings.iter().any(|finding| finding.rule == "S15" && finding.line > 1));
     for nothing in ["", "a: 1", "[", "http_filters"] {
         assert!(check("no.yaml", nothing).is_err(), "{nothing:?}");
     }

@@ -69,8 +69,15 @@ pub(crate) fn holds(node: &Node, path: &str) -> bool {
     node.get(path).is_some_and(View::is_true)
 }
 
-/// What a filter is: the last word of its type, else of its name (`envoy.filters.http.ext_authz`).
+/// What a filter is: the last word of its type, else of its name (`envoy.filters.http.ext_authz`). Of a filter in a matcher, which not all requests go
+/// through, it is the filter's.
 pub(crate) fn kind(filter: &Node) -> &str {
+    let filter = inner(filter);
     let typed = filter.get("typed_config.@type").and_then(View::text).and_then(|of| of.rsplit('.').next());
     typed.or_else(|| filter.get("name").and_then(View::text).and_then(|name| name.rsplit('.').next())).unwrap_or("")
+}
+
+/// A filter, out of the matcher that it may stand in (`ExtensionWithMatcher`).
+pub(crate) fn inner(filter: &Node) -> &Node {
+    filter.get("typed_config.extension_config").unwrap_or(filter)
 }

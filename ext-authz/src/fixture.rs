@@ -284,6 +284,7 @@ pub(crate) fn caller(snapshot: &Snapshot, words: &str) -> Option<Caller> {
         roles: Vec::new(),
         scopes: Vec::new(),
         by_token: true,
+        expires: None,
         by_key: None,
     };
     for word in words {

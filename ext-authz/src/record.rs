@@ -113,6 +113,8 @@ pub enum Handled {
     Unread(&'static str),
     /// It goes nowhere.
     Denied(Denial),
+    /// It was read as it came, until somebody else than its reader ended it before its end.
+    Cut,
 }
 
 impl Handled {
@@ -124,6 +126,7 @@ impl Handled {
             Self::Rewritten => "redacted",
             Self::Unread(_) => "unread",
             Self::Denied(_) => "denied",
+            Self::Cut => "cut",
         }
     }
 }
@@ -137,10 +140,12 @@ impl Processed {
             (Side::Request, Handled::Rewritten) => "request_redacted",
             (Side::Request, Handled::Unread(_)) => "request_unread",
             (Side::Request, Handled::Denied(_)) => "request_denied",
+            (Side::Request, Handled::Cut) => "request_cut",
             (Side::Response, Handled::Kept) => "response_kept",
             (Side::Response, Handled::Rewritten) => "response_redacted",
             (Side::Response, Handled::Unread(_)) => "response_unread",
             (Side::Response, Handled::Denied(_)) => "response_denied",
+            (Side::Response, Handled::Cut) => "response_cut",
         }
     }
 }

@@ -121,9 +121,13 @@ impl<I: Identify> CheckService<I> {
         let until = Instant::now() + deadline::of_verdict(patience);
         let whole = async {
             let (mut verdict, headers) = self.verdict(snapshot, request, patience, seen).await;
-            self.sign(snapshot, &id, &mut verdict);
+            let signed = self.must_sign(snapshot, &mut verdict);
             let mut decision = Decision { id: id.clone(), generation, verdict };
             let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;
+            // Last, because what is over a limit is not worth a signature.
+            if let Some((tokens, ttl_seconds)) = signed {
+                sign(tokens, ttl_seconds, &mut decision);
+            }
             let reply = Reply::to(&decision, &headers);
             Decided { decision, reply, authorized }
         };
@@ -184,17 +188,30 @@ impl<I> CheckService<I> {
         authorized
     }
 
-    /// Signs an allow where the platform asks for it: an upstream that relies on the token is not reached without one.
-    fn sign(&self, snapshot: Option<&Arc<Snapshot>>, id: &str, verdict: &mut Verdict) {
-        let (Some(asked), Ok(allowed)) = (snapshot.map(|snapshot| snapshot.platform().context_token), &mut verdict.outcome) else { return };
-        if !asked.enabled {
-            return;
-        }
-        match self.context_tokens.as_ref().and_then(|tokens| tokens.sign(allowed, id, asked.ttl_seconds)) {
-            Some(token) => allowed.obligations.context_token = Some(token),
-            None => verdict.outcome = Err(Denial::new(Reason::Unavailable, "the context token could not be signed")),
-        }
+    /// Who signs what is allowed, and for how many seconds, where the platform asks for it: an upstream that relies on the token is not reached without one, and
+    /// where nobody can sign nothing is charged.
+    fn must_sign(&self, snapshot: Option<&Arc<Snapshot>>, verdict: &mut Verdict) -> Option<(&ContextTokens, u64)> {
+        let asked = snapshot.map(|snapshot| snapshot.platform().context_token).filter(|asked| asked.enabled)?;
+        let Some(tokens) = &self.context_tokens else {
+            if verdict.outcome.is_ok() {
+                verdict.outcome = Err(unsigned());
+            }
+            return None;
+        };
+        Some((tokens, asked.ttl_seconds))
     }
+}
+
+fn sign(tokens: &ContextTokens, ttl_seconds: u64, decision: &mut Decision) {
+    let Ok(allowed) = &mut decision.verdict.outcome else { return };
+    match tokens.sign(allowed, &decision.id, ttl_seconds) {
+        Some(token) => allowed.obligations.context_token = Some(token),
+        None => decision.verdict.outcome = Err(unsigned()),
+    }
+}
+
+fn unsigned() -> Denial {
+    Denial::new(Reason::Unavailable, "the context token could not be signed")
 }
 
 #[tonic::async_trait]

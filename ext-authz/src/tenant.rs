@@ -305,6 +305,7 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
             roles: Vec::new(),
             scopes: Vec::new(),
             by_token: false,
+            expires: None,
             by_key: Some(subscription),
         };
         return Ok(caller);
@@ -322,6 +323,7 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
         roles: claims.roles.clone(),
         scopes: claims.scopes.clone(),
         by_token: true,
+        expires: Some(claims.expires(&verified.issuer)),
         by_key: by_key.map(|(_, subscription)| subscription),
     })
 }

@@ -30,6 +30,8 @@ pub struct Caller {
     pub scopes: Vec<String>,
     /// Whether a token verified.
     pub by_token: bool,
+    /// From when on that token proves nobody, in seconds since 1970: its `exp`, and its issuer's leeway.
+    pub expires: Option<i64>,
     /// Whether an API key verified, and the subscription it belongs to.
     pub by_key: Option<Arc<Subscription>>,
 }

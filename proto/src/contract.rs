@@ -38,6 +38,8 @@ pub mod metadata {
     /// What an answer to MCP's `tools/list` may show: `list` (every result is one) or `any`, then the names of tools, parted by spaces. Only
     /// where ext_proc must take the rest out of the answer.
     pub const TOOLS: &str = "tools";
+    /// From when on the caller's token proves nobody, in seconds since 1970: no stream of events outlives it. Only where ext_proc reads the answer.
+    pub const EXPIRES: &str = "expires";
 }
 
 /// Entries of the one descriptor that the rate limit filter sends.

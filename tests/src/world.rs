@@ -101,6 +101,8 @@ type Tell<'a> = Box<dyn Fn(&str) + 'a>;
 pub struct Builder<'a> {
     own_routes: bool,
     one_hop: bool,
+    /// Of ext-authz, where it charges limits.
+    store_deadline: Option<&'a str>,
     guarded: bool,
     undeclared: bool,
     as_shipped: bool,
@@ -159,6 +161,13 @@ impl<'a> Builder<'a> {
         self.own_routes()
     }
 
+    /// `envoy/contract-one-hop.yaml`: the same with contract routing.
+    #[must_use]
+    pub fn contract_one_hop(mut self) -> Self {
+        self.one_hop = true;
+        self
+    }
+
     /// Contract routing with Envoy's guard whole: no upstream on loopback answers then (S3).
     #[must_use]
     pub fn guarded(mut self) -> Self {
@@ -210,13 +219,9 @@ impl<'a> Builder<'a> {
 
     /// Both services may take seconds for an answer ([`shipped::patient`]), and so may the store.
     #[must_use]
-    pub fn patient(self) -> Self {
-        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&[
-            "--process-deadline",
-            "4s",
-            "--store-deadline",
-            "2s",
-        ])
+    pub fn patient(mut self) -> Self {
+        self.store_deadline = Some("2s");
+        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&["--process-deadline", "4s"])
     }
 
     /// More arguments for ext-authz.
@@ -288,7 +293,10 @@ impl<'a> Builder<'a> {
         let audit = self.as_shipped.then(|| TempDir::new().expect("a temporary directory"));
         let folder = audit.as_ref().map(|folder| folder.path().display().to_string());
         let recorded: Vec<&str> = folder.iter().flat_map(|folder| ["--audit-dir", folder]).collect();
-        let charging = if self.one_hop { vec!["--store", store.as_str()] } else { Vec::new() };
+        let mut charging = if self.one_hop { vec!["--store", store.as_str()] } else { Vec::new() };
+        if let Some(deadline) = self.store_deadline.filter(|_| self.one_hop) {
+            charging.extend(["--store-deadline", deadline]);
+        }
         let of_authz = [declared, recorded.clone(), charging, self.ext_authz.clone()].concat();
         let of_limiter = [recorded, self.ratelimit.clone()].concat();
         let (ext_authz, ratelimit) = tokio::join!(Service::ext_authz(&path, &of_authz), Service::ratelimit(&path, &store, &of_limiter));
@@ -302,6 +310,7 @@ impl<'a> Builder<'a> {
                     Shipped::own_routes(ext_authz.grpc(), ratelimit.grpc(), billing, inventory)
                 }
             }
+            (false, _) if self.one_hop => Shipped::contract_one_hop(ext_authz.grpc()),
             (false, true) => Shipped::guarded(ext_authz.grpc(), ratelimit.grpc()),
             (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),
         };

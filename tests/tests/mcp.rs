@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bulkhead_tests::{
     client::{Answer, Request},
     envoy::shipped,
-    world::World,
+    world::{Builder, World},
 };
 use rmcp::{
     RoleClient, ServiceExt as _,
@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 use self::server::Server;
 
+#[path = "mcp/altered.rs"]
+mod altered;
 #[path = "mcp/server.rs"]
 mod server;
 #[path = "mcp/stream.rs"]
@@ -73,10 +75,15 @@ impl Stage {
 
     /// The same with servers of a test's own.
     async fn world(servers: [SocketAddr; 2], limit: u32, process: bool) -> World {
+        Self::builder(servers, limit, process).start().await
+    }
+
+    /// The same, to be changed.
+    fn builder<'a>(servers: [SocketAddr; 2], limit: u32, process: bool) -> Builder<'a> {
         // Without ext_proc, Envoy shows bodies to Check and nothing else.
         let builder = if process { World::builder() } else { World::builder().undeclared().ext_authz(&["--body", "on"]) };
         builder
-            .config(|config| {
+            .config(move |config| {
                 for (tenant, server) in ["acme", "globex"].into_iter().zip(servers) {
                     let more = if tenant == "acme" { MORE } else { "" };
                     let text = (API.to_owned() + more).replace("TENANT", tenant).replace("LIMIT", &limit.to_string());
@@ -92,8 +99,6 @@ impl Stage {
             })
             .bootstrap(bodies_of_globex)
             .patient()
-            .start()
-            .await
     }
 
     fn token(&self, tenant: &str, role: &str) -> String {

@@ -1,6 +1,8 @@
 //! Limits that Check charges itself (`--store` given to ext-authz): the same answers and the same counters as through the rate limit filter, once for each request
 //! whoever stands in its chain, and closed where nobody would charge.
 
+#[path = "one_hop/contract.rs"]
+mod contract;
 #[path = "one_hop/fleet.rs"]
 mod fleet;
 #[path = "one_hop/outages.rs"]

@@ -25,7 +25,7 @@ fn filter<'a>(file: &'a Value, name: &str) -> &'a Value {
 
 /// Whether the limits are charged by Check, and no filter asks ratelimit.
 fn is_one_hop(name: &str) -> bool {
-    name == "one-hop.yaml"
+    name.ends_with("one-hop.yaml")
 }
 
 /// The services that a file asks.
@@ -147,6 +147,7 @@ fn s14_ext_proc_reads_everything_unless_ext_authz_says_otherwise_and_believes_no
         assert_eq!((&mode["request_header_mode"], &mode["response_header_mode"]), (&json!("SEND"), &json!("SEND")), "{name}: fact 2");
         assert_eq!((&mode["request_body_mode"], &mode["response_body_mode"]), (&json!("BUFFERED"), &json!("BUFFERED")), "{name}");
         assert_eq!(processor["allow_mode_override"], true, "{name}");
+        assert_eq!(processor["response_attributes"], json!(["response.code_details"]), "{name}");
         assert_eq!(processor["failure_mode_allow"], false, "{name}");
         assert_eq!(processor["route_cache_action"], "RETAIN", "{name}: S1");
         assert_eq!(processor["metadata_options"], json!({ "forwarding_namespaces": { "untyped": [METADATA_NAMESPACE] } }), "{name}: S7");
@@ -256,8 +257,13 @@ fn s1_only_contract_routing_matches_routes_again_and_it_has_one_forwarding_route
 }
 
 #[test]
-fn s9_one_hop_is_the_users_own_routes_less_ratelimit_and_tells_ext_authz_so() {
-    let mut expected = Shipped::parse("envoy.yaml");
+fn s9_one_hop_is_the_same_file_less_ratelimit_and_tells_ext_authz_so() {
+    assert_eq!(Shipped::parse("one-hop.yaml"), less_ratelimit("envoy.yaml"));
+    assert_eq!(Shipped::parse("contract-one-hop.yaml"), less_ratelimit("contract-routing.yaml"));
+}
+
+fn less_ratelimit(name: &str) -> Value {
+    let mut expected = Shipped::parse(name);
     let manager = &mut expected["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
     manager["route_config"]["typed_per_filter_config"] = json!({ "envoy.filters.http.ext_authz": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
@@ -267,7 +273,7 @@ fn s9_one_hop_is_the_users_own_routes_less_ratelimit_and_tells_ext_authz_so() {
     filters.retain(|filter| filter["name"] != "envoy.filters.http.ratelimit");
     let clusters = expected["static_resources"]["clusters"].as_array_mut().expect("clusters");
     clusters.retain(|cluster| cluster["name"] != "ratelimit");
-    assert_eq!(Shipped::parse("one-hop.yaml"), expected);
+    expected
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bulkhead_tenancy::tool::{InputSchema, schema::Misfit};
 use serde_json::Value;
 
 use self::{
-    headers::Coding,
+    coding::Coding,
     message::{Message, Posted, Unreadable},
     method::Kind,
 };
@@ -22,6 +22,7 @@ use crate::{
     verdict::{Denial, Process, Reason},
 };
 
+mod coding;
 pub mod foreign;
 mod headers;
 pub mod list;
@@ -36,7 +37,7 @@ pub use said::Said;
 pub use shown::Shown;
 
 /// Bodies up to this are read on the I/O thread: some tens of microseconds.
-const READ_AT_ONCE: usize = 32 * 1024;
+pub(crate) const READ_AT_ONCE: usize = 32 * 1024;
 /// Arguments up to this, of schemas that are light, are judged there too.
 const JUDGED_AT_ONCE: usize = 4 * 1024;
 /// Messages of a batch whose methods are recorded.
@@ -94,8 +95,15 @@ fn bodiless(body: &Body) -> Result<(), Denial> {
 async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
     headers::judge(asked.request)?;
     let coding = headers::judge_representation(asked.request)?;
-    let Some(bytes) = asked.request.body.bytes() else {
-        return Err(Denial::new(Reason::Unreadable, "a POST without a message"));
+    let bytes = match &asked.request.body {
+        Body::Whole(bytes) => bytes,
+        // Only ext_proc sees what was sent (`super::process::instead`): without it, one message is judged and another may be sent.
+        Body::Doubtful(bytes) if asked.declared.process => bytes,
+        Body::Doubtful(_) => {
+            let detail = "Envoy shows bodies as text (pack_as_bytes: false), and a `!` in this one may be a byte of another message";
+            return Err(Denial::new(Reason::Unreadable, detail));
+        }
+        _ => return Err(Denial::new(Reason::Unreadable, "a POST without a message")),
     };
     let (posted, length) = read(bytes, coding, asked, offload, &mut found.held).await?;
     found.findings.action = Some(action(asked, &posted));

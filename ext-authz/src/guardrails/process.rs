@@ -2,7 +2,10 @@
 
 use bulkhead_tenancy::guardrail::{ContentFilter, PiiDetection};
 
-use super::{Asked, body::is_stream};
+use super::{
+    Asked,
+    body::{self, is_stream},
+};
 use crate::{
     attributes::{Attributes, Body},
     verdict::{Denial, Process, Reason},
@@ -24,9 +27,8 @@ pub fn needed(content: &ContentFilter) -> Process {
 /// Whether ext_proc reads a request because Envoy may not have shown it as it is, and ext_proc is there to see its bytes.
 #[must_use]
 pub fn instead(content: &ContentFilter, asked: &Asked<'_>) -> Process {
-    let is_read = content.requests && !content.filter.is_empty();
     let doubtful = matches!(asked.request.body, Body::Doubtful(_));
-    if is_read && doubtful && asked.declared.process { Process::Request } else { Process::None }
+    if body::is_read(content, asked.api) && doubtful && asked.declared.process { Process::Request } else { Process::None }
 }
 
 /// Refuses a request that needs ext_proc where nobody says that it stands in the chain, or that goes on after what is buffered (S14).

@@ -94,7 +94,7 @@ impl Exchange {
             (Phase::Fresh, Message::ResponseHeaders(head)) => self.own_reply(&head),
             (Phase::RequestBody(representation), Message::RequestBody(body)) => self.reading(Side::Request, representation, body),
             // The body was never shown. What Envoy answers by itself (413) passes; anything else went past us (fact 2).
-            (Phase::RequestBody(_), Message::ResponseHeaders(head)) if is_envoys(&head) => self.response_headers(&head),
+            (Phase::RequestBody(_), Message::ResponseHeaders(head)) if head.is_envoys() => self.response_headers(&head),
             (Phase::RequestBody(_), Message::ResponseHeaders(_)) => Next::Answer(self.deny(Side::Response, unshown())),
             (Phase::Forwarded, Message::ResponseHeaders(head)) => self.response_headers(&head),
             (Phase::ResponseBody(representation), Message::ResponseBody(body, _)) => self.reading(Side::Response, representation, body),
@@ -164,6 +164,17 @@ impl Exchange {
         }
     }
 
+    /// Whether an event stream is on its way, or was when something of it was taken to be read.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        matches!(self.phase, Phase::ResponseEvents(_) | Phase::ReadingEvents { .. })
+    }
+
+    /// Ends a stream of events before its upstream does.
+    pub fn end(&mut self, denial: Denial) -> Answer {
+        self.deny(Side::Response, denial)
+    }
+
     /// Denies whatever comes next: a fault of ours, or no time left.
     pub fn fail(&mut self, detail: &'static str) -> Answer {
         self.deny(self.phase.side(), Denial { retry_after: Some(1), ..Denial::new(Reason::Unavailable, detail) })
@@ -193,9 +204,9 @@ impl Exchange {
     fn own_reply(&mut self, head: &Head) -> Next {
         match &self.plan {
             // It is read all the same: were the filter set up to skip the heads of requests, this would be the upstream's answer.
-            Ok(plan) if is_envoys(head) || !plan.process().requests() => self.response_headers(head),
+            Ok(plan) if head.is_envoys() || !plan.process().requests() => self.response_headers(head),
             Ok(_) => Next::Answer(self.deny(Side::Response, unshown())),
-            Err(_) if is_envoys(head) => self.pass(Phase::Answered, answer::response_headers()),
+            Err(_) if head.is_envoys() => self.pass(Phase::Answered, answer::response_headers()),
             Err(denial) => Next::Answer(self.deny(Side::Response, denial.clone())),
         }
     }
@@ -291,14 +302,6 @@ impl Phase {
             | Self::Reading(Side::Response) => Side::Response,
         }
     }
-}
-
-/// What Envoy's router writes into every answer of an upstream before a filter sees it (unless `suppress_envoy_headers`), and into none of Envoy's own.
-const UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
-
-/// Whether an answer is Envoy's own, as far as it can be told: an error that no upstream gave.
-fn is_envoys(head: &Head) -> bool {
-    head.status() >= 400 && head.headers.all(UPSTREAM_TIME).next().is_none()
 }
 
 fn unshown() -> Denial {

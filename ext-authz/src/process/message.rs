@@ -1,8 +1,13 @@
 //! What Envoy sends in a stream, taken out of a `ProcessingRequest`.
 
-use bulkhead_proto::pb::envoy::{
-    extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode,
-    service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProtocolConfiguration, processing_request::Request},
+use std::collections::HashMap;
+
+use bulkhead_proto::pb::{
+    envoy::{
+        extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode,
+        service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProtocolConfiguration, processing_request::Request},
+    },
+    google::protobuf::{Struct, value::Kind},
 };
 
 use crate::attributes::Headers;
@@ -33,17 +38,28 @@ pub struct Head {
     pub headers: Headers,
     /// Whether no body follows.
     pub ends: bool,
+    /// What Envoy says of where an answer is from (`response.code_details`), where it is asked for.
+    pub details: Option<String>,
 }
+
+/// Envoy's word for an answer that an upstream gave; every other is for a reason of Envoy's own to answer.
+const VIA_UPSTREAM: &str = "via_upstream";
+
+/// What Envoy's router writes into every answer of an upstream before a filter sees it (unless `suppress_envoy_headers`), and into none of Envoy's own.
+const UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
+
+/// The attribute that tells where an answer is from. `response_attributes` of the filter asks for it.
+const DETAILS: &str = "response.code_details";
 
 impl Message {
     /// Takes the message out of what Envoy sends.
     #[must_use]
-    pub fn of(request: Option<Request>) -> Self {
+    pub fn of(ProcessingRequest { request, attributes, .. }: ProcessingRequest) -> Self {
         match request {
             Some(Request::RequestHeaders(head)) => Self::RequestHeaders(Head::of(&head)),
             Some(Request::RequestBody(body)) => Self::RequestBody(body.body),
             Some(Request::RequestTrailers(_)) => Self::RequestTrailers,
-            Some(Request::ResponseHeaders(head)) => Self::ResponseHeaders(Head::of(&head)),
+            Some(Request::ResponseHeaders(head)) => Self::ResponseHeaders(Head { details: details(&attributes), ..Head::of(&head) }),
             Some(Request::ResponseBody(body)) => Self::ResponseBody(body.body, body.end_of_stream),
             Some(Request::ResponseTrailers(_)) => Self::ResponseTrailers,
             None => Self::Unknown,
@@ -74,7 +90,17 @@ impl std::fmt::Debug for Message {
 
 impl Head {
     fn of(head: &HttpHeaders) -> Self {
-        Self { headers: head.headers.as_ref().map(Headers::listed).unwrap_or_default(), ends: head.end_of_stream }
+        Self { headers: head.headers.as_ref().map(Headers::listed).unwrap_or_default(), ends: head.end_of_stream, details: None }
+    }
+
+    /// Whether an answer is Envoy's own: an error that no upstream gave. Where Envoy is not asked where an answer is from, a header of its router tells.
+    #[must_use]
+    pub fn is_envoys(&self) -> bool {
+        let upstreams = match &self.details {
+            Some(details) => details == VIA_UPSTREAM,
+            None => self.headers.all(UPSTREAM_TIME).next().is_some(),
+        };
+        self.status() >= 400 && !upstreams
     }
 
     /// The first value of a (pseudo) header, if it is text.
@@ -95,6 +121,15 @@ impl Head {
         let whole = self.text("content-type").unwrap_or_default();
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
+}
+
+/// The filter's own attributes are under its name, whatever that is. An answer of an upstream is one whoever says so.
+fn details(attributes: &HashMap<String, Struct>) -> Option<String> {
+    let told = attributes.values().filter_map(|told| match told.fields.get(DETAILS)?.kind.as_ref()? {
+        Kind::StringValue(details) if !details.is_empty() => Some(details.clone()),
+        _ => None,
+    });
+    told.max_by_key(|details| details == VIA_UPSTREAM)
 }
 
 /// Whether the filter that sends is set up so that bodies arrive whole. Envoy says so in the first message of a stream, before any override of ours:

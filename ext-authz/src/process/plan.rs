@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bulkhead_proto::pb::envoy::config::core::v3::Metadata;
 use bulkhead_tenancy::{
-    api::Api,
+    api::{Api, Protocol},
     policy::{PolicyHash, TenantPolicy},
     snapshot::Snapshot,
     tenant::Tenant,
@@ -13,6 +13,7 @@ use bulkhead_tenancy::{
 
 use super::{
     Side,
+    as_shown::AsShown,
     content::{Everything, OfPolicy},
     message::Buffering,
     reader::Reader,
@@ -36,6 +37,8 @@ pub struct Plan {
     pub policy: PolicyHash,
     /// The decision that let it in.
     pub decision_id: String,
+    /// From when on the token that let it in proves nobody, in seconds since 1970.
+    pub expires: Option<i64>,
     /// Who reads the request's body, one after the other; nobody: it goes on unread.
     pub request: Vec<Arc<dyn Reader>>,
     /// Who reads the answer's body.
@@ -61,6 +64,7 @@ impl Plan {
             api: Arc::clone(api),
             policy: policy.hash().clone(),
             decision_id: told.decision_id,
+            expires: told.expires,
         };
         let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
         if unseen {
@@ -72,9 +76,18 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether the tenant is still served by the policy that the plan was made of. A stream of events may be open for hours.
+    /// Why a stream of events, which may be open for hours, must not go on: what it was opened by does not stand any more.
     #[must_use]
-    pub fn stands(&self, snapshot: Option<&Arc<Snapshot>>) -> bool {
+    pub fn over(&self, snapshot: Option<&Arc<Snapshot>>, now_s: i64) -> Option<Denial> {
+        if self.expires.is_some_and(|expires| now_s >= expires) {
+            return Some(Denial::new(Reason::InvalidToken, "the token that the stream of events was opened with has expired"));
+        }
+        let changed = || unavailable("the tenant's policy is another than when the stream of events was opened: open it again");
+        (!self.stands(snapshot)).then(changed)
+    }
+
+    /// Whether the tenant is still served by the policy that the plan was made of.
+    fn stands(&self, snapshot: Option<&Arc<Snapshot>>) -> bool {
         let Some(tenant) = snapshot.and_then(|snapshot| snapshot.tenant(self.tenant.name.as_str())) else { return false };
         let same = || {
             let policy = route::policy(tenant).ok();
@@ -117,11 +130,17 @@ fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Api) -> Re
     if let Some(reader) = OfPolicy::at(side, policy) {
         readers.push(Arc::new(reader));
     }
-    if readers.is_empty() {
+    // Check asks for a message to be read for no other reason of its own.
+    let judged_as_text = side == Side::Request && api.protocol == Protocol::Mcp;
+    if readers.is_empty() && !(same && judged_as_text) {
         return Err(unavailable("the policy has changed since the request was let in, and what it asked for is not known any more"));
     }
     if !same {
         readers.push(Arc::new(Everything::at(side)));
+    }
+    // First: the others may write anew what could not be read.
+    if judged_as_text {
+        readers.insert(0, Arc::new(AsShown));
     }
     Ok(readers)
 }

@@ -7,9 +7,9 @@ use bulkhead_doors::traces::{Span, Traces};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
     ProcessingRequest, ProcessingResponse, external_processor_server::ExternalProcessor,
 };
-use bulkhead_tenancy::snapshot::Live;
+use bulkhead_tenancy::{clock::Clock, snapshot::Live};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -38,6 +38,7 @@ pub struct ProcessService {
 
 struct Processor {
     live: Live,
+    clock: Arc<dyn Clock>,
     offload: Arc<Offload>,
     /// How long one message may take.
     patience: Duration,
@@ -55,12 +56,26 @@ struct Conversation<M> {
     span: Span,
 }
 
+/// What there is to answer.
+enum Came {
+    /// A message of Envoy's.
+    Message(Box<ProcessingRequest>),
+    /// Nothing; but an open stream of events must not go on.
+    Over(Denial),
+    /// Envoy's reset, which is how each stream ends, or a message that cannot be read.
+    Broken,
+}
+
+/// How often it is seen to that a stream of events, in which nothing may come for long, may still be open.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl ProcessService {
     /// A service that reads the snapshot of the moment at the start of each stream, reads bodies in `offload`'s places, denies a body that
-    /// was not read within `patience`, and tells `records` what it did with them.
+    /// was not read within `patience`, and tells `records` what it did with them. `clock` tells when the token expires that a stream of events was
+    /// opened with.
     #[must_use]
-    pub fn new(live: Live, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
-        let processor = Arc::new(Processor { live, offload, patience, records });
+    pub fn new(live: Live, clock: Arc<dyn Clock>, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
+        let processor = Arc::new(Processor { live, clock, offload, patience, records });
         Self { processor, traces: Traces::default() }
     }
 
@@ -86,11 +101,12 @@ impl ProcessService {
             if conversation.broken {
                 return None;
             }
-            match conversation.messages.next().await? {
-                Ok(message) => Some((Ok(conversation.answer(message).await), conversation)),
-                // Envoy's reset, which is how each stream ends, or a message that cannot be read: then Envoy waits for an answer, and an end without
-                // an error would let the body through (fact 3).
-                Err(_) => {
+            match conversation.next().await? {
+                Came::Message(message) => Some((Ok(conversation.answer(*message).await), conversation)),
+                // Envoy takes an immediate response at any moment, and asks nothing after it.
+                Came::Over(denial) => Some((Ok(conversation.end(denial).await), conversation)),
+                // If it is a message that cannot be read, Envoy waits for an answer, and an end without an error would let the body through (fact 3).
+                Came::Broken => {
                     conversation.broken = true;
                     Some((Err(Status::internal("the stream cannot be read")), conversation))
                 }
@@ -99,16 +115,56 @@ impl ProcessService {
     }
 }
 
+impl<M: Stream<Item = Result<ProcessingRequest, Status>> + Unpin> Conversation<M> {
+    /// What comes next; nothing where Envoy has said that it was all.
+    async fn next(&mut self) -> Option<Came> {
+        let message = loop {
+            if !self.exchange.as_ref().is_some_and(Exchange::is_open) {
+                break self.messages.next().await;
+            }
+            match timeout(LOOK, self.messages.next()).await {
+                Ok(message) => break message,
+                Err(_) => match self.over() {
+                    Some(denial) => return Some(Came::Over(denial)),
+                    None => continue,
+                },
+            }
+        };
+        message.map(|message| message.map_or(Came::Broken, |message| Came::Message(Box::new(message))))
+    }
+}
+
 impl<M> Conversation<M> {
+    /// Why an open stream of events must not go on.
+    fn over(&self) -> Option<Denial> {
+        let plan = self.exchange.as_ref().filter(|exchange| exchange.is_open())?.plan()?;
+        plan.over(self.processor.live.load().as_ref(), self.processor.clock.now_s())
+    }
+
+    /// Ends an open stream of events.
+    async fn end(&mut self, denial: Denial) -> ProcessingResponse {
+        let until = Instant::now() + self.processor.patience;
+        let answer = match &mut self.exchange {
+            Some(exchange) => exchange.end(denial),
+            None => self.fail("a stream that was not begun: this is a fault of ours"),
+        };
+        self.told(answer, until).await
+    }
+
     /// The one answer to a message. What breaks or takes too long is denied.
     async fn answer(&mut self, request: ProcessingRequest) -> ProcessingResponse {
         let until = Instant::now() + self.processor.patience;
         let handling = AssertUnwindSafe(timeout_at(until, self.handle(request, until))).catch_unwind();
-        let Answer { response, denied } = match handling.await {
+        let answer = match handling.await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => self.fail("the body was not read in time"),
             Err(_) => self.fail("reading the body broke: this is a fault of ours"),
         };
+        self.told(answer, until).await
+    }
+
+    /// What goes to Envoy; a denial is put on record.
+    async fn told(&mut self, Answer { response, denied }: Answer, until: Instant) -> ProcessingResponse {
         if let Some((side, refusal)) = denied {
             let Refusal { denial, found, unread, .. } = *refusal;
             self.span.verdict(denial.reason.name());
@@ -122,6 +178,7 @@ impl<M> Conversation<M> {
     }
 
     async fn handle(&mut self, request: ProcessingRequest, until: Instant) -> Answer {
+        let over = self.over();
         let (processor, span) = (&self.processor, &mut self.span);
         let exchange = self.exchange.get_or_insert_with(|| {
             let metadata = request.metadata_context.as_ref();
@@ -130,10 +187,10 @@ impl<M> Conversation<M> {
             tell(span, &exchange);
             exchange
         });
-        if exchange.is_open() && !exchange.plan().is_some_and(|plan| plan.stands(self.processor.live.load().as_ref())) {
-            return exchange.fail("the tenant's policy is another than when the stream of events was opened: open it again");
+        if let Some(denial) = over {
+            return exchange.end(denial);
         }
-        let next = exchange.take(Message::of(request.request));
+        let next = exchange.take(Message::of(request));
         self.waiting = None;
         if let (Some(plan), bytes @ 1..) = (exchange.plan(), exchange.waiting()) {
             match self.processor.offload.hold(&plan.tenant.uid, bytes) {
@@ -161,6 +218,17 @@ impl<M> Conversation<M> {
     fn fail(&mut self, detail: &'static str) -> Answer {
         let denial = || Denial::new(Reason::Unavailable, detail);
         self.exchange.get_or_insert_with(|| Exchange::new(Err(denial()), None)).fail(detail)
+    }
+}
+
+impl<M> Drop for Conversation<M> {
+    /// A stream of events that was cut (by its caller, its upstream, or by trailers, which end it without a last piece) ends on record, too. Nobody waits for
+    /// that: nothing goes on.
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_begun()) {
+            self.span.body(Side::Response.name(), Handled::Cut.name());
+            let _ = self.processor.tell(Some(exchange), Side::Response, (Found::default(), None), Handled::Cut);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What Check told of its decision, from the metadata that Envoy forwards. Only the namespace that Envoy fills from ext_authz's own answer is
 //! looked at; no header, and nothing that another filter wrote elsewhere (S7).
 
+use std::str::FromStr;
+
 use bulkhead_proto::{
     contract::{METADATA_NAMESPACE, metadata as key},
     pb::{
@@ -26,6 +28,8 @@ pub struct Told {
     pub policy: String,
     /// What an answer to MCP's `tools/list` may show, if one is awaited.
     pub shown: Option<Shown>,
+    /// From when on the caller's token proves nobody, in seconds since 1970.
+    pub expires: Option<i64>,
 }
 
 impl Told {
@@ -42,7 +46,8 @@ impl Told {
             decision_id: text(ours, key::DECISION_ID)?.to_owned(),
             process: Process::named(text(ours, key::PROCESS)?)?,
             policy: text(ours, key::POLICY)?.to_owned(),
-            shown: shown(ours)?,
+            shown: written(ours, key::TOOLS)?,
+            expires: written(ours, key::EXPIRES)?,
         })
     }
 
@@ -53,12 +58,12 @@ impl Told {
     }
 }
 
-/// What may be shown; none at all where it was not written by us.
-fn shown(ours: &Struct) -> Option<Option<Shown>> {
-    if !ours.fields.contains_key(key::TOOLS) {
+/// What stands there at times; none at all where it was not written by us.
+fn written<T: FromStr>(ours: &Struct, key: &str) -> Option<Option<T>> {
+    if !ours.fields.contains_key(key) {
         return Some(None);
     }
-    text(ours, key::TOOLS)?.parse().ok().map(Some)
+    text(ours, key)?.parse().ok().map(Some)
 }
 
 fn text<'a>(fields: &'a Struct, key: &str) -> Option<&'a str> {

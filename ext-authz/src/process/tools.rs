@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     guardrails::{
-        mcp::{Shown, list},
+        mcp::{READ_AT_ONCE, Shown, list},
         tools,
     },
     json,
@@ -26,9 +26,6 @@ impl ToolsList {
         Self(told.only(|wire| policy.tool(&api.name, wire).is_some_and(|tool| tools::is_held(policy, api, tool))))
     }
 }
-
-/// Bodies up to this are read on the I/O thread: some tens of microseconds.
-const READ_AT_ONCE: usize = 32 * 1024;
 
 impl Reader for ToolsList {
     fn is_light(&self, bytes: usize) -> bool {

@@ -68,7 +68,7 @@ pub fn processed(processed: &Processed) -> Record {
         decision: Some(match &processed.handled {
             Handled::Denied(denial) => Decided { status: Some(denial.status), ..decided.because(&denial.detail) },
             Handled::Unread(why) => decided.because(why),
-            Handled::Kept | Handled::Rewritten => decided,
+            Handled::Kept | Handled::Rewritten | Handled::Cut => decided,
         }),
         found: found(findings),
         ..Record::default()

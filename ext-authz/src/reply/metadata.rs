@@ -24,6 +24,8 @@ pub fn metadata(decision: &Decision) -> Struct {
     if let Ok(Allowed { obligations: Obligations { shown: Some(shown), .. }, .. }) = &verdict.outcome {
         texts.push((key::TOOLS, shown.to_string()));
     }
+    let expires = verdict.outcome.as_ref().ok().and_then(|allowed| allowed.caller.expires);
+    texts.extend(expires.filter(|_| process.responses()).map(|expires| (key::EXPIRES, expires.to_string())));
     texts.extend(decision.generation.map(|generation| (key::GENERATION, generation.to_string())));
     if let Some(tenant) = tenant {
         texts.push((key::TENANT, tenant.name.to_string()));

@@ -64,11 +64,10 @@ impl Claims {
 
     /// Judges what changes with the moment and the snapshot: at first sight and at every hit of the cache alike.
     pub(super) fn stand(&self, tenant: &Tenant, issuer: &Issuer, now_s: i64) -> Result<(), Unfit> {
-        let leeway = i64::try_from(issuer.leeway_seconds).unwrap_or(i64::MAX);
-        if now_s >= self.expires.saturating_add(leeway) {
+        if now_s >= self.expires(issuer) {
             return Err(Unfit("expired"));
         }
-        if self.not_before.is_some_and(|from| now_s.saturating_add(leeway) < from) {
+        if self.not_before.is_some_and(|from| now_s.saturating_add(leeway(issuer)) < from) {
             return Err(Unfit("not valid yet"));
         }
         match &self.tenant {
@@ -76,6 +75,11 @@ impl Claims {
             None if issuer.tenant_claim.required || tenant.plan.require_tenant_claim => Err(Unfit("no tenant claim")),
             _ => Ok(()),
         }
+    }
+
+    /// From when on they do not stand, in seconds since 1970.
+    pub(super) fn expires(&self, issuer: &Issuer) -> i64 {
+        self.expires.saturating_add(leeway(issuer))
     }
 
     /// Seconds from a moment to `exp`, leeway left out: how long it may be remembered.
@@ -88,6 +92,10 @@ impl Claims {
         let texts = self.roles.iter().chain(&self.scopes).chain(&self.subject).chain(&self.client).chain(&self.tenant);
         texts.map(|text| text.len() + size_of::<String>()).sum()
     }
+}
+
+fn leeway(issuer: &Issuer) -> i64 {
+    i64::try_from(issuer.leeway_seconds).unwrap_or(i64::MAX)
 }
 
 /// A text claim; another type is refused, `null` too: a claim that cannot be understood is never as good as none.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::parts;
 
 /// Names of the shipped files, below `envoy/`.
-pub const FILES: [&str; 3] = ["envoy.yaml", "one-hop.yaml", "contract-routing.yaml"];
+pub const FILES: [&str; 4] = ["envoy.yaml", "one-hop.yaml", "contract-routing.yaml", "contract-one-hop.yaml"];
 
 const ADMIN: u16 = 9901;
 const LISTENER: u16 = 10000;
@@ -56,6 +56,15 @@ impl Shipped {
         shipped.address(EXT_AUTHZ, ext_authz);
         shipped.address(ACME_BILLING, acme_billing);
         shipped.address(GLOBEX_INVENTORY, globex_inventory);
+        shipped
+    }
+
+    /// `envoy/contract-one-hop.yaml`, on a laptop.
+    #[must_use]
+    pub fn contract_one_hop(ext_authz: SocketAddr) -> Self {
+        let mut shipped = Self::load("contract-one-hop.yaml");
+        shipped.address(EXT_AUTHZ, ext_authz);
+        shipped.allow_loopback();
         shipped
     }
 

@@ -10,6 +10,7 @@ use axum::{body::Body, extract::State, http::header::CONTENT_TYPE, response::Int
 use bulkhead_tests::{
     client::Request,
     deadline::{self, PATIENCE},
+    issuer::token::now,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -146,4 +147,48 @@ async fn events_of_get_and_post_are_filtered_and_go_on_as_they_come() {
     deadline::until("the new configuration", PATIENCE, || async { (generation().await > before).then_some(()) }).await;
     let get = stage.world.send(&Request::get("/acme/tools-api").bearer(&bearer)).await;
     assert_eq!((get.status, get.header("allow")), (405, Some("POST, DELETE")));
+}
+
+/// Waits until so many bodies of acme's were counted with this outcome.
+async fn counted(stage: &Stage, outcome: &str, times: u64) {
+    let label = format!("outcome=\"{outcome}\"");
+    let line =
+        |line: &&str| line.starts_with("bulkhead_authz_bodies_total{") && line.contains(r#"tenant_id="acme""#) && line.contains(&label);
+    deadline::until(&label, PATIENCE, || async {
+        let metrics = stage.world.ext_authz.metrics().await;
+        metrics.lines().find(line).is_some_and(|line| line.ends_with(&format!(" {times}"))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_token_that_opened_it_though_nothing_comes_in_it() {
+    let source = Source::start().await;
+    let exact = |config: &bulkhead_tests::config::Config| {
+        config.edit("tenants/acme.yaml", |tenant| tenant["spec"]["issuers"][0]["leewaySeconds"] = 0.into());
+    };
+    let world = Stage::builder([source.address, source.address], 10_000, true).config(exact).start().await;
+    let stage = Stage { world, _servers: Vec::new() };
+    let uri = format!("http://{}/acme/tools-api", stage.world.envoy.address());
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let open = async |expires: u64| {
+        let bearer = stage.world.acme.issuer.token().claim("exp", expires).sign();
+        let (answer, sends) = tokio::join!(client.get(&uri).bearer_auth(&bearer).send(), source.opened());
+        let mut seen = Seen { answer: answer.expect("an answer"), text: String::new() };
+        sends.send(Ok("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n".to_owned())).expect("open");
+        seen.until("progress").await;
+        (seen, sends)
+    };
+    let start = now();
+    let (mut lasting, _lasting) = open(start + 300).await;
+    let (mut short, _short) = open(start + 8).await;
+    assert!(now() < start + 8, "too slow a machine to see it open");
+    short.ends(|| ()).await;
+    assert!(now() >= start + 8, "no sooner");
+    counted(&stage, "response_denied", 1).await;
+    // The other goes on, until its caller leaves: which is on record, too.
+    let more = tokio::time::timeout(Duration::from_millis(200), lasting.answer.chunk()).await;
+    assert!(more.is_err(), "{more:?}");
+    drop(lasting);
+    counted(&stage, "response_cut", 1).await;
 }

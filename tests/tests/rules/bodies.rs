@@ -10,7 +10,7 @@ use bulkhead_tests::{
     config::Config,
     deadline::{self, PATIENCE},
     double::{Authorizer, allow},
-    envoy::{Envoy, chain},
+    envoy::{Envoy, chain, shipped},
     service::Service,
     upstream::{Seen, Upstream},
     world::{Builder, World},
@@ -215,11 +215,11 @@ struct Between {
 
 impl Between {
     async fn start(filter: Value, check: Option<CheckResponse>) -> Self {
-        Self::start_in(json!({}), filter, check).await
+        Self::start_in(|_| {}, filter, check).await
     }
 
-    /// Where ext_proc is set up otherwise.
-    async fn start_in(mode: Value, filter: Value, check: Option<CheckResponse>) -> Self {
+    /// Where Envoy is set up otherwise.
+    async fn start_in(change: impl FnOnce(&mut Value), filter: Value, check: Option<CheckResponse>) -> Self {
         let config = Config::examples();
         lenient(&config);
         ask(&config, &filter);
@@ -237,13 +237,12 @@ impl Between {
         processor["typed_config"]["allow_mode_override"] = true.into();
         processor["typed_config"]["processing_mode"]["response_body_mode"] = "BUFFERED".into();
         processor["typed_config"]["processing_mode"]["response_header_mode"] = "SEND".into();
-        for (name, value) in mode.as_object().into_iter().flatten() {
-            processor["typed_config"]["processing_mode"][name] = value.clone();
-        }
         filters.push(processor);
         let mut services = vec![("ext-proc", ext_authz.grpc())];
         services.extend(authorizer.as_ref().map(|authorizer| ("ext-authz", authorizer.address())));
-        let envoy = Envoy::start(&chain::bootstrap(&filters, upstream.address(), &services)).await;
+        let mut bootstrap = chain::bootstrap(&filters, upstream.address(), &services);
+        change(&mut bootstrap);
+        let envoy = Envoy::start(&bootstrap).await;
         Self { envoy, upstream, _authorizer: authorizer, _ext_authz: ext_authz, _config: config }
     }
 
@@ -277,12 +276,23 @@ async fn s14_ext_proc_without_metadata_of_ours_denies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s14_an_error_of_an_upstream_that_was_shown_no_body_by_us_is_not_taken_for_envoys_own() {
-    let bypass = json!({ "request_header_mode": "SKIP", "request_body_mode": "NONE" });
-    let between = Between::start_in(bypass, redact(), told("request", "before")).await;
-    between.upstream.answers(|_| Response::builder().status(404).body(Body::from("jane")).expect("an answer"));
-    let (answer, _) = between.post().await;
-    assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"));
-    assert!(!answer.text().contains("jane"));
+    // By Envoy's word for where an answer is from, and by the header of its router, where one of them is there.
+    for (asked, suppressed) in [(true, true), (false, false)] {
+        let bypass = |bootstrap: &mut Value| {
+            let processor = shipped::filter(bootstrap, "ext_proc");
+            processor["processing_mode"]["request_header_mode"] = "SKIP".into();
+            processor["processing_mode"]["request_body_mode"] = "NONE".into();
+            if asked {
+                processor["response_attributes"] = json!(["response.code_details"]);
+            }
+            shipped::filter(bootstrap, "router")["suppress_envoy_headers"] = suppressed.into();
+        };
+        let between = Between::start_in(bypass, redact(), told("request", "before")).await;
+        between.upstream.answers(|_| Response::builder().status(404).body(Body::from("jane")).expect("an answer"));
+        let (answer, _) = between.post().await;
+        assert_eq!((answer.status, answer.reason().as_str()), (503, "unavailable"), "{asked}");
+        assert!(!answer.text().contains("jane"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

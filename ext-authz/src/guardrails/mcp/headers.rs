@@ -1,10 +1,12 @@
 //! What the headers of an MCP request say. A server may believe a header where we judged the body, so what they say must be the same.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bulkhead_content::Budget;
 use serde_json::Value;
 
-use super::message::{Message, Posted};
+use super::{
+    coding::Coding,
+    message::{Message, Posted},
+};
 use crate::{
     attributes::{Attributes, understood_as},
     verdict::{Denial, Reason},
@@ -44,34 +46,19 @@ pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
     }
 }
 
-/// Refuses what is not JSON, and gives the coding that it came in. Only codings are read whose first bytes begin no JSON text: a server that does not
-/// mind `Content-Encoding` reads such a body as nothing, and not as another message. What `br` and `deflate` (with zlib's header or without)
-/// decode to can begin and read like JSON; two codings on top of each other may be undone in part.
+/// Refuses what is not JSON, and gives the coding that it came in: one, because two on top of each other may be undone in part.
 pub(super) fn judge_representation(request: &Attributes) -> Result<Option<Coding>, Denial> {
     let unsupported = |detail| unreadable(detail).with_status(415);
     if !one(request, "content-type")?.is_some_and(is_json) {
         return Err(unsupported("the content type of a message is application/json"));
     }
-    match one(request, "content-encoding")
-        .map_err(|_| unsupported("a message has one content encoding at the most"))?
-        .map(<[u8]>::to_ascii_lowercase)
-    {
+    let named = one(request, "content-encoding").map_err(|_| unsupported("a message has one content encoding at the most"))?;
+    match named.map(<[u8]>::to_ascii_lowercase) {
         None => Ok(None),
         Some(name) if name == b"identity" => Ok(None),
-        Some(name) if name == b"gzip" => Ok(Some(Coding("gzip"))),
-        Some(name) if name == b"zstd" => Ok(Some(Coding("zstd"))),
-        Some(_) => Err(unsupported("the content encoding of a message is gzip or zstd, or none")),
-    }
-}
-
-/// A content coding that messages may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Coding(&'static str);
-
-impl Coding {
-    /// The message, of bounded length.
-    pub(super) fn decoded(self, body: &[u8], budget: &Budget<'_>) -> Result<Vec<u8>, Denial> {
-        Ok(bulkhead_content::decoded(&[self.0.as_bytes()], body, budget)?.into_owned())
+        Some(name) => Coding::named(&name)
+            .map(Some)
+            .ok_or_else(|| unsupported("the content encoding of a message is gzip, zstd, br or deflate, or none")),
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn plan_with(reader: impl Reader + 'static, process: Process) -> Plan
         api: policy.api("billing-api").unwrap().clone(),
         policy: policy.hash().clone(),
         decision_id: "0190-d".to_owned(),
+        expires: None,
         request: one(process.requests()),
         response: one(process.responses()),
     }
@@ -51,7 +52,7 @@ pub(crate) fn head(headers: &[(&str, &str)], ends: bool) -> Head {
         raw_value: value.as_bytes().to_vec(),
         ..HeaderValue::default()
     };
-    Head { headers: Headers::listed(&HeaderMap { headers: headers.iter().map(header).collect() }), ends }
+    Head { headers: Headers::listed(&HeaderMap { headers: headers.iter().map(header).collect() }), ends, details: None }
 }
 
 fn post() -> Message {

@@ -15,7 +15,11 @@ use bulkhead_proto::{
         google::protobuf::{Struct, Value, value::Kind},
     },
 };
-use bulkhead_tenancy::snapshot::Live;
+use bulkhead_tenancy::{
+    catalog::{Catalog, changes_of},
+    clock::{ManualClock, SystemClock},
+    snapshot::Live,
+};
 
 use super::*;
 use crate::{
@@ -26,6 +30,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_millis(800);
+const NOW_S: u64 = 1_800_000_000;
 
 #[derive(Default)]
 struct Notes(Mutex<Vec<(String, &'static str)>>);
@@ -46,9 +51,16 @@ impl Record for Notes {
 }
 
 fn service() -> (ProcessService, Arc<Notes>) {
+    let (service, notes, _) = world();
+    (service, notes)
+}
+
+fn world() -> (ProcessService, Arc<Notes>, (Live, ManualClock)) {
     let (live, notes) = (Live::default(), Arc::new(Notes::default()));
     live.publish(fixture::own());
-    (ProcessService::new(live, Arc::new(Offload::default()), PATIENCE, Arc::<Notes>::clone(&notes)), notes)
+    let clock = ManualClock::at_us(NOW_S * 1_000_000);
+    let surroundings = (live.clone(), clock.clone());
+    (ProcessService::new(live, Arc::new(clock), Arc::new(Offload::default()), PATIENCE, Arc::<Notes>::clone(&notes)), notes, surroundings)
 }
 
 fn metadata(fields: &[(&str, &str)]) -> Metadata {
@@ -204,4 +216,68 @@ async fn s5_a_body_that_there_is_no_room_for_is_denied() {
     drop(hold);
     assert_eq!(read().await, 0);
     assert_eq!(notes.0.lock().unwrap().iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["request_denied", "request_kept"]);
+}
+
+/// The answers in a stream of events that was opened, in which one event has come and nothing more does.
+fn open(service: &ProcessService) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Unpin + use<> {
+    let header =
+        |(key, value): (&str, &str)| HeaderValue { key: key.to_owned(), raw_value: value.as_bytes().to_vec(), ..HeaderValue::default() };
+    let headers = [(":status", "200"), ("content-type", "text/event-stream")].map(header).to_vec();
+    let head = HttpHeaders { headers: Some(HeaderMap { headers }), ..HttpHeaders::default() };
+    let event = HttpBody { body: b"data: 1\n\n".to_vec(), ..HttpBody::default() };
+    let of = |asked| Ok(ProcessingRequest { request: Some(asked), ..ProcessingRequest::default() });
+    let messages = [Ok(post(None)), of(Asked::ResponseHeaders(head)), of(Asked::ResponseBody(event))];
+    let plan = plan_with(Doing(|| Ok(Reading::default())), Process::Response);
+    let plan = Plan { expires: Some(i64::try_from(NOW_S).unwrap() + 60), ..plan };
+    let exchange = Exchange::new(Ok(plan), None);
+    Box::pin(service.converse(stream::iter(messages).chain(stream::pending()), Some(exchange), Span::default()))
+}
+
+/// What comes, if it does within a time that is long for a machine with much else to do.
+async fn soon<T>(comes: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), comes).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_when_its_token_does_though_nothing_comes_in_it() {
+    let (service, notes, (_, clock)) = world();
+    let mut answers = open(&service);
+    for _ in 0..3 {
+        assert_eq!(status(&answers.next().await.unwrap()), 0);
+    }
+    assert!(answers.next().now_or_never().is_none(), "it goes on");
+    clock.advance_us(60_000_000);
+    assert_eq!(status(&soon(answers.next()).await.unwrap()), 401);
+    drop(answers);
+    assert_eq!(*notes.0.lock().unwrap(), [("0190-d".to_owned(), "response_denied")], "which is its end on record, too");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_its_tenants_policy_though_nothing_comes_in_it() {
+    let (service, notes, (live, _)) = world();
+    let mut answers = open(&service);
+    for _ in 0..3 {
+        assert_eq!(status(&answers.next().await.unwrap()), 0);
+    }
+    let platform =
+        "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: { name: p }\nspec: { rateLimit: { requestsPerMinute: 1 } }\n";
+    live.publish(Catalog::new(Arc::new(SystemClock)).apply(changes_of(&[("platform.yaml", platform)])).unwrap());
+    assert_eq!(status(&soon(answers.next()).await.unwrap()), 503);
+    drop(answers);
+    assert_eq!(*notes.0.lock().unwrap(), [("0190-d".to_owned(), "response_denied")]);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_is_cut_is_on_record() {
+    let (service, notes) = service();
+    let mut answers = open(&service);
+    assert_eq!(status(&answers.next().await.unwrap()), 0);
+    drop(answers);
+    assert!(notes.0.lock().unwrap().is_empty(), "nothing was answered yet");
+    let mut answers = open(&service);
+    for _ in 0..3 {
+        assert_eq!(status(&answers.next().await.unwrap()), 0);
+    }
+    drop(answers);
+    assert_eq!(*notes.0.lock().unwrap(), [("0190-d".to_owned(), "response_cut")]);
 }

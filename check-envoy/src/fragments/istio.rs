@@ -1,0 +1,81 @@
+//! Istio: `EnvoyFilter`, whose patches hold Envoy's own configuration, and the mesh's providers of authorization.
+
+use std::sync::Arc;
+
+use bulkhead_tenancy::{
+    tree::Node,
+    yaml::{self, Bounds},
+};
+
+use super::part;
+use crate::{
+    Finding, Findings, authorizer,
+    view::{View, kind},
+};
+
+/// Filters of ours that stand after ext_authz.
+const LATER: [&str; 4] = ["RateLimit", "ratelimit", "ExternalProcessor", "ext_proc"];
+
+/// An `EnvoyFilter`.
+pub(super) fn filter(document: &Node, findings: &mut Findings) {
+    for patch in document.get("spec.configPatches").map_or(&[][..], View::items) {
+        let Some(value) = patch.get("patch.value") else { continue };
+        part(value, document, findings);
+        let operation = patch.get("patch.operation").and_then(View::text).unwrap_or_default();
+        if LATER.contains(&kind(value)) && operation == "INSERT_FIRST" {
+            findings.add(
+                value,
+                "S15",
+                "a filter that reads what ext_authz wrote stands before it",
+                "insert it with INSERT_BEFORE and the subFilter envoy.filters.http.router",
+            );
+        }
+        stranger(patch, value, findings);
+    }
+}
+
+/// What is inserted next to the router stands after ext_authz, and before whoever reads its metadata there.
+fn stranger(patch: &Node, value: &Node, findings: &mut Findings) {
+    let is_filter = patch.get("applyTo").and_then(View::text) == Some("HTTP_FILTER");
+    if is_filter && matches!(kind(value), "Lua" | "lua" | "Wasm" | "wasm" | "Config" | "set_metadata" | "golang") {
+        let what =
+            format!("{} may change the tenant in our metadata, wherever it stands between ext_authz and the last of ours", kind(value));
+        findings.add(value, "S7", what, "insert it before ext_authz (INSERT_FIRST), or nowhere");
+    }
+}
+
+/// Istio's mesh, if it names providers of authorization. In a ConfigMap it is a text within the text.
+pub(super) fn mesh(document: &Node, findings: &mut Findings) -> bool {
+    let Some(text) = document.get("data.mesh").and_then(|mesh| Some((mesh.line, mesh.text()?))) else {
+        return providers(document, findings);
+    };
+    let (line, text) = text;
+    let (inner, _) = yaml::documents(&Arc::from("mesh"), text, Bounds::OPERATOR);
+    let mut found = Findings::default();
+    let named = inner.iter().map(|document| providers(document, &mut found)).fold(false, |any, one| any | one);
+    // A block of text begins on the line below its key.
+    findings.0.extend(found.0.into_iter().map(|finding| Finding { line: finding.line + line, ..finding }));
+    named
+}
+
+fn providers(document: &Node, findings: &mut Findings) -> bool {
+    let mut named = false;
+    document.each(&mut |node| {
+        let Some(provider) = node.get("envoyExtAuthzGrpc") else { return };
+        named = true;
+        if let Some(open) = provider.get("failOpen").filter(|open| open.is_true()) {
+            authorizer::open(open, "set failOpen: false", findings);
+        }
+        if provider.get("timeout").is_none_or(|timeout| timeout.text() == Some("0s")) {
+            let what = "ext_authz may take 600 s, Istio's default, or as long as it likes: a hung service holds every request";
+            findings.add(provider.get("timeout").unwrap_or(provider), "S9", what, "set timeout: 0.25s");
+        }
+        if let Some(cleared) = provider.get("clearRouteCache").filter(|cleared| cleared.is_true()) {
+            authorizer::cleared(cleared, "set clearRouteCache: false", findings);
+        }
+        if let Some(body) = provider.get("includeRequestBodyInCheck") {
+            authorizer::bodies(body, ["packAsBytes", "maxRequestBytes"], findings);
+        }
+    });
+    named
+}
