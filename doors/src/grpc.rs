@@ -18,7 +18,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service as _;
 
-pub use self::unary::Unary;
+pub use self::unary::{Sayable, Unary};
 use self::{answer::Answer, inline::Inline};
 use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 

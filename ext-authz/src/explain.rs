@@ -79,6 +79,6 @@ async fn decided<I: Identify>(
     let decision = Decision { id: Uuid::now_v7().to_string(), generation: Some(snapshot.generation()), verdict };
     let nothing = Headers::default();
     let headers = attributes.as_ref().map_or(&nothing, |attributes| &attributes.headers);
-    let response = check::write_response(&Reply::to(&decision, headers).into_response());
+    let response = Reply::to(&decision, headers).read().map(|response| check::write_response(&response)).unwrap_or_default();
     (Told::new(decision, attributes.as_ref().map(Seen::from)), response, rule_input)
 }

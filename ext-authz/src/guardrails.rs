@@ -107,7 +107,8 @@ impl Guardrails {
         }
         let (mut passed, said) = match asked.api.protocol {
             Protocol::Http => (Passed::default(), None),
-            Protocol::Mcp => mcp::judge(asked, &self.offload, found).await.map(|(passed, said)| (passed, Some(said)))?,
+            // What few requests need is on the heap: a decision's future is moved whole, several times, before it is first polled.
+            Protocol::Mcp => Box::pin(mcp::judge(asked, &self.offload, found)).await.map(|(passed, said)| (passed, Some(said)))?,
         };
         let content = &asked.policy.guardrails().content;
         passed.process = passed.process | process::needed(content) | process::instead(content, asked);

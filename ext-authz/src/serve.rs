@@ -10,10 +10,7 @@ use bulkhead_doors::{
     shutdown::Shutdown,
     telemetry::Telemetry,
 };
-use bulkhead_proto::{
-    contract::method,
-    pb::envoy::service::{auth::v3::authorization_server::Authorization, ext_proc::v3::external_processor_server::ExternalProcessorServer},
-};
+use bulkhead_proto::{contract::method, pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer};
 use bulkhead_ratelimit::limits::Limits;
 use bulkhead_tenancy::clock::{Clock, SystemClock};
 use tonic::service::Routes;
@@ -73,7 +70,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let check = Arc::new(check.tracing(telemetry.traces.clone()));
     let check = Unary::new(method::CHECK, MAX_MESSAGE_BYTES, move |request| {
         let check = Arc::clone(&check);
-        async move { check.check(request).await }
+        async move { Ok(tonic::Response::new(check.check(request).await)) }
     });
     let explained = explain::routes::routes(Inside {
         recent: Arc::clone(ledger.recent()),

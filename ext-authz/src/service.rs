@@ -6,11 +6,11 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bulkhead_doors::traces::{Span, Traces};
-use bulkhead_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, authorization_server::Authorization};
+use bulkhead_proto::pb::envoy::service::auth::v3::CheckRequest;
 use bulkhead_tenancy::snapshot::{Live, Snapshot};
 use futures::FutureExt;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 use uuid::Uuid;
 
 use crate::{
@@ -73,12 +73,20 @@ impl<I: Identify> CheckService<I> {
         Self { traces, ..self }
     }
 
-    /// Decides within `patience`, puts the decision on record and answers. What must be on record and is not is denied.
-    pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
-        self.traced(request, patience, &mut Span::default()).await
+    /// Answers a call of Envoy's, before it gives up on it.
+    pub async fn check(&self, request: Request<CheckRequest>) -> Reply {
+        let patience = deadline::patience(request.metadata());
+        let mut span = self.traces.span("Check", request.metadata());
+        self.traced(Box::new(request.into_inner()), patience, &mut span).await
     }
 
-    async fn traced(&self, request: CheckRequest, patience: Duration, span: &mut Span) -> Reply {
+    /// Decides within `patience`, puts the decision on record and answers. What must be on record and is not is denied.
+    pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
+        self.traced(Box::new(request), patience, &mut Span::default()).await
+    }
+
+    /// The request is on the heap: a kilobyte that would be moved with each of the futures in one another.
+    async fn traced(&self, request: Box<CheckRequest>, patience: Duration, span: &mut Span) -> Reply {
         let started = Instant::now();
         let snapshot = self.live.load();
         let mut seen = None;
@@ -112,7 +120,7 @@ impl<I: Identify> CheckService<I> {
     async fn decide(
         &self,
         snapshot: Option<&Arc<Snapshot>>,
-        request: CheckRequest,
+        request: Box<CheckRequest>,
         patience: Duration,
         seen: &mut Option<Seen>,
     ) -> Decided {
@@ -145,14 +153,14 @@ impl<I: Identify> CheckService<I> {
     async fn verdict(
         &self,
         snapshot: Option<&Arc<Snapshot>>,
-        request: CheckRequest,
+        request: Box<CheckRequest>,
         patience: Duration,
         seen: &mut Option<Seen>,
     ) -> (Verdict, Headers) {
         let Some(snapshot) = snapshot else {
             return (Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet")), Headers::default());
         };
-        match Attributes::of(request) {
+        match Attributes::of(*request) {
             Ok(attributes) => {
                 *seen = Some(Seen::from(&attributes));
                 let now = Instant::now();
@@ -183,7 +191,7 @@ impl<I> CheckService<I> {
         let (Some(limits), Some(snapshot), Ok(_)) = (&self.limits, snapshot, &decision.verdict.outcome) else { return Kept::Now };
         let authorized = self.records.keep(&Noted { decision, seen, platform: Some(snapshot.platform()) });
         if !matches!(authorized, Kept::Never(_)) {
-            limits.charge(snapshot, &mut decision.verdict, until, self.kept_for_limits(patience)).await;
+            Box::pin(limits.charge(snapshot, &mut decision.verdict, until, self.kept_for_limits(patience))).await;
         }
         authorized
     }
@@ -212,15 +220,6 @@ fn sign(tokens: &ContextTokens, ttl_seconds: u64, decision: &mut Decision) {
 
 fn unsigned() -> Denial {
     Denial::new(Reason::Unavailable, "the context token could not be signed")
-}
-
-#[tonic::async_trait]
-impl<I: Identify> Authorization for CheckService<I> {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let mut span = self.traces.span("Check", request.metadata());
-        Ok(Response::new(self.traced(request.into_inner(), patience, &mut span).await.into_response()))
-    }
 }
 
 /// What a span says of a decision: names and kinds, nothing of what was sent.

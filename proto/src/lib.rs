@@ -2,5 +2,6 @@
 
 pub mod contract;
 pub mod json;
+pub mod wire;
 
 pub use envoy_types::pb;

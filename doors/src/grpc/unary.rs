@@ -36,7 +36,7 @@ impl Unary {
     pub fn new<Asked, Said, Call, Calling>(path: &'static str, most_bytes: usize, call: Call) -> Self
     where
         Asked: Message + Default + 'static,
-        Said: Message + 'static,
+        Said: Sayable + 'static,
         Call: Fn(tonic::Request<Asked>) -> Calling + Clone + Send + Sync + 'static,
         Calling: Future<Output = Result<tonic::Response<Said>, Status>> + Send + 'static,
     {
@@ -61,6 +61,25 @@ impl Unary {
 
     pub(super) fn answer(&self, request: Request<Incoming>) -> Answering {
         (self.answer)(request)
+    }
+}
+
+/// What a method can say: a message, or what is written as one already.
+pub trait Sayable {
+    /// How many bytes it has.
+    fn length(&self) -> usize;
+
+    /// Writes them.
+    fn write(&self, bytes: &mut BytesMut);
+}
+
+impl<M: Message> Sayable for M {
+    fn length(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, bytes: &mut BytesMut) {
+        self.encode_raw(bytes);
     }
 }
 
@@ -97,17 +116,14 @@ async fn read(mut body: Incoming, most_bytes: usize) -> Result<Bytes, Status> {
     Ok(whole.slice(HEAD..))
 }
 
-fn said<Said: Message>(response: tonic::Response<Said>) -> Response<Answer> {
+fn said<Said: Sayable>(response: tonic::Response<Said>) -> Response<Answer> {
     let (metadata, message, _) = response.into_parts();
-    let length = message.encoded_len();
+    let length = message.length();
     let Ok(told) = u32::try_from(length) else { return refusal(Status::internal("the answer is too large")) };
     let mut bytes = BytesMut::with_capacity(HEAD + length);
     bytes.put_u8(0);
     bytes.put_u32(told);
-    // There is room for all of it, which is the one thing that can be wrong.
-    if message.encode(&mut bytes).is_err() {
-        return refusal(Status::internal("the answer cannot be written"));
-    }
+    message.write(&mut bytes);
     let mut response = Response::new(Answer::Message(bytes.freeze()));
     *response.headers_mut() = metadata.into_headers();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

@@ -34,7 +34,7 @@ pub async fn judge(asked: &Asked<'_>, process: Process, offload: &Offload, findi
     if !content.requests || content.filter.is_empty() {
         return Ok(());
     }
-    let Seen { found, unread } = seen(asked, offload).await?;
+    let Seen { found, unread } = Box::pin(seen(asked, offload)).await?;
     // Of a body that Envoy may have altered nothing is certain but what was found: ext_proc reads it as it is, or nobody does.
     let unread = match asked.request.body {
         Body::Doubtful(_) if process.requests() => unread.filter(|why| why.is_ours()),

@@ -34,14 +34,14 @@ pub async fn judge(asked: &Asked<'_>, said: Option<Vec<Said>>, offload: &Offload
     let question = Arc::new(Question::of(asked, said));
     // Each kind is asked by itself: what only a rule in shadow reads may be too large to be asked about, and must not deny.
     let (shadow, strict): (Vec<_>, Vec<_>) = rules.iter().cloned().partition(|rule| rule.shadow);
-    let Judged { refused, inputs } = judged(asked, offload, strict, &question).await?;
+    let Judged { refused, inputs } = Box::pin(judged(asked, offload, strict, &question)).await?;
     found.rule_input = inputs;
     if let Some((rule, refused)) = refused.into_iter().next() {
         found.findings.rule = Some(rule.policy.clone());
         return Err(Denial::new(Reason::Rule, format!("the rules of the policy {}: {refused}", rule.policy)));
     }
     let of = |rule: &Arc<Rule>, reason| ShadowMark::new(&rule.policy, Would::Deny(reason));
-    match judged(asked, offload, shadow.clone(), &question).await {
+    match Box::pin(judged(asked, offload, shadow.clone(), &question)).await {
         Ok(Judged { refused, inputs }) => {
             found.shadow.extend(refused.iter().map(|(rule, _)| of(rule, Reason::Rule)));
             if found.rule_input.is_empty() {

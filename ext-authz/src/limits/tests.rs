@@ -176,7 +176,7 @@ impl Stage {
     }
 
     async fn check(&self, asked: &Asked) -> CheckResponse {
-        self.service.answer(asked.request(), PATIENCE).await.into_response()
+        self.service.answer(asked.request(), PATIENCE).await.read().unwrap()
     }
 
     async fn status(&self, asked: &Asked) -> i32 {
@@ -358,6 +358,6 @@ async fn s9_a_route_that_leaves_limits_to_check_is_closed_where_check_has_no_sto
         let judge = Judge::new(Stand, Arc::new(SystemClock), Declared { limits, ..Declared::default() });
         let service = CheckService::new(live(), judge, Arc::new(Notes::default()));
         let asked = get("/open/plain-api").by("open").context("bulkhead.limits", word);
-        assert_eq!(status(&service.answer(asked.request(), PATIENCE).await.into_response()), expected, "{word}");
+        assert_eq!(status(&service.answer(asked.request(), PATIENCE).await.read().unwrap()), expected, "{word}");
     }
 }

@@ -244,7 +244,7 @@ impl World {
         } else {
             format!("2001:db8:{number:x}::1")
         };
-        let response = self.service.answer(check(ask, &source, &headers), PATIENT).await.into_response();
+        let response = self.service.answer(check(ask, &source, &headers), PATIENT).await.read().unwrap();
         settle().await;
         Answer::of(response, &self.notes)
     }

@@ -47,7 +47,7 @@ impl Stage {
     }
 
     async fn status(&self, asked: &Asked) -> i32 {
-        let response: CheckResponse = self.service.answer(asked.request(), Duration::from_secs(30)).await.into_response();
+        let response: CheckResponse = self.service.answer(asked.request(), Duration::from_secs(30)).await.read().unwrap();
         match response.http_response.unwrap() {
             HttpResponse::OkResponse(_) => 200,
             HttpResponse::DeniedResponse(denied) => denied.status.unwrap().code,

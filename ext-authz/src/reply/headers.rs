@@ -1,5 +1,7 @@
 //! The headers of an allow. Every contract header is set or removed, whatever Envoy stripped before (S8).
 
+use std::borrow::Cow;
+
 use bulkhead_proto::contract::header;
 
 use super::claim;
@@ -14,39 +16,41 @@ const CREDENTIALS: [&str; 2] = ["authorization", header::API_KEY];
 /// What contract routing alone sets. A client's own would choose an upstream (S1).
 const ROUTING: [&str; 2] = [header::CLUSTER, header::UPSTREAM];
 
-/// What is set, by name: identity, our hop mark (S24), and where the request goes if the contract says so.
-pub(super) fn set(decision: &Decision, allowed: &Allowed) -> Vec<(&'static str, String)> {
+/// Headers by name.
+pub(super) type Set<'a> = Vec<(&'static str, Cow<'a, str>)>;
+
+/// What is set: identity, our hop mark (S24), and where the request goes if the contract says so.
+pub(super) fn set<'a>(decision: &'a Decision, allowed: &'a Allowed) -> Set<'a> {
     let Allowed { caller, api, subscription, obligations, .. } = allowed;
-    let mut set = vec![
-        (header::TENANT, caller.tenant.name.to_string()),
-        (header::API, api.name.to_string()),
-        (header::DECISION, decision.id.clone()),
-        (header::HOP, "1".to_owned()),
-    ];
-    set.extend(subscription.as_ref().map(|subscription| (header::SUBSCRIPTION, subscription.name.to_string())));
-    set.extend(caller.subject.as_deref().and_then(claim::visible).map(|subject| (header::SUBJECT, subject)));
-    set.extend(obligations.context_token.as_ref().map(|token| (header::CONTEXT, token.as_str().to_owned())));
+    let mut set: Set<'a> = Vec::with_capacity(10);
+    set.extend([
+        (header::TENANT, caller.tenant.name.as_str().into()),
+        (header::API, api.name.as_str().into()),
+        (header::DECISION, decision.id.as_str().into()),
+        (header::HOP, "1".into()),
+    ]);
+    set.extend(subscription.as_ref().map(|subscription| (header::SUBSCRIPTION, subscription.name.as_str().into())));
+    let subject = caller.subject.as_deref().map(claim::visible);
+    set.extend(subject.filter(|subject| !subject.is_empty()).map(|subject| (header::SUBJECT, subject)));
+    set.extend(obligations.context_token.as_ref().map(|token| (header::CONTEXT, token.as_str().into())));
     if let Some(upstream) = &obligations.upstream {
-        set.push((header::CLUSTER, upstream.cluster.to_owned()));
-        set.push((header::UPSTREAM, format!("{}:{}", upstream.host, upstream.port)));
-        set.push((":path", upstream.path.clone()));
+        set.push((header::CLUSTER, upstream.cluster.into()));
+        set.push((header::UPSTREAM, format!("{}:{}", upstream.host, upstream.port).into()));
+        set.push((":path", upstream.path.as_str().into()));
     }
     set
 }
 
 /// What is removed. Envoy removes after it sets, so a name that is set must never stand here, in any case.
-pub(super) fn removed(set: &[(&'static str, String)], forward_credentials: bool, arrived: &Headers) -> Vec<String> {
+pub(super) fn removed<'a>(set: &'a Set<'_>, forward_credentials: bool, arrived: &'a Headers) -> impl Iterator<Item = &'a str> {
     let absent = |name: &str| set.iter().all(|(own, _)| *own != name);
     let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain(ROUTING);
-    let stopped = CREDENTIALS.into_iter().filter(|_| !forward_credentials);
+    let stopped = CREDENTIALS.into_iter().filter(move |_| !forward_credentials);
     // These go even if they were not seen: Envoy may be told to hide headers from us.
-    let mut removed: Vec<String> = contract.chain(stopped).filter(|name| absent(name)).map(str::to_owned).collect();
-    for seen in arrived.names().filter(|name| is_taken_for_ours(name)) {
-        if absent(seen) && removed.iter().all(|name| name != seen) {
-            removed.push(seen.to_owned());
-        }
-    }
-    removed
+    let always = contract.chain(stopped);
+    let known = always.clone();
+    let seen = arrived.names().filter(|name| is_taken_for_ours(name)).filter(move |seen| known.clone().all(|name| name != *seen));
+    always.chain(seen).filter(move |name| absent(name))
 }
 
 /// Whether some server behind us could take a header for one of the contract, though it is spelt otherwise; or for a credential that

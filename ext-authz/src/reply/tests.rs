@@ -2,7 +2,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bulkhead_proto::{
     contract::header,
-    pb::google::protobuf::{Struct, value::Kind},
+    pb::{
+        envoy::{
+            config::core::v3::HeaderValueOption,
+            service::auth::v3::{OkHttpResponse, check_response::HttpResponse},
+            r#type::v3::HttpStatus,
+        },
+        google::{
+            protobuf::{Struct, value::Kind},
+            rpc::Status,
+        },
+    },
 };
 use bulkhead_tenancy::{clock::SystemClock, snapshot::Snapshot};
 
@@ -21,7 +31,7 @@ async fn answered(snapshot: &Arc<Snapshot>, asked: Asked) -> CheckResponse {
     let verdict = Judge::new(Stand, Arc::new(SystemClock), Declared::default())
         .decide(snapshot, &attributes, crate::decide::Due::at(tokio::time::Instant::now() + std::time::Duration::from_secs(5)))
         .await;
-    Reply::to(&Decision { id: ID.to_owned(), generation: Some(7), verdict }, &attributes.headers).into_response()
+    Reply::to(&Decision { id: ID.to_owned(), generation: Some(7), verdict }, &attributes.headers).read().unwrap()
 }
 
 /// The response of an allow.
@@ -59,7 +69,7 @@ fn denied(reason: Reason) -> (Denial, CheckResponse) {
         ..Denial::new(reason, "what only the operator is told")
     };
     let decision = Decision { id: ID.to_owned(), generation: Some(7), verdict: Verdict::denied(denial.clone()) };
-    (denial, Reply::to(&decision, &Headers::default()).into_response())
+    (denial, Reply::to(&decision, &Headers::default()).read().unwrap())
 }
 
 const REASONS: [(Reason, &str, u16); 18] = [
@@ -268,7 +278,8 @@ fn s22_a_tenant_without_policy_shows_no_policy_hash() {
     let snapshot = fixture::own();
     let facts = Facts { tenant: snapshot.tenant("broken").cloned(), ..Facts::default() };
     let verdict = Verdict { facts, ..Verdict::denied(Denial::new(Reason::Unavailable, "")) };
-    let metadata = metadata(&Decision { id: ID.to_owned(), generation: Some(7), verdict });
+    let reply = Reply::to(&Decision { id: ID.to_owned(), generation: Some(7), verdict }, &Headers::default()).read().unwrap();
+    let metadata = reply.dynamic_metadata.unwrap();
     let texts = texts(&metadata);
     assert_eq!((texts["tenant"].as_str(), texts.get("policy")), ("broken", None));
 }

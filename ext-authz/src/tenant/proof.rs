@@ -54,6 +54,18 @@ impl Identity {
         if let Some(remembered) = self.remembered(hash, snapshot) {
             return remembered;
         }
+        // On the heap: what first sight needs would be moved with the future of every request.
+        Box::pin(self.prove_anew(hash, text, snapshot, asking)).await
+    }
+
+    /// Proves a token that is not remembered.
+    async fn prove_anew(
+        &self,
+        hash: TokenHash,
+        text: &str,
+        snapshot: &Snapshot,
+        asking: Asking,
+    ) -> Result<(Arc<Tenant>, Arc<Verified>), Unproven> {
         let token = UnverifiedToken::read(text).map_err(|malformed| Unproven::Unfit(malformed.why()))?;
         let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
         let compartment = self.compartments.of(&tenant.uid);

@@ -29,7 +29,7 @@ pub async fn judge(asked: &Asked<'_>, offload: &Offload, shadow: &mut Vec<Shadow
         }
     }
     if unseen.is_none() {
-        marks.extend(read(asked, offload).await);
+        marks.extend(Box::pin(read(asked, offload)).await);
     }
     for mark in marks {
         if !shadow.iter().any(|known| known.policy == mark.policy && known.would == mark.would) {
