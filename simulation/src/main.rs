@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
 
 use std::{
+    panic,
     process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
             if seed >= end {
                 return done;
             }
-            done.push((seed, simulate(seed, options.decisions, options.trace)));
+            let played = panic::catch_unwind(|| simulate(seed, options.decisions, options.trace));
+            done.push((seed, played.unwrap_or_else(|_| Err(Violation { at_us: 0, what: "it panicked".to_owned() }))));
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);

@@ -27,6 +27,8 @@ pub(crate) struct Shadow {
     limit: Limit,
     credit: i128,
     at_us: u64,
+    /// What it held, and when, after it was paid from last.
+    paid: (i128, u64),
     /// Requests that are allowed besides at any time: of the global bucket what guarantees may put it into debt by.
     pub(crate) always: u64,
     /// Requests that faults allow besides, until the bucket was full again.
@@ -39,7 +41,7 @@ pub(crate) struct Shadow {
 impl Shadow {
     pub(crate) fn new(limit: Limit, now_us: u64) -> Self {
         let credit = i128::from(limit.capacity) * REQUEST;
-        Self { limit, credit, at_us: now_us, always: 0, faults: 0, fault_us: 0, worst: Beyond::default() }
+        Self { limit, credit, at_us: now_us, paid: (credit, now_us), always: 0, faults: 0, fault_us: 0, worst: Beyond::default() }
     }
 
     fn refill(&mut self, now_us: u64) {
@@ -70,23 +72,35 @@ impl Shadow {
     pub(crate) fn spend_at_most(&mut self, now_us: u64, cost: u64) {
         self.refill(now_us);
         self.credit = (self.credit - i128::from(cost) * REQUEST).max(self.credit.min(0));
+        self.paid = (self.credit, self.at_us);
+    }
+
+    /// Something that was admitted was none after all.
+    pub(crate) fn take_back(&mut self, now_us: u64, cost: u64) {
+        self.refill(now_us);
+        self.credit += i128::from(cost) * REQUEST;
+        self.refill(now_us);
+        self.paid = (self.credit, self.at_us);
     }
 
     /// Something was admitted: whether that is within what is allowed.
     pub(crate) fn admit(&mut self, now_us: u64, cost: u64) -> bool {
         self.refill(now_us);
         self.credit -= i128::from(cost) * REQUEST;
+        self.paid = (self.credit, self.at_us);
         // Less than a request is rounding.
         let beyond = Beyond { requests: u64::try_from(-self.credit / REQUEST).unwrap_or(0), allowed: self.always + self.faults };
         self.worst = self.worst.max(beyond);
         beyond.requests <= beyond.allowed
     }
 
-    /// The limit is another one.
+    /// The limit is another one. It holds back to when the bucket was paid from last: until then nothing is written down.
     pub(crate) fn change(&mut self, now_us: u64, limit: Limit) {
         self.refill(now_us);
         self.limit = limit;
-        self.credit = self.credit.min(i128::from(limit.capacity) * REQUEST);
+        let (paid, at_us) = self.paid;
+        let since = paid + i128::from(now_us.saturating_sub(at_us)) * i128::from(limit.rate);
+        self.credit = self.credit.max(since).min(i128::from(limit.capacity) * REQUEST);
     }
 
     pub(crate) fn limit(&self) -> Limit {
@@ -125,6 +139,26 @@ impl Counted {
 
     pub(crate) fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// It holds another number of requests from now on: what was admitted stays.
+    pub(crate) fn change(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Something that was admitted at a moment of the simulation and of the store's clock was none after all.
+    pub(crate) fn take_back(&mut self, at_us: u64, store_us: u64, cost: u64) {
+        let start_us = self.bucket.period_at(store_us).map_or(at_us, |period| period.start_us);
+        if let Some((_, admitted)) = self.admitted.iter_mut().rev().find(|(start, admitted)| *start == start_us && *admitted >= cost) {
+            *admitted -= cost;
+            self.sum = self.sum.saturating_sub(cost);
+        }
+    }
+
+    /// What counts now: in the period of a moment of the store's clock, or in the last span.
+    pub(crate) fn used(&self, store_us: u64) -> Option<u64> {
+        let period = self.bucket.period_at(store_us)?;
+        Some(self.admitted.iter().find(|(start, _)| *start == period.start_us).map_or(0, |(_, count)| *count))
     }
 
     /// Something was admitted, at a moment of the simulation and of the store's clock.

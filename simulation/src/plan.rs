@@ -21,6 +21,9 @@ use crate::chance::Chance;
 /// hour that comes twice, all in Berlin.
 const TURNS: [u64; 5] = [1_735_689_600, 1_738_364_400, 1_743_289_200, 1_743_296_400, 1_761_440_400];
 
+/// For so long the operator changes one thing after the other, and for so long nothing: then the new limits alone hold.
+const CHANGING_US: u64 = 8_000_000;
+
 /// The most tenants that ever are.
 const TENANTS: usize = 60;
 
@@ -32,7 +35,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    fn bucket(self, seconds: u64) -> Bucket {
+    pub(crate) fn bucket(self, seconds: u64) -> Bucket {
         let rate = Rate { requests: self.rate * seconds, period_us: seconds * 1_000_000 };
         Bucket::token(RateLimit { rate, capacity: self.capacity })
     }
@@ -43,6 +46,36 @@ impl Limit {
 
     pub(crate) fn least(self, other: Self) -> Self {
         Self { rate: self.rate.min(other.rate), capacity: self.capacity.min(other.capacity) }
+    }
+}
+
+/// What an operator changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change {
+    /// The global limit, from this one.
+    Global(Limit),
+    /// A tenant's limit.
+    Limit(usize),
+    /// What a tenant's quota holds.
+    Quota(usize),
+    /// A tenant's guarantee, from this one.
+    Guarantee(usize, Limit),
+    /// A tenant is no more.
+    Left(usize),
+    /// There is another one, the last.
+    Came,
+}
+
+impl Change {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Global(_) => "global limits changed",
+            Self::Limit(_) => "limits changed",
+            Self::Quota(_) => "quotas changed",
+            Self::Guarantee(..) => "guarantees changed",
+            Self::Left(_) => "tenants deleted",
+            Self::Came => "tenants added",
+        }
     }
 }
 
@@ -92,7 +125,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn of(chance: &mut Chance) -> Self {
-        let global = Limit { rate: chance.within(200, 4_000), capacity: chance.within(50, 4_000) };
+        let global = global(chance);
         let turn = TURNS.get(chance.index(TURNS.len())).copied().unwrap_or_default();
         let start_us = turn * 1_000_000 - chance.within(0, 10_000_000);
         let over_committed = chance.one_in(4);
@@ -102,6 +135,8 @@ impl Plan {
             Faults { network: fault(), store: fault() && fault(), clock: fault() && fault(), replicas: fault(), configuration: fault() };
         let replicas = usize::try_from(chance.within(1, 5)).unwrap_or(1);
         let (pause_us, burst, pairs) = (chance.within(300, 3_000), chance.within(2, 30), chance.within(3, 40));
+        // Half of them with less load, and so for longer.
+        let pause_us = if chance.one_in(2) { pause_us } else { 8 * pause_us };
         let tenants = Vec::new();
         let mut plan = Self { start_us, replicas, global, tenants, faults, pause_us, burst, pairs, over_committed, leasing };
         let count = chance.within(2, 24);
@@ -112,8 +147,50 @@ impl Plan {
         plan
     }
 
+    /// The operator changes something, if it is the time for it; tenants come and go.
+    pub(crate) fn reconfigure(&mut self, chance: &mut Chance, now_us: u64) -> Option<Change> {
+        if now_us / CHANGING_US % 2 == 1 {
+            return None;
+        }
+        let (index, room) = (chance.index(self.tenants.len()), self.room());
+        // Enough of them stay that there is load.
+        let few = 2 * self.tenants.iter().filter(|of| !of.gone).count() <= self.tenants.len();
+        match chance.within(0, 7) {
+            0 => {
+                let before = self.global;
+                self.global = global(chance);
+                return Some(Change::Global(before));
+            }
+            1 => return self.newcomer(chance).then_some(Change::Came),
+            _ => {}
+        }
+        let of = self.tenants.get_mut(index).filter(|of| !of.gone)?;
+        match chance.within(0, 6) {
+            0 if !few => {
+                of.gone = true;
+                Some(Change::Left(index))
+            }
+            1 => {
+                of.limit = Limit { rate: chance.within(20, 2_000), capacity: chance.within(10, 3_000) };
+                Some(Change::Limit(index))
+            }
+            2 => {
+                let quota = of.quotas.first_mut()?;
+                *quota = holding(quota, chance.within(10, 2_000));
+                Some(Change::Quota(index))
+            }
+            // Raised or lowered, and perhaps stated for another time; together guarantees stay within the global limit.
+            _ => {
+                let before = of.guarantee;
+                of.guarantee = Limit { rate: chance.within(1, before.rate + room + 1), capacity: chance.within(8, 60) };
+                of.seconds = [1, 3, 60].get(chance.index(3)).copied().unwrap_or(1);
+                Some(Change::Guarantee(index, before))
+            }
+        }
+    }
+
     /// Another tenant, if there is room: guarantees together stay within the global limit, unless the operator has over-committed it.
-    pub(crate) fn newcomer(&mut self, chance: &mut Chance) -> bool {
+    fn newcomer(&mut self, chance: &mut Chance) -> bool {
         let room = self.room();
         let fits = self.tenants.len() < TENANTS && room > 0;
         if fits {
@@ -150,7 +227,7 @@ impl Plan {
     }
 
     /// What guarantees leave of the global limit, in requests a second.
-    pub(crate) fn room(&self) -> u64 {
+    fn room(&self) -> u64 {
         let stated: u64 = self.tenants.iter().filter(|one| !one.gone).map(|one| one.guarantee.rate).sum();
         if self.over_committed { self.global.rate } else { self.global.rate.saturating_sub(stated) }
     }
@@ -177,6 +254,20 @@ impl Plan {
     /// What answers for a tenant while the store does not.
     pub(crate) fn fallback(&self, tenant: &Tenant) -> Fallback {
         Fallback { mode: tenant.failure, replicas: u32::try_from(self.replicas).unwrap_or(1) }
+    }
+}
+
+fn global(chance: &mut Chance) -> Limit {
+    Limit { rate: chance.within(200, 4_000), capacity: chance.within(50, 4_000) }
+}
+
+/// A quota over the same window, for so many requests.
+fn holding(quota: &Bucket, requests: u64) -> Bucket {
+    match quota {
+        Bucket::Window(window) => Bucket::Window(Window::new(requests, window.length_us())),
+        Bucket::Sliding(sliding) => Bucket::Sliding(Sliding::new(requests, sliding.length_us())),
+        Bucket::Calendar(quota) => Bucket::Calendar(CalendarQuota::new(requests, quota.calendar().clone())),
+        Bucket::Token(token) => Bucket::Token(*token),
     }
 }
 

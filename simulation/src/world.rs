@@ -1,6 +1,6 @@
 //! The event loop: who asks, what is under way, what fails, and what the oracle says to it.
 
-mod configuration;
+pub(crate) mod configuration;
 mod faults;
 mod replica;
 mod store;
@@ -13,6 +13,7 @@ use std::{
 
 use bulkhead_ratelimit::{
     ask::{Ahead, Answer},
+    bucket::Bucket,
     charge::Charge,
     key::Keyspace,
     lease::unreturned::Unreturned,
@@ -133,6 +134,15 @@ impl Watched {
             local_quotas: shares.collect(),
             lost: 0,
             meter: Meter::default(),
+        }
+    }
+
+    /// Quotas are judged by what they held and what they are stated to hold now.
+    fn quotas_hold(&mut self, of: &Tenant, replicas: usize, by: fn(u64, u64) -> u64) {
+        let stated = of.quotas.iter().map(Bucket::capacity);
+        for ((quota, share), stated) in self.quotas.iter_mut().zip(&mut self.local_quotas).zip(stated) {
+            quota.change(by(quota.limit(), stated));
+            share.change(by(share.limit(), stated + replicas as u64));
         }
     }
 }

@@ -14,8 +14,10 @@
 //! they may be there besides a full bucket.
 //!
 //! A charge of several parts in several places is decided part by part, and what was charged is given back if any part denies: for that moment
-//! those levels admit less, never more.
+//! those levels admit less. What comes back to a token bucket that has been refilled meanwhile is there besides: never more than such charges cost that are on
+//! their way at once. It is counted once all is known; where a part's outcome is not, nothing is counted here, because whoever answers without the store counts.
 
+pub mod parts;
 mod pool;
 pub mod prepaid;
 mod shapes;
@@ -33,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::shapes::{Way, apart};
 use self::{pool::Pool, prepaid::Taken, shapes::Toll};
-use super::{Adjustment, Change, Ledger, Micros, Store, StoreError, Tally};
+use super::{Ledger, Micros, Store, StoreError};
 use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
@@ -158,8 +160,8 @@ impl Split {
 
     /// The parts are in several places: each is decided there, and given back unless all admit.
     async fn in_parts(&self, ask: &Ask, used: Option<Reserved<'_>>, way: Way) -> Result<Answer, StoreError> {
-        let groups = shapes::groups(&self.store, &ask.charge, way);
-        let asks: Vec<Ask> = groups.iter().map(|(charge, _)| Ask::one(charge.clone())).collect();
+        let groups = parts::groups(|account| self.store.place(account), &ask.charge, way);
+        let asks: Vec<Ask> = groups.iter().map(|group| Ask::one(group.charge.clone())).collect();
         let answers = self.store.decide_apart(&asks).await;
         let admitted = answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.admitted == 1));
         let mut error = None;
@@ -167,18 +169,18 @@ impl Split {
         let mut faulty = false;
         let mut seen = vec![Seen::default(); ask.charge.levels().count()];
         let mut back = Vec::new();
-        for ((charge, places), answer) in groups.iter().zip(answers) {
+        for (group, answer) in groups.iter().zip(answers) {
             match answer {
                 Ok(answer) => {
                     now_us = answer.now_us;
                     faulty |= answer.faulty;
-                    for (place, found) in places.iter().zip(&answer.seen) {
+                    for (place, found) in group.levels.iter().zip(&answer.seen) {
                         if let Some(entry) = seen.get_mut(*place) {
                             *entry = *found;
                         }
                     }
                     if !admitted && answer.admitted == 1 {
-                        back.extend(returned(charge, &answer));
+                        back.extend(group.back(&answer));
                     }
                 }
                 Err(why) => error = Some(why),
@@ -200,36 +202,23 @@ impl Split {
                 }
             }
         }
-        self.count(ask, admitted).await;
         match error {
             Some(error) => Err(error),
             None if faulty => Ok(Answer::faulty(now_us)),
-            None => Ok(Answer { admitted: u32::from(admitted), faulty: false, now_us, ahead: 0, until_us: 0, seen }),
+            None => {
+                self.count(&ask.charge, admitted).await;
+                Ok(Answer { admitted: u32::from(admitted), faulty: false, now_us, ahead: 0, until_us: 0, seen })
+            }
         }
     }
 
     /// The meters of a charge whose parts no single decision could count.
-    async fn count(&self, ask: &Ask, admitted: bool) {
-        let tally = |part: &crate::charge::Part| {
-            let (yes, no) = if admitted { (part.cost(), 0) } else { (0, part.cost()) };
-            Some(Tally { meter: part.shape().meter()?.clone(), admitted: yes, denied: no })
-        };
-        let tallies: Vec<Tally> = ask.charge.parts().iter().filter_map(tally).collect();
+    async fn count(&self, charge: &Charge, admitted: bool) {
+        let tallies = parts::tallies(charge, admitted);
         if !tallies.is_empty() {
             drop(self.store.ledger().tally(None, &tallies).await);
         }
     }
-}
-
-/// What brings a group's charge back.
-fn returned(charge: &Charge, answer: &Answer) -> Vec<Adjustment> {
-    let paid = |role, bucket: &Bucket, seen: &Seen, cost| {
-        role != Role::Guarantee && role != Role::Shadow || bucket.covers(seen.credit, cost, 1) > 0
-    };
-    let levels = charge.levels().zip(&answer.seen);
-    let levels = levels.filter(|((level, cost), seen)| *cost > 0 && paid(level.role(), level.bucket(), seen, *cost));
-    let change = |cost| Change::Return { unused: cost, held: 0, taken_us: answer.now_us };
-    levels.map(|((level, cost), _)| Adjustment { key: level.key().clone(), bucket: level.bucket().clone(), change: change(cost) }).collect()
 }
 
 /// Copies whose toll is reserved. Dropped before it is known what became of them (the caller stopped waiting), they are gone: charged, and nobody admitted.

@@ -1,21 +1,21 @@
 //! How a request goes: tokens of the global bucket first, then the tenant's own levels, and what comes of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bulkhead_ratelimit::{
     ask::{Ahead, Ask},
-    charge::{Charge, Scope, Shape},
+    charge::{Charge, Level, Role, Scope, Shape},
     store::{
         Adjustment, Change, Ledger as _,
         split::{
             Way, apart,
-            prepaid::{Back, KEPT_US, Taken},
+            prepaid::{Back, KEPT_US, Prepaid, Taken},
         },
     },
 };
 use futures::FutureExt as _;
 
-use super::{Event, Request, Spread, Wished};
+use super::{Event, Pool, Request, Spread, Wished};
 use crate::Violation;
 
 /// A third of the deadline is waited for the global bucket.
@@ -28,71 +28,106 @@ const SHARE: u32 = 8;
 const DRY_US: u64 = 100_000;
 
 impl Spread {
-    pub(super) fn burst(&mut self, replica: usize) -> Result<(), Violation> {
+    pub(super) fn burst(&mut self, replica: usize) {
         if self.quiet {
-            return Ok(());
+            return;
         }
         let mut wait_us = self.chance.within(1, 2 * self.plan.pause_us);
         if self.chance.one_in(2_000) {
             wait_us += self.chance.within(100_000, 3_000_000);
         }
         self.after(wait_us, Event::Burst(replica));
+        let is_pair = self.chance.one_in(self.plan.pairs);
+        let count = if is_pair { 1 } else { self.chance.within(1, self.plan.burst + 1) };
+        let Some((tenant, shape)) = self.asker(replica) else { return };
+        let second = if is_pair { self.asker(replica) } else { None };
+        for _ in 0..count {
+            let of: Vec<_> = [Some(tenant), second.as_ref().map(|(tenant, _)| *tenant)].into_iter().flatten().collect();
+            let of: Vec<(usize, u64)> = of.into_iter().map(|tenant| (tenant, self.cost(tenant))).collect();
+            let mut charge = Charge::new();
+            for (shape, (_, cost)) in [Some(&shape), second.as_ref().map(|(_, shape)| shape)].into_iter().flatten().zip(&of) {
+                charge.append(Charge::of(Arc::clone(shape), *cost));
+            }
+            self.report.decisions += 1;
+            self.report.pairs += u64::from(of.len() > 1);
+            let Some(pool) = self.pool(replica, &charge) else { return };
+            self.reserve(Request { replica, pool, charge, of, until_us: self.now_us + PATIENCE_US, taken: None });
+        }
+    }
+
+    /// Whoever asks now: a tenant that the replica knows. The first are asked for most.
+    fn asker(&mut self, replica: usize) -> Option<(usize, Arc<Shape>)> {
         let tenants = self.plan.tenants.len();
         let tenant = self.chance.index(tenants).min(self.chance.index(tenants));
-        let costs = self.plan.tenants.get(tenant).map_or(1, |of| of.costs);
-        let count = self.chance.within(1, self.plan.burst + 1);
-        for _ in 0..count {
-            let cost = self.chance.within(1, costs + 1);
-            self.report.decisions += 1;
-            self.reserve(Request { replica, tenant, cost, until_us: self.now_us + PATIENCE_US, taken: None });
-        }
-        Ok(())
+        Some((tenant, self.replicas.get(replica)?.shapes.get(tenant).cloned().flatten()?))
+    }
+
+    fn cost(&mut self, tenant: usize) -> u64 {
+        let most = self.plan.tenants.get(tenant).map_or(1, |of| of.costs);
+        self.chance.within(1, most + 1)
+    }
+
+    /// The pool of the first global limit of a charge: one for each limit that the replica has known.
+    fn pool(&mut self, replica: usize, charge: &Charge) -> Option<usize> {
+        let (toll, _) = charge.levels().find(|(level, _)| level.role() == Role::Shared)?;
+        let pools = &mut self.replicas.get_mut(replica)?.pools;
+        let known = pools.iter().rposition(|pool| pool.toll == *toll);
+        Some(known.unwrap_or_else(|| {
+            pools.push(Pool { toll: toll.clone(), prepaid: Prepaid::default(), fetching: false, waiting: BTreeMap::new() });
+            pools.len() - 1
+        }))
+    }
+
+    fn pool_of(&mut self, replica: usize, pool: usize) -> Option<&mut Pool> {
+        self.replicas.get_mut(replica)?.pools.get_mut(pool)
     }
 
     /// Takes tokens from hand, or asks for some and waits; without any, the guarantee must hold the cost.
     fn reserve(&mut self, mut request: Request) {
-        let now_us = self.now_us;
-        if request.cost > self.plan.global.capacity {
+        let (now_us, cost) = (self.now_us, request.cost());
+        let Some(pool) = self.pool_of(request.replica, request.pool) else { return };
+        if cost > pool.toll.bucket().capacity() {
             return self.decide(request);
         }
-        let Some(replica) = self.replicas.get_mut(request.replica) else { return };
-        let (copies, taken) = replica.prepaid.reserve(now_us, 1, request.cost);
+        let (copies, taken) = pool.prepaid.reserve(now_us, 1, cost);
+        let fetching = pool.fetching;
         if copies == 1 {
             request.taken = Some(taken);
+            let early = pool.prepaid.is_low(now_us) && !fetching;
+            let (replica, pool) = (request.replica, request.pool);
             self.report.leased += 1;
-            let early = replica.prepaid.is_low(now_us) && !replica.fetching;
-            self.decide(request.clone());
+            self.decide(request);
             if early {
-                self.fetch(request.replica, 1, true);
+                self.fetch(replica, pool, 1, true);
             }
             return;
         }
-        if now_us >= request.until_us || (!replica.fetching && !self.fetch(request.replica, request.cost, false)) {
+        if now_us >= request.until_us || (!fetching && !self.fetch(request.replica, request.pool, cost, false)) {
             return self.decide(request);
         }
         self.sequence += 1;
         let (number, wait_us) = (self.sequence, request.until_us - now_us);
-        if let Some(replica) = self.replicas.get_mut(request.replica) {
-            replica.waiting.insert(number, request);
+        if let Some(pool) = self.pool_of(request.replica, request.pool) {
+            pool.waiting.insert(number, request);
         }
         self.after(wait_us, Event::Patience(number));
     }
 
-    fn fetch(&mut self, index: usize, cost: u64, early: bool) -> bool {
+    fn fetch(&mut self, replica: usize, pool: usize, cost: u64, early: bool) -> bool {
         let asked_us = self.now_us;
-        let Some(replica) = self.replicas.get_mut(index) else { return false };
-        let Some(wish) = replica.prepaid.lacks(asked_us, 1, cost) else { return false };
-        replica.fetching = true;
+        let Some(of) = self.pool_of(replica, pool) else { return false };
+        let Some(wish) = of.prepaid.lacks(asked_us, 1, cost) else { return false };
+        of.fetching = true;
         let wait_us = self.delay();
-        self.after(wait_us, Event::Wished(Wished { replica: index, asked_us, wish, cost, early }));
+        self.after(wait_us, Event::Wished(Wished { replica, pool, asked_us, wish, cost, early }));
         true
     }
 
-    fn delay(&mut self) -> u64 {
+    pub(super) fn delay(&mut self) -> u64 {
         if self.plan.faults.network && self.chance.one_in(100) { self.chance.within(5_000, 60_000) } else { self.chance.within(50, 1_500) }
     }
 
-    fn is_lost(&mut self, what: &'static str) -> bool {
+    pub(super) fn is_lost(&mut self, what: &'static str) -> bool {
         let lost = self.plan.faults.network && self.chance.one_in(200);
         if lost {
             self.count(what);
@@ -105,7 +140,8 @@ impl Spread {
         if self.is_down(0) {
             return self.after(1, Event::Brought(wished, 0, 0, 0));
         }
-        let charge = Charge::new().hold(Scope::Global, self.toll.key().clone(), self.toll.bucket().clone(), wished.cost);
+        let Some(toll) = self.pool_of(wished.replica, wished.pool).map(|pool| pool.toll.clone()) else { return };
+        let charge = Charge::new().hold(Scope::Global, toll.key().clone(), toll.bucket().clone(), wished.cost);
         let ahead = Ahead { want: wished.wish.ahead, share: SHARE, ttl_us: KEPT_US };
         let ask = Ask { charge, count: wished.wish.now, ahead: (wished.wish.ahead > 0).then_some(ahead) };
         let answer = self.global.answer(Some(self.moment()), &ask);
@@ -117,44 +153,48 @@ impl Spread {
 
     pub(super) fn brought(&mut self, wished: Wished, copies: u32, ahead: u64, taken_us: u64) {
         let now_us = self.now_us;
-        let Some(replica) = self.replicas.get_mut(wished.replica) else { return };
-        replica.fetching = false;
-        replica.prepaid.granted(wished.asked_us, ahead, taken_us);
+        let Some(pool) = self.pool_of(wished.replica, wished.pool) else { return };
+        pool.fetching = false;
+        pool.prepaid.granted(wished.asked_us, ahead, taken_us);
         if copies < wished.wish.now {
-            replica.prepaid.dry(now_us + DRY_US / 2);
+            pool.prepaid.dry(now_us + DRY_US / 2);
         }
         let taken = Taken { tokens: u64::from(copies) * wished.cost, taken_us, until: wished.asked_us + KEPT_US };
-        let first = if wished.early { None } else { replica.waiting.pop_first() };
+        let first = if wished.early { None } else { pool.waiting.pop_first() };
         match first {
-            Some((_, request)) if taken.tokens >= request.cost => {
-                replica.prepaid.count(taken.tokens);
-                let rest = Taken { tokens: taken.tokens - request.cost, ..taken };
-                replica.prepaid.give_back(rest);
-                self.decide(Request { taken: Some(Taken { tokens: request.cost, ..taken }), ..request });
+            Some((_, request)) if taken.tokens >= request.cost() => {
+                let cost = request.cost();
+                pool.prepaid.count(taken.tokens);
+                pool.prepaid.give_back(Taken { tokens: taken.tokens - cost, ..taken });
+                self.decide(Request { taken: Some(Taken { tokens: cost, ..taken }), ..request });
             }
             Some((_, request)) => {
-                replica.prepaid.count(taken.tokens);
-                replica.prepaid.give_back(taken);
+                pool.prepaid.count(taken.tokens);
+                pool.prepaid.give_back(taken);
                 self.decide(request);
             }
             None if wished.early => {
-                replica.prepaid.count(taken.tokens);
-                replica.prepaid.give_back(taken);
+                pool.prepaid.count(taken.tokens);
+                pool.prepaid.give_back(taken);
             }
             // Whoever asked has stopped waiting.
-            None => replica.prepaid.unneeded(taken),
+            None => pool.prepaid.unneeded(taken),
         }
-        let others = self.replicas.get_mut(wished.replica).map(|replica| std::mem::take(&mut replica.waiting)).unwrap_or_default();
+        let others = self.pool_of(wished.replica, wished.pool).map(|pool| std::mem::take(&mut pool.waiting)).unwrap_or_default();
         others.into_values().for_each(|request| self.reserve(request));
     }
 
     pub(super) fn patience(&mut self, number: u64) {
-        let waited = self.replicas.iter_mut().find_map(|replica| replica.waiting.remove(&number));
+        let mut pools = self.replicas.iter_mut().flat_map(|replica| &mut replica.pools);
+        let waited = pools.find_map(|pool| pool.waiting.remove(&number));
         waited.into_iter().for_each(|request| self.decide(request));
     }
 
     fn decide(&mut self, request: Request) {
-        let place = request.tenant + 1;
+        if !Self::is_in_one(&request) {
+            return self.decide_parts(request);
+        }
+        let place = request.of.first().map_or(0, |(tenant, _)| tenant + 1);
         if self.is_down(place) {
             return self.after(1, Event::Answered(request, None));
         }
@@ -166,36 +206,32 @@ impl Spread {
         self.after(wait_us, Event::AtTenant(request));
     }
 
-    /// The tenant's own levels, exact, in one step.
+    /// All of it is in one place but the global bucket: one step, exact.
     pub(super) fn at_tenant(&mut self, request: Request) -> Result<(), Violation> {
-        let (now_us, moment, tenant, cost) = (self.now_us, self.moment(), request.tenant, request.cost);
-        let Some((shape, store)) = self.shapes.get(tenant).zip(self.tenants.get(tenant)) else { return Ok(()) };
+        let (now_us, moment, cost) = (self.now_us, self.moment(), request.cost());
+        let Some(&(tenant, _)) = request.of.first() else { return Ok(()) };
+        let Some((own, of)) = self.own.get_mut(tenant).zip(self.plan.tenants.get(tenant)) else { return Ok(()) };
         let way = if request.taken.is_some() { Way::Paid } else { Way::Lent };
-        let outcome = store.decide_one(Some(moment), &apart(&Charge::of(Arc::clone(shape), cost), way));
-        let denial = outcome.denial();
-        let (Some(bucket), Some(guarantee)) = (self.buckets.get_mut(tenant), self.guarantees.get_mut(tenant)) else { return Ok(()) };
+        let denial = own.store.decide_one(Some(moment), &apart(&request.charge, way)).denial();
         if denial.is_none() {
+            own.meter.decided += cost;
+            let charged = request.of.iter().try_for_each(|(_, cost)| own.charged(now_us, moment.0, *cost, way));
+            charged.map_err(|what| self.wrong(format!("tenant {tenant} {what}")))?;
             self.sums.admitted += cost;
-            guarantee.spend_at_most(now_us, cost);
-            if !bucket.admit(now_us, cost) {
-                let what = format!("tenant {tenant} admitted beyond its limit: {:?}", bucket.worst);
-                return Err(self.wrong(what));
-            }
             if way == Way::Paid && !self.tokens.admit(now_us, cost) {
                 let what = format!("tokens admitted beyond the global limit: {:?}", self.tokens.worst);
                 return Err(self.wrong(what));
             }
-            let lent = self.lent.get_mut(tenant).filter(|_| way == Way::Lent);
-            if lent.is_some_and(|lent| !lent.admit(now_us, cost)) {
-                return Err(self.wrong(format!("tenant {tenant} was lent more than its guarantee holds")));
-            }
             if way == Way::Lent {
-                self.report.alone += 1;
-                self.replicas.iter_mut().skip(request.replica).take(1).for_each(|one| one.prepaid.owe(cost));
-                self.settle(request.replica);
+                self.owe(&request);
             }
-        } else if denial.is_some_and(|denial| denial.scope == Scope::Global) && guarantee.holds(now_us, cost + 1) {
-            return Err(self.wrong(format!("tenant {tenant} was inside its guarantee and denied by global")));
+        } else {
+            own.meter.denied += cost;
+            let judged = request.of.len() == 1 && !of.gone && now_us >= self.doubt_until_us;
+            let by_global = denial.is_some_and(|denial| denial.scope == Scope::Global);
+            if judged && by_global && own.guarantee.holds(now_us, cost + 1) {
+                return Err(self.wrong(format!("tenant {tenant} was inside its guarantee and denied by global")));
+            }
         }
         if !self.is_lost("answers lost") {
             let wait_us = self.delay();
@@ -206,31 +242,49 @@ impl Spread {
 
     /// A denial gives the tokens back, and so does a place that was away.
     pub(super) fn answered(&mut self, request: &Request, answer: Option<bool>) {
-        if let (Some(taken), Some(false) | None) = (request.taken, answer) {
-            // The bucket may hold them no longer: for as long as they are good they may be there besides.
-            self.tokens.allow(self.now_us, taken.tokens);
-            self.replicas.iter_mut().skip(request.replica).take(1).for_each(|one| one.prepaid.give_back(taken));
+        if answer != Some(true) {
+            return self.give_back(request);
+        }
+        for (tenant, cost) in &request.of {
+            self.own.iter_mut().skip(*tenant).take(1).for_each(|own| own.meter.answered += cost);
         }
     }
 
-    fn settle(&mut self, index: usize) {
-        let owed = self.replicas.get_mut(index).map_or(0, |replica| replica.prepaid.settle());
+    /// Its tokens are in hand again.
+    pub(super) fn give_back(&mut self, request: &Request) {
+        let Some(taken) = request.taken else { return };
+        // The bucket may hold them no longer: for as long as they are good they may be there besides.
+        self.tokens.allow(self.now_us, taken.tokens);
+        self.pool_of(request.replica, request.pool).into_iter().for_each(|pool| pool.prepaid.give_back(taken));
+    }
+
+    /// A guarantee admitted it, and no token stands for it.
+    pub(super) fn owe(&mut self, request: &Request) {
+        self.report.alone += 1;
+        self.pool_of(request.replica, request.pool).into_iter().for_each(|pool| pool.prepaid.owe(request.cost()));
+        self.settle(request.replica, request.pool);
+    }
+
+    fn settle(&mut self, replica: usize, pool: usize) {
+        let owed = self.pool_of(replica, pool).map_or(0, |pool| pool.prepaid.settle());
         if owed > 0 {
             let wait_us = self.delay();
-            self.after(wait_us, Event::Debt(index, owed));
+            self.after(wait_us, Event::Debt(replica, pool, owed));
         }
     }
 
     /// A debt at the global bucket, which may go below zero for it. Away, it is owed on; lost, it is never sent again (S24).
-    pub(super) fn debt(&mut self, index: usize, owed: u64) {
-        if self.is_down(0) {
-            return self.replicas.iter_mut().skip(index).take(1).for_each(|one| one.prepaid.owe(owed));
+    pub(super) fn debt(&mut self, replica: usize, pool: usize, owed: u64) {
+        let away = self.is_down(0);
+        let Some(of) = self.pool_of(replica, pool) else { return };
+        if away {
+            return of.prepaid.owe(owed);
         }
+        let shape = Shape::new().count(Scope::Global, of.toll.key().clone(), of.toll.bucket().clone());
         if self.is_lost("debts lost") {
             self.sums.uncharged += owed;
             return;
         }
-        let shape = Shape::new().count(Scope::Global, self.toll.key().clone(), self.toll.bucket().clone());
         let _ = self.global.decide_one(Some(self.moment()), &Charge::of(Arc::new(shape), owed));
         self.sums.charged += owed;
     }
@@ -238,21 +292,24 @@ impl Spread {
     pub(super) fn keep(&mut self, index: usize) {
         self.after(100_000, Event::Keep(index));
         let now_us = self.now_us;
-        let backs = self.replicas.get_mut(index).map(|replica| replica.prepaid.backs(now_us)).unwrap_or_default();
-        if !backs.is_empty() && !self.is_lost("returns lost") {
-            let wait_us = self.delay();
-            self.after(wait_us, Event::Backs(backs));
+        for number in 0..self.replicas.get(index).map_or(0, |replica| replica.pools.len()) {
+            let Some(pool) = self.pool_of(index, number) else { continue };
+            let (toll, backs) = (pool.toll.clone(), pool.prepaid.backs(now_us));
+            if !backs.is_empty() && !self.is_lost("returns lost") {
+                let wait_us = self.delay();
+                self.after(wait_us, Event::Backs(toll, backs));
+            }
+            self.settle(index, number);
         }
-        self.settle(index);
     }
 
-    pub(super) fn backs(&mut self, backs: &[Back]) {
+    pub(super) fn backs(&mut self, toll: &Level, backs: &[Back]) {
         if self.is_down(0) {
             return;
         }
         for Back { unused, held, taken_us } in backs.iter().copied() {
             let change = Change::Return { unused, held, taken_us };
-            let back = Adjustment { key: self.toll.key().clone(), bucket: self.toll.bucket().clone(), change };
+            let back = Adjustment { key: toll.key().clone(), bucket: toll.bucket().clone(), change };
             // The memory store answers at once.
             drop(self.global.adjust(Some(self.moment()), &[back]).now_or_never());
             self.sums.returned += unused;

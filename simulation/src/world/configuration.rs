@@ -1,22 +1,17 @@
 //! The operator changes limits and guarantees; tenants come and go. Replicas hear of it one after the other, and meanwhile the larger limit holds.
 
 use super::{Event, Watched, World, local};
-use crate::plan::Limit;
+use crate::plan::{Change, Limit};
 
 /// By then everybody has heard of a change, and what was leased before it is over.
-const SETTLED_US: u64 = 5_000_000;
+pub(crate) const SETTLED_US: u64 = 5_000_000;
 
 impl World {
     pub(super) fn configure(&mut self) {
+        let Some(change) = self.plan.reconfigure(&mut self.chance, self.now_us) else { return };
         self.version += 1;
-        let index = self.chance.index(self.plan.tenants.len());
-        match self.chance.within(0, 6) {
-            0 => self.change_global(),
-            1 => self.change_limit(index),
-            2 => self.leave(index),
-            3 => self.come(),
-            _ => self.change_guarantee(index),
-        }
+        self.count(change.name());
+        self.take_note(change);
         for replica in 0..self.replicas.len() {
             let wait_us = self.chance.within(0, 300_000);
             self.after(wait_us, Event::Adopt(replica));
@@ -24,58 +19,38 @@ impl World {
         self.after(SETTLED_US, Event::Settle(self.version));
     }
 
-    fn change_global(&mut self) {
-        self.count("global limits changed");
-        let before = self.plan.global;
-        let rate = (before.rate * self.chance.within(5, 20) / 10).max(1);
-        self.plan.global = Limit { rate, capacity: before.capacity * self.chance.within(5, 20) / 10 + 1 };
-        self.global_changed(Some(before));
-    }
-
-    fn change_limit(&mut self, index: usize) {
-        self.count("limits changed");
-        let limit = Limit { rate: self.chance.within(20, 2_000), capacity: self.chance.within(10, 3_000) };
+    /// While a change reaches the replicas, the larger limit holds, and the smaller guarantee.
+    fn take_note(&mut self, change: Change) {
         let (now_us, replicas) = (self.now_us, self.plan.replicas);
-        let Some((of, watched)) = self.plan.tenants.get_mut(index).zip(self.watched.get_mut(index)) else { return };
-        of.limit = limit;
-        watched.bucket.change(now_us, watched.bucket.limit().most(limit));
-        watched.local.change(now_us, watched.local.limit().most(local(limit, replicas)));
-    }
-
-    /// Raised or lowered, and perhaps stated for another time; together guarantees stay within the global limit.
-    fn change_guarantee(&mut self, index: usize) {
-        self.count("guarantees changed");
-        let room = self.plan.room();
-        let now_us = self.now_us;
-        let Some((of, watched)) = self.plan.tenants.get_mut(index).zip(self.watched.get_mut(index)) else { return };
-        if of.gone {
-            return;
-        }
-        let before = of.guarantee;
-        of.guarantee = Limit { rate: self.chance.within(1, before.rate + room + 1), capacity: self.chance.within(8, 60) };
-        of.seconds = [1, 3, 60].get(self.chance.index(3)).copied().unwrap_or(1);
-        watched.stated = watched.stated.most(of.guarantee);
-        watched.guarantee.change(now_us, watched.guarantee.limit().least(of.guarantee));
-        // Its former capacity may be in debt besides: a raised one holds back to when it last paid.
-        self.global.allow(now_us, before.capacity);
-        self.global_changed(None);
-    }
-
-    fn leave(&mut self, index: usize) {
-        let now_us = self.now_us;
-        let Some(of) = self.plan.tenants.get_mut(index).filter(|of| !of.gone) else { return };
-        of.gone = true;
-        let capacity = of.guarantee.capacity;
-        self.count("tenants deleted");
-        self.global.allow(now_us, capacity);
-    }
-
-    fn come(&mut self) {
-        if self.plan.newcomer(&mut self.chance) {
-            self.count("tenants added");
-            let watched = self.plan.tenants.last().map(|of| Watched::new(of, self.plan.replicas, self.now_us));
-            self.watched.extend(watched);
-            self.global_changed(None);
+        match change {
+            Change::Global(before) => self.global_changed(Some(before)),
+            Change::Limit(index) => {
+                let Some((of, watched)) = self.plan.tenants.get(index).zip(self.watched.get_mut(index)) else { return };
+                watched.bucket.change(now_us, watched.bucket.limit().most(of.limit));
+                watched.local.change(now_us, watched.local.limit().most(local(of.limit, replicas)));
+            }
+            Change::Quota(index) => {
+                let Some((of, watched)) = self.plan.tenants.get(index).zip(self.watched.get_mut(index)) else { return };
+                watched.quotas_hold(of, replicas, u64::max);
+            }
+            Change::Guarantee(index, before) => {
+                let Some((of, watched)) = self.plan.tenants.get(index).zip(self.watched.get_mut(index)) else { return };
+                watched.stated = watched.stated.most(of.guarantee);
+                watched.guarantee.change(now_us, watched.guarantee.limit().least(of.guarantee));
+                // Its former capacity may be in debt besides: a raised one holds back to when it last paid.
+                self.global.allow(now_us, before.capacity);
+                self.global_changed(None);
+            }
+            Change::Left(index) => {
+                // Its debt has nobody who pays it any more.
+                let capacity = self.plan.tenants.get(index).map_or(0, |of| of.guarantee.capacity);
+                self.global.allow(now_us, capacity);
+            }
+            Change::Came => {
+                let watched = self.plan.tenants.last().map(|of| Watched::new(of, replicas, now_us));
+                self.watched.extend(watched);
+                self.global_changed(None);
+            }
         }
     }
 
@@ -104,6 +79,7 @@ impl World {
         for (watched, of) in self.watched.iter_mut().zip(&self.plan.tenants) {
             watched.bucket.change(now_us, of.limit);
             watched.local.change(now_us, local(of.limit, self.plan.replicas));
+            watched.quotas_hold(of, self.plan.replicas, |_, stated| stated);
             watched.stated = if of.gone { Limit::default() } else { of.guarantee };
             watched.guarantee.change(now_us, of.guarantee);
         }

@@ -184,7 +184,8 @@ impl World {
         let Some(of) = self.plan.tenants.get(tenant) else { return (0, 0) };
         let (account, first) = (Keyspace::account(&self.keys, &of.uid), Hour::of(Micros(self.plan.start_us)).0);
         let lines = |hour| store.ledger().metered(&account, Hour(hour)).now_or_never().and_then(Result::ok).unwrap_or_default();
-        let all = (first - 1..first + 4).flat_map(lines);
+        // A clock may have been wrong by minutes.
+        let all = (first - 1..=Hour::of(Micros(self.plan.start_us + self.now_us)).0 + 1).flat_map(lines);
         all.fold((0, 0), |sum, line| (sum.0 + line.admitted, sum.1 + line.denied))
     }
 }

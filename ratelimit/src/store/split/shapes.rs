@@ -1,6 +1,6 @@
 //! The parts of a charge that is split, and its answer put together again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{Place, Places};
 use crate::{
@@ -42,7 +42,7 @@ impl Toll {
 }
 
 /// A level as it is decided apart from the global one; none for that one itself.
-fn own(level: &Level, way: Way) -> Option<Level> {
+pub(super) fn own(level: &Level, way: Way) -> Option<Level> {
     match (level.role(), way) {
         (Role::Shared, _) => None,
         (Role::Guarantee, Way::Lent) => Some(Level { role: Role::Hold, ..level.clone() }),
@@ -73,28 +73,6 @@ pub(super) fn places(store: &Arc<dyn Places>, charge: &Charge) -> Vec<Place> {
     places.sort_unstable();
     places.dedup();
     places
-}
-
-/// The charge without the global bucket, by place: each with the places of its levels in the whole. Nothing of it is metered.
-pub(super) fn groups(store: &Arc<dyn Places>, charge: &Charge, way: Way) -> Vec<(Charge, Vec<usize>)> {
-    let mut groups: BTreeMap<Place, (Vec<Part>, Vec<usize>)> = BTreeMap::new();
-    let mut index = 0;
-    for part in charge.parts() {
-        let mut levels: BTreeMap<Place, Vec<Level>> = BTreeMap::new();
-        for level in part.shape().levels() {
-            if let Some(own) = own(level, way) {
-                let place = store.place(level.key().account());
-                groups.entry(place).or_default().1.push(index);
-                levels.entry(place).or_default().push(own);
-            }
-            index += 1;
-        }
-        for (place, levels) in levels {
-            let shape = Arc::new(Shape::of(levels, None));
-            groups.entry(place).or_default().0.push(Part { shape, cost: part.cost() });
-        }
-    }
-    groups.into_values().map(|(parts, indices)| (Charge::from_parts(parts), indices)).collect()
 }
 
 /// What all levels held, from what all but the global one did, and the copies that global let pass.

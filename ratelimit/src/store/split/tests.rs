@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     charge::{Part, Scope, Shape},
     key::Keyspace,
-    store::{Hour, Metered, memory::MemoryStore},
+    store::{Adjustment, Change, Hour, Metered, Tally, memory::MemoryStore},
 };
 
 /// A memory store where every account is a place of its own, and one decision reaches one place.
@@ -162,6 +162,24 @@ async fn parts_in_several_places_are_all_charged_or_none() {
         assert_eq!(ask(&split, both(), 1).await, 0, "poor has nothing left");
     }
     assert_eq!(ask(&split, only(), 10).await, 4, "and rich was given back what it paid");
+}
+
+#[tokio::test]
+async fn where_one_place_is_away_the_others_are_given_back_and_count_nothing() {
+    let (spread, split) = spread();
+    let (keys, acme) = (Keyspace::default(), uid("acme"));
+    let shape = Shape::new().hold(Scope::Tenant, keys.tenant(&acme), once(1)).metered(keys.meter(&acme, None, None));
+    let both = Charge::of(Arc::new(shape), 1).hold(Scope::Tenant, keys.global(), once(10), 1);
+    spread.away.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        // Whoever answers without the store tells the meter: counted here too, it would be on the bill twice.
+        assert_eq!(split.decide(None, &[Ask::one(both.clone())]).await, Err(StoreError::Away));
+    }
+    spread.away.store(false, Ordering::Relaxed);
+    assert_eq!(ask(&split, both, 1).await, 1, "given back");
+    let hour = Hour::of(Micros(1_700_000_000_000_000));
+    let metered = split.ledger().metered(&keys.account(&acme), hour).await.unwrap();
+    assert_eq!((metered[0].admitted, metered[0].denied), (1, 0));
 }
 
 #[tokio::test]
