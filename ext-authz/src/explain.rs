@@ -17,6 +17,7 @@ use crate::{
     args::ExplainArgs,
     attributes::{Attributes, Headers},
     decide::{Declared, Due, Identify, Judge},
+    limits::Charging,
     record::Seen,
     reply::Reply,
     serve,
@@ -60,21 +61,25 @@ fn text(args: &ExplainArgs) -> Result<String, Fatal> {
 
 /// What is told of a request: a line for each step, and the response that Envoy would get.
 async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: CheckRequest) -> String {
-    let (told, response, rule_input) = decided(snapshot, judge, request).await;
+    let (told, response, rule_input) = decided(snapshot, judge, None, request).await;
     let input: String = rule_input.iter().map(|input| format!("  rules       input = {}\n", input.to_json())).collect();
     format!("{}{input}{response:#}\n", told.explained())
 }
 
-/// Decides about a request as it is decided in service, and gives the response that Envoy would get.
+/// Decides about a request as it is decided in service, and gives the response that Envoy would get; but its limits are looked at and not charged.
 async fn decided<I: Identify>(
     snapshot: &Arc<Snapshot>,
     judge: &Judge<I>,
+    limits: Option<&Charging>,
     request: CheckRequest,
 ) -> (Told, serde_json::Value, Vec<Prepared>) {
-    let (verdict, attributes) = match Attributes::of(request) {
+    let (mut verdict, attributes) = match Attributes::of(request) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };
+    if let Some(limits) = limits {
+        limits.look(snapshot, &mut verdict).await;
+    }
     let rule_input = verdict.rule_input.clone();
     let decision = Decision { id: Uuid::now_v7().to_string(), generation: Some(snapshot.generation()), verdict };
     let nothing = Headers::default();

@@ -38,6 +38,8 @@ pub struct Charged {
     pub cost: u64,
     /// The limiter's ruling.
     pub ruling: Ruling,
+    /// Whether that cost was asked for, or only how the limits stand.
+    looked: bool,
 }
 
 impl Charging {
@@ -63,8 +65,19 @@ impl Charging {
         let cost = allowed.cost;
         let left = until.saturating_duration_since(Instant::now());
         // With less than half of it, it would not be the store that was late.
-        let ruling = if left < kept / 2 { Ruling::Unavailable } else { self.rule(snapshot, allowed, left).await };
-        let charged = Charged { cost, ruling };
+        let ruling = if left < kept / 2 { Ruling::Unavailable } else { self.rule(snapshot, allowed, cost, left).await };
+        Self::put(verdict, Charged { cost, ruling, looked: false });
+    }
+
+    /// Says what the limits would answer now, as far as its own tenant's go, and charges nothing.
+    pub async fn look(&self, snapshot: &Snapshot, verdict: &mut Verdict) {
+        let Ok(allowed) = &verdict.outcome else { return };
+        let ruling = self.rule(snapshot, allowed, 0, self.deadline()).await;
+        let charged = Charged { cost: allowed.cost, ruling, looked: true };
+        Self::put(verdict, charged);
+    }
+
+    fn put(verdict: &mut Verdict, charged: Charged) {
         if let Some(denial) = charged.denial() {
             verdict.outcome = Err(denial);
         }
@@ -74,9 +87,9 @@ impl Charging {
         verdict.charged = Some(charged);
     }
 
-    async fn rule(&self, snapshot: &Snapshot, allowed: &Allowed, left: Duration) -> Ruling {
-        let Allowed { caller, api, subscription, cost, .. } = allowed;
-        let charge = self.levels.charge(snapshot, &caller.tenant, subscription.as_ref(), Some(api), *cost);
+    async fn rule(&self, snapshot: &Snapshot, allowed: &Allowed, cost: u64, left: Duration) -> Ruling {
+        let Allowed { caller, api, subscription, .. } = allowed;
+        let charge = self.levels.charge(snapshot, &caller.tenant, subscription.as_ref(), Some(api), cost);
         let fallback = Fallback { mode: caller.tenant.on_store_failure, replicas: snapshot.platform().limiter.replicas };
         self.limiter.decide(&charge, fallback, Some(left)).await
     }
@@ -108,7 +121,9 @@ impl Charged {
     /// The level that denied.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
-        self.over().map(|denial| denial.scope)
+        // Global may deny what is inside the guarantee's bucket or not: who only looks is not told.
+        let short = || self.standings().iter().find(|one| self.looked && one.scope != Scope::Global && one.remaining < self.cost);
+        self.over().map(|denial| denial.scope).or_else(|| short().map(|one| one.scope))
     }
 
     fn denial(&self) -> Option<Denial> {
@@ -143,6 +158,7 @@ impl Charged {
         };
         let levels = self.standings().iter().filter(|one| one.scope != Scope::Global);
         let levels = levels.map(|one| format!("; {} {} of {} left", one.scope.as_str(), one.remaining, one.bucket.capacity()));
-        format!("cost {} {how}{}", self.cost, levels.collect::<String>())
+        let not = if self.looked { ", not charged for an explanation" } else { "" };
+        format!("cost {} {how}{not}{}", self.cost, levels.collect::<String>())
     }
 }

@@ -76,7 +76,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
         recent: Arc::clone(ledger.recent()),
         live: loader.live(),
         judge: tried,
-        limits: limits.is_some(),
+        limits: limits.as_ref().map(|limits| Charging::by(limits, &metrics)),
     });
     let admin = limits.as_ref().map(|limits| limits.admin(loader.live(), None, streams)).unwrap_or_default().and(explained);
     let (following, reporting) = (Arc::clone(&loader), loader);

@@ -23,6 +23,8 @@ mod outages;
 mod paths;
 #[path = "adversary/protocols.rs"]
 mod protocols;
+#[path = "adversary/replays.rs"]
+mod replays;
 #[path = "adversary/routes.rs"]
 mod routes;
 #[path = "adversary/stage.rs"]

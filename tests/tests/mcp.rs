@@ -19,6 +19,8 @@ use self::server::Server;
 
 #[path = "mcp/altered.rs"]
 mod altered;
+#[path = "mcp/attacks.rs"]
+mod attacks;
 #[path = "mcp/server.rs"]
 mod server;
 #[path = "mcp/stream.rs"]

@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{recent::Recent, told::Explanation};
-use crate::{decide::Judge, tenant::Identity};
+use crate::{decide::Judge, limits::Charging, tenant::Identity};
 
 /// What the admin door explains from.
 pub struct Inside {
@@ -25,8 +25,8 @@ pub struct Inside {
     pub live: Live,
     /// A judge of its own: what an operator tries out counts against no source and no tenant (S5).
     pub judge: Judge<Identity>,
-    /// Whether limits are charged here.
-    pub limits: bool,
+    /// Whoever charges limits, if that is done here: they are looked at for an explanation, and not charged.
+    pub limits: Option<Charging>,
 }
 
 /// The routes. A recorded request is the operator's alone to send: it holds somebody's credentials.
@@ -74,8 +74,7 @@ async fn anew(State(inside): State<Arc<Inside>>, request: String) -> Response {
         Err(error) => return (StatusCode::BAD_REQUEST, format!("the CheckRequest: {error}\n")).into_response(),
     };
     let Some(snapshot) = inside.live.load() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let (told, response, inputs) = super::decided(&snapshot, &inside.judge, request).await;
-    let told = if inside.limits { told.uncharged() } else { told };
+    let (told, response, inputs) = super::decided(&snapshot, &inside.judge, inside.limits.as_ref(), request).await;
     let rule_input = inputs.iter().filter_map(|input| serde_json::from_str(&input.to_json()).ok()).collect();
     Json(Anew { explanation: told.explained(), rule_input, response }).into_response()
 }
@@ -97,7 +96,7 @@ mod tests {
         let live = Live::default();
         live.publish(fixture::own());
         let judge = Judge::new(serve::identity(&clock).unwrap(), clock, Declared::default());
-        Arc::new(Inside { recent: Arc::default(), live, judge, limits: true })
+        Arc::new(Inside { recent: Arc::default(), live, judge, limits: None })
     }
 
     fn remember(inside: &Inside, id: &str, tenant: &str, reason: Reason) {

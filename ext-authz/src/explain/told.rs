@@ -60,16 +60,6 @@ impl Told {
         }
     }
 
-    /// As it is told where limits are charged here, but not for an explanation.
-    #[must_use]
-    pub fn uncharged(mut self) -> Self {
-        self.limits = Some("charged here, and not for an explanation".to_owned());
-        if self.denial.is_none() {
-            self.step = Step::Limits;
-        }
-        self
-    }
-
     /// With every text that a caller or a tenant chose, and every list, cut to what a memory of many may hold.
     #[must_use]
     pub fn bounded(mut self) -> Self {

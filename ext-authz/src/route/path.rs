@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::verdict::{Denial, Reason};
 
 #[cfg(test)]
@@ -88,9 +90,16 @@ fn segment_fault(segment: &str, last: bool) -> Option<&'static str> {
     if !well_encoded(segment.as_bytes()) {
         return Some("a `%` in the path is not followed by two hexadecimal digits");
     }
-    let mut seen = Cow::Borrowed(segment.as_bytes());
+    decoded_fault(Cow::Borrowed(segment.as_bytes()), last, true)
+}
+
+/// What is wrong with a segment at any depth of decoding; `folds`: also where somebody folds what comes out at one of them.
+fn decoded_fault(mut seen: Cow<'_, [u8]>, last: bool, folds: bool) -> Option<&'static str> {
     for _ in 0..=MAX_DEPTH {
         if let Some(fault) = reading_fault(&seen, last) {
+            return Some(fault);
+        }
+        if let Some(fault) = folded(&seen).filter(|_| folds).and_then(|folded| decoded_fault(Cow::Owned(folded), last, false)) {
             return Some(fault);
         }
         match decode(&seen) {
@@ -122,6 +131,14 @@ fn reading_fault(segment: &[u8], last: bool) -> Option<&'static str> {
         return Some("the path holds encoded bytes that are not UTF-8");
     }
     None
+}
+
+/// What compatibility folding (NFKC) makes of a segment, as some servers do before they look for files: full-width dots and slashes become plain ones. Nothing
+/// if that changes nothing.
+fn folded(segment: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(segment).ok().filter(|text| !text.is_ascii())?;
+    let folded: String = text.nfkc().collect();
+    (folded != text).then(|| folded.into_bytes())
 }
 
 fn well_encoded(segment: &[u8]) -> bool {

@@ -78,7 +78,7 @@ async fn door(snapshot: Arc<Snapshot>) -> Door {
     }
     let live = Live::default();
     live.publish(snapshot);
-    Door::of(routes::routes(Inside { recent, live, judge: judge(), limits: true }))
+    Door::of(routes::routes(Inside { recent, live, judge: judge(), limits: None }))
 }
 
 thread_local! {

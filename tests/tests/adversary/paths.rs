@@ -5,7 +5,7 @@ use bulkhead_tests::client::{Connection, Request};
 use crate::stage::{Stage, answered, denied, reached, served};
 
 /// Each leaves what acme may reach, for some server that decodes, folds or cuts.
-pub(crate) const ESCAPES: [&str; 34] = [
+pub(crate) const ESCAPES: [&str; 44] = [
     "/acme/billing-api/../../globex/inventory-api/products",
     "/acme/billing-api/..",
     "/acme/billing-api/.",
@@ -36,6 +36,16 @@ pub(crate) const ESCAPES: [&str; 34] = [
     "/acme/billing-api/%c0%afadmin",
     "/acme/billing-api/a%",
     "/acme/billing-api/a%zz",
+    "/acme/billing-api/%ef%bc%8e%ef%bc%8e/admin",
+    "/acme/billing-api/.%ef%b9%92/admin",
+    "/acme/billing-api/%e2%80%a5/admin",
+    "/acme/billing-api/..%ef%bc%8fadmin",
+    "/acme/billing-api/..%ef%bc%bcadmin",
+    "/acme/billing-api/%ef%bc%852e%ef%bc%852e/admin",
+    "/acme/billing-api/..%cd%bea=b/admin",
+    "/acme/billing-api/%25ef%25bc%258e./admin",
+    "/acme/billing-api/a%e2%84%80dmin",
+    "/acme/billing-api/%ef%bc%8e",
     "/acme/billing-api//admin",
     "//acme/billing-api/admin",
     "/acme//billing-api/admin",
@@ -58,6 +68,10 @@ async fn a_path_with_two_readings_is_refused_by_ext_authz_alone() {
         "/acme/billing-api/...",
         "/acme/billing-api/a;b=c",
         "/acme/billing-api/a%20b",
+        "/acme/billing-api/%ef%bc%a1%ef%bc%a2",
+        "/acme/billing-api/wait%e2%80%a6",
+        "/acme/billing-api/50%ef%bc%85",
+        "/acme/billing-api/%c2%bd",
     ] {
         let seen = served(&stage, &Request::get(path).bearer(&acme)).await;
         assert_eq!(seen.path, path.replace("/acme/billing-api", "/v1"), "forwarded byte by byte");

@@ -147,3 +147,30 @@ async fn an_operator_changes_counters_at_ext_authz_and_is_told_how_a_limit_was_d
     assert_eq!((answer.status, &answer.json()["outcome"]), (200, &"done".into()), "{}", answer.text());
     assert_eq!(world.send(&request).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_looks_at_the_limits_and_charges_nothing() {
+    let world = world().config(super::holding(1)).start().await;
+    let request = super::invoices(&world);
+    let token = world.acme.issuer.token().sign();
+    let recorded = json!({ "attributes": { "request": { "http": {
+        "method": "GET", "host": "gateway.example.com", "path": INVOICES, "headers": { "authorization": format!("Bearer {token}") },
+    } } } });
+    let explained = async || {
+        let post = Request::post("/explain", recorded.to_string()).header("content-type", "application/json");
+        let told = world.ext_authz.admin_request(post).await.json();
+        let last = told["steps"].as_array().and_then(|steps| steps.last()).expect("steps").clone();
+        assert_eq!(last["step"], "limits", "{told}");
+        (told["verdict"].as_str().expect("a verdict").to_owned(), last["learnt"].as_str().unwrap_or_default().to_owned())
+    };
+    for _ in 0..3 {
+        let (verdict, learnt) = explained().await;
+        assert_eq!(verdict, "allow", "{learnt}");
+        assert!(learnt.contains("not charged for an explanation") && learnt.ends_with("tenant 1 of 1 left"), "{learnt}");
+        assert!(!learnt.contains("global"), "{learnt}");
+    }
+    assert_eq!(world.send(&request).await.status, 200);
+    let (verdict, learnt) = explained().await;
+    assert_eq!(verdict, "over_limit");
+    assert!(learnt.ends_with("tenant 0 of 1 left"), "{learnt}");
+}
