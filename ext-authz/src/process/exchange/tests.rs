@@ -176,6 +176,12 @@ fn a_body_that_had_to_be_read_and_was_not_shown_is_not_answered_for() {
     assert_eq!(refused(&through(&mut bypassed, answered("404", &of_upstream))), Some((503, Reason::Unavailable)));
     assert_eq!(refused(&through(&mut exchange(Process::Both), answered("404", &of_upstream))), Some((503, Reason::Unavailable)));
     assert_eq!(refused(&through(&mut exchange(Process::Response), answered("404", &of_upstream))), None, "nothing was owed; it is read");
+    // Envoy's own word for it goes before what a header says or leaves out.
+    for (details, said, verdict) in [("via_upstream", &[][..], Some((503, Reason::Unavailable))), ("rate_limited", &of_upstream, None)] {
+        let Message::ResponseHeaders(head) = answered("404", said) else { panic!("a head") };
+        let told = Message::ResponseHeaders(Head { details: Some(details.to_owned()), ..head });
+        assert_eq!(refused(&through(&mut exchange(Process::Request), told)), verdict, "{details}");
+    }
 }
 
 #[test]

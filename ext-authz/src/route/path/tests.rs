@@ -89,6 +89,24 @@ fn s6_overlong_and_broken_encodings_are_refused() {
 }
 
 #[test]
+fn s6_what_compatibility_folding_makes_another_path_of_is_refused_at_any_depth() {
+    for path in [
+        "/v1/%ef%bc%8e%ef%bc%8e/admin",
+        "/v1/.%ef%b9%92/admin",
+        "/v1/..%ef%bc%8fadmin",
+        "/v1/..%ef%bc%bcadmin",
+        "/v1/%ef%bc%852e%ef%bc%852e/admin",
+        "/v1/..%cd%bea=b/admin",
+        "/v1/%25ef%25bc%258e./admin",
+    ] {
+        assert!(!accepted(path), "{path}");
+    }
+    for path in ["/v1/%ef%bc%a1", "/v1/wait%e2%80%a6", "/v1/50%ef%bc%85", "/v1/%c2%bd"] {
+        assert!(accepted(path), "{path}");
+    }
+}
+
+#[test]
 fn s6_empty_segments_are_refused_but_a_last_one() {
     for path in ["//", "//a", "/a//b", "/a//", "/a/;/b", "/;x/b", "", "a/b", "*", "http://acme/a"] {
         assert!(!accepted(path), "{path}");
