@@ -4,6 +4,7 @@
 //! Status, roles and subscriptions are judged later: this step only proves who is there.
 
 mod api_key;
+mod at_once;
 mod claims;
 mod compartment;
 mod failures;
@@ -21,6 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -37,11 +39,13 @@ use crate::{
 };
 
 pub use crate::shares::Shares;
+pub use at_once::Allowance;
 pub use compartment::Caps;
 pub use keys::{Ahead, FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
 pub use presented::Presented;
 
 use api_key::KeyProof;
+use at_once::Purse;
 use compartment::Compartments;
 use failures::{Counters, Source, Unresolved};
 use keys::{Standing, Supply};
@@ -104,12 +108,27 @@ pub struct Settings {
     pub fetches: usize,
     /// First-sight verifications of all tenants that run at a time.
     pub verifications: usize,
+    /// Time of I/O threads that first-sight verifications of all tenants may take.
+    pub at_once: Allowance,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { wait: Duration::from_millis(150), pace: Pace::default(), caps: Caps::default(), fetches: 256, verifications: 32 }
+        Self {
+            wait: Duration::from_millis(150),
+            pace: Pace::default(),
+            caps: Caps::default(),
+            fetches: 256,
+            verifications: 32,
+            at_once: half_of_all(),
+        }
     }
+}
+
+/// Half of what the processors can do: the other half answers, whoever floods.
+fn half_of_all() -> Allowance {
+    let processors = u32::try_from(thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
+    Allowance { a_second: Duration::from_millis(500) * processors, saved: Duration::from_millis(1) }
 }
 
 /// Everything that proving needs beside the snapshot: key sets, verified tokens, failure counts, caps.
@@ -119,6 +138,7 @@ pub struct Identity {
     compartments: Arc<Compartments>,
     verified: VerifiedTokens,
     verifications: Offload,
+    at_once: Purse,
     by_source: Counters,
     by_name: Counters,
     unresolved: Unresolved,
@@ -139,6 +159,7 @@ impl Identity {
             compartments: Arc::new(Compartments::new(settings.caps, supply)),
             verified: VerifiedTokens::new(),
             verifications: Offload::new(room),
+            at_once: Purse::full(settings.at_once),
             by_source: Counters::new(),
             by_name: Counters::new(),
             unresolved: Unresolved::new(),

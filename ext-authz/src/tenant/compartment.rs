@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bulkhead_tenancy::{
@@ -14,6 +15,7 @@ use bulkhead_tenancy::{
 use tokio::sync::Semaphore;
 
 use super::{
+    at_once::{Allowance, Purse},
     flight::Flights,
     keys::{Keyring, Standing, Supply},
     proof::Refused,
@@ -34,6 +36,8 @@ pub struct Caps {
     pub first_sights: usize,
     /// First-sight verifications that run at a time.
     pub verifying: usize,
+    /// Time of I/O threads that first-sight verifications may take.
+    pub at_once: Allowance,
     /// Bytes of issuers' keys.
     pub keys: Shares,
     /// Bytes of verified tokens.
@@ -51,6 +55,8 @@ impl Default for Caps {
             lookups: 4,
             first_sights: 512,
             verifying: 4,
+            // A twentieth of a processor, and half a dozen signatures in one go.
+            at_once: Allowance { a_second: Duration::from_millis(50), saved: Duration::from_micros(400) },
             keys: Shares { floor: 16 * KIB, ceiling: 256 * KIB, pool: 32 * MIB },
             tokens: Shares { floor: 16 * KIB, ceiling: 8 * MIB, pool: 128 * MIB },
         }
@@ -83,6 +89,8 @@ pub(super) struct Compartment {
     /// Tokens that are being verified, by how whoever brings them stands: what is looked for depends on it.
     pub(super) flights: Flights<(TokenHash, Standing), Result<Arc<Verified>, Refused>>,
     rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
+    /// What is verified where the request is.
+    pub(super) at_once: Purse,
 }
 
 /// Every tenant's compartment, by uid: a tenant that is made anew under an old name starts with an empty one (S23).
@@ -110,7 +118,7 @@ impl Compartments {
     }
 
     fn empty(&self) -> Compartment {
-        let Caps { waiting, fetching, lookups, .. } = self.caps;
+        let Caps { waiting, fetching, lookups, at_once, .. } = self.caps;
         let bounds = Bounds {
             waiting: Semaphore::new(waiting),
             first: Semaphore::new(1),
@@ -120,7 +128,7 @@ impl Compartments {
             keys: self.keys.account(),
             tokens: self.tokens.account(),
         };
-        Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default() }
+        Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default(), at_once: Purse::full(at_once) }
     }
 
     /// The keys of an issuer as it is configured now: other places, keys or algorithms make a new ring.

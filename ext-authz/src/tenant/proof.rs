@@ -6,7 +6,7 @@ use bulkhead_tenancy::{issuer::Issuer, name::TenantUid, snapshot::Snapshot, tena
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Asking, Identity,
+    Asking, Identity, at_once,
     compartment::Compartment,
     keys::{Keyring, SharedKeys, Standing, Unavailable},
     token::{Signed, UnverifiedToken},
@@ -22,6 +22,15 @@ pub(super) enum Unproven {
     Signed(&'static str),
     /// It says that it is of this tenant, and nobody could check that now.
     Unchecked(Arc<Tenant>, &'static str),
+}
+
+/// Whose keys a token is verified by, and how long that may take.
+#[derive(Clone, Copy)]
+struct Sought<'a> {
+    tenant: &'a TenantUid,
+    compartment: &'a Compartment,
+    standing: Standing,
+    deadline: Instant,
 }
 
 /// Why a token is refused that was checked: good for everybody who presents it at this moment.
@@ -96,7 +105,8 @@ impl Identity {
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
-        let signed = self.signed(Arc::new(token), &ring, &tenant.uid, standing, deadline).await.map_err(unchecked)?;
+        let asked = Sought { tenant: &tenant.uid, compartment, standing, deadline };
+        let signed = self.signed(Arc::new(token), &ring, asked).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
         let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
@@ -128,42 +138,38 @@ impl Identity {
 
     /// The claims under one of the issuer's keys. Where none of the set verifies the token, newer ones are asked for, once: its key may be
     /// new, under a new `kid` or an old one.
-    async fn signed(
-        &self,
-        token: Arc<UnverifiedToken>,
-        ring: &Arc<Keyring>,
-        tenant: &TenantUid,
-        standing: Standing,
-        deadline: Instant,
-    ) -> Result<Option<Signed>, Unavailable> {
-        let keys = ring.keys(deadline).await?;
+    async fn signed(&self, token: Arc<UnverifiedToken>, ring: &Arc<Keyring>, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
+        let keys = ring.keys(sought.deadline).await?;
         let known = token.has_candidate(&keys);
-        if known && let Some(signed) = self.verify(&token, &keys, tenant, deadline).await? {
+        if known && let Some(signed) = self.verify(&token, &keys, sought).await? {
             return Ok(Some(signed));
         }
-        let newer = match ring.newer_than(&keys, standing, deadline).await {
+        let newer = match ring.newer_than(&keys, sought.standing, sought.deadline).await {
             Ok(newer) => newer,
             // A signature that is wrong by a key that is there is forged until something else is known.
             Err(_) if known => None,
             Err(unavailable) => return Err(unavailable),
         };
         match newer {
-            Some(newer) => self.verify(&token, &newer, tenant, deadline).await,
+            Some(newer) => self.verify(&token, &newer, sought).await,
             None => Ok(None),
         }
     }
 
-    /// Verifies off the I/O threads, with a place of the tenant's own and one of all (S5). A signature costs 30 to 50 microseconds to verify:
-    /// a flood of tokens never seen before keeps its own tenant waiting, and the threads that talk to Envoy free.
-    async fn verify(
-        &self,
-        token: &Arc<UnverifiedToken>,
-        keys: &SharedKeys,
-        tenant: &TenantUid,
-        deadline: Instant,
-    ) -> Result<Option<Signed>, Unavailable> {
+    /// Verifies. A signature costs 30 to 50 microseconds: the first ones of a tenant are verified here, by the I/O thread; a flood of them waits off these
+    /// threads for places of the tenant's own and of all (S5), and keeps nobody else waiting. So does whatever a source brings that failed lately.
+    async fn verify(&self, token: &Arc<UnverifiedToken>, keys: &SharedKeys, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
+        let Sought { tenant, compartment, standing, deadline } = sought;
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
-        self.verifications.run(tenant, deadline, move || token.verify(&keys)).await.map_err(|undone| Unavailable {
+        let work = move || token.verify(&keys);
+        let work = match standing {
+            Standing::Suspect => work,
+            Standing::Good => match at_once::spend([&compartment.at_once, &self.at_once], work) {
+                Ok(signed) => return Ok(signed),
+                Err(work) => work,
+            },
+        };
+        self.verifications.run(tenant, deadline, work).await.map_err(|undone| Unavailable {
             why: match undone {
                 Undone::Crowded => "too many first-sight tokens of the tenant",
                 Undone::Late => "the token's turn to be verified did not come in time",

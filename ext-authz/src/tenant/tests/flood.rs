@@ -122,6 +122,38 @@ async fn s5_first_sights_of_one_tenant_are_capped_for_that_tenant_alone() {
 }
 
 #[tokio::test]
+async fn s5_a_tenant_that_spent_its_time_of_the_io_threads_waits_for_places_and_no_other_does() {
+    let world = World::with(PLAIN, Settings { caps: Caps { first_sights: 1, ..Caps::default() }, ..Settings::default() });
+    let uid = |name: &str| world.snapshot.tenant(name).unwrap().uid.clone();
+    let places = [world.identity.verifications.idle(&uid("acme")), world.identity.verifications.idle(&uid("globex"))];
+    let ask = |token: String, name| {
+        let world = &world;
+        async move { world.who(Ask { token: Some(&token), name: Some(name), source: Some("192.0.2.7"), ..Ask::default() }).await }
+    };
+    world.identity.compartments.of(&uid("acme")).at_once.pay(Duration::from_secs(3600));
+    assert_eq!(ask(token_of(ACME), "acme").await, Err(Reason::Unavailable));
+    assert_eq!(ask(token_of(GLOBEX), "globex").await.as_deref(), Ok("globex"));
+    // All together have spent it.
+    world.identity.at_once.pay(Duration::from_secs(3600));
+    assert_eq!(ask(token_with(GLOBEX, json!({"jti": 1})), "globex").await, Err(Reason::Unavailable));
+    drop(places);
+    assert_eq!(ask(token_of(ACME), "acme").await.as_deref(), Ok("acme"));
+}
+
+#[tokio::test]
+async fn s5_what_a_source_brings_that_failed_lately_takes_no_time_of_the_io_threads() {
+    let world = World::with(PLAIN, Settings { caps: Caps { first_sights: 1, ..Caps::default() }, ..Settings::default() });
+    let forged = signer(GLOBEX).token("k", &claims(ACME));
+    let (suspect, other) = (Some("192.0.2.66"), Some("192.0.2.7"));
+    assert!(world.ask(Ask { token: Some(&forged), source: suspect, ..Ask::default() }).await.is_err());
+    let _place = world.identity.verifications.idle(&world.snapshot.tenant("acme").unwrap().uid);
+    let fresh = token_of(ACME);
+    let ask = |source| world.ask(Ask { token: Some(&fresh), source, name: Some("acme"), ..Ask::default() });
+    assert_eq!(ask(suspect).await.err().map(|refused| refused.denial.reason), Some(Reason::Unavailable));
+    assert!(ask(other).await.is_ok());
+}
+
+#[tokio::test]
 async fn s18_a_dead_provider_of_one_tenant_keeps_no_other_waiting() {
     let caps = Caps { waiting: 4, fetching: 1, ..Caps::default() };
     let world = Arc::new(World::with(PLAIN, Settings { caps, fetches: 2, ..Settings::default() }));
