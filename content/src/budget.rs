@@ -5,13 +5,17 @@ use std::{cell::Cell, time::Instant};
 
 use crate::Unscannable;
 
+mod list;
+
+pub(crate) use list::List;
+
 /// Who gives memory, in bytes. What was taken is given back by its owner, when the work is over.
 pub trait Room {
     /// Takes so many bytes more; false: there are none.
     fn take(&self, bytes: usize) -> bool;
 }
 
-/// The steps, the time and the room of one piece of work. A step is about what one byte costs one detector: some nanoseconds.
+/// The steps, the time and the room of one piece of work. A step is a nanosecond or two.
 pub struct Budget<'r> {
     steps: u64,
     left: Cell<u64>,
@@ -25,11 +29,11 @@ pub struct Budget<'r> {
     peak: Cell<usize>,
 }
 
-/// Between two looks at the clock, in steps: about a millisecond.
+/// Between two looks at the clock, in steps: less than a millisecond.
 const INTERVAL: u64 = 1 << 18;
 
 impl<'r> Budget<'r> {
-    /// The most steps of one body: about five times what the largest one of ordinary content takes, some seconds of a processor.
+    /// The most steps of one body: more than ten times what the largest one of ordinary content takes, some seconds of a processor.
     pub const MAX_STEPS: u64 = 1 << 31;
 
     /// So many steps, with no end in time and all the room that there is.

@@ -1,8 +1,13 @@
 //! Personal data and secrets in folded text. Every detector is one pass, and looks from each place no further than a stated length.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
-use crate::{Budget, Detector, Unscannable};
+use crate::{
+    Budget, Detector, Unscannable,
+    budget::List,
+    detector::Kinds,
+    text::{Marks, View},
+};
 
 mod card;
 mod cue;
@@ -34,50 +39,54 @@ pub(crate) struct Hit {
 ///
 /// # Errors
 /// It takes more than the budget.
-pub(crate) fn find(detectors: &BTreeSet<Detector>, text: &str, key: &str, budget: &Budget<'_>) -> Result<Vec<Hit>, Unscannable> {
-    let mut hits: Vec<Hit> = Vec::new();
+pub(crate) fn find<'r>(detectors: Kinds, view: &View<'_>, key: &str, budget: &'r Budget<'r>) -> Result<List<'r, Hit>, Unscannable> {
+    let mut hits = List::new(budget);
+    let text = view.text.as_ref();
     if detectors.is_empty() || text.len() < 5 {
         return Ok(hits);
     }
-    let context = Context::new(text, key, budget);
-    // Each detector passes over the text; what it does at some places besides it counts itself.
-    budget.spend((1 + detectors.len()) * text.len())?;
-    let groups = Groups::of(text);
-    budget.hold(groups.size())?;
-    let mut held = groups.size();
+    // Each pass over the text; what is done at some places besides counts itself.
+    budget.spend(text.len())?;
+    let context = Context::new(view, key, budget);
+    let groups = Groups::of(&context)?;
     for kind in [Detector::Secret, Detector::Iban, Detector::Card, Detector::NationalId, Detector::Ip, Detector::Email, Detector::Phone] {
-        if !detectors.contains(&kind) {
+        let is_seen = match kind {
+            Detector::Secret => true,
+            Detector::Email => view.marks.any(Marks::AT),
+            Detector::Ip => view.marks.any(Marks::DOT.and(Marks::COLON)) && groups.digits() > 0,
+            Detector::Iban | Detector::NationalId => groups.digits() > 0,
+            Detector::Phone => groups.digits() >= phone::DIGITS.0,
+            Detector::Card => groups.digits() >= card::DIGITS.0,
+        };
+        if !is_seen || !detectors.contains(kind) {
             continue;
         }
-        let mut found = Vec::new();
+        let mut found = List::new(budget);
         match kind {
             Detector::Secret => secret::find(&context, &mut found)?,
-            Detector::Iban => iban::find(&context, &mut found)?,
+            Detector::Iban => iban::find(&context, &groups, &mut found)?,
             Detector::Card => card::find(&context, &groups, &mut found)?,
             Detector::NationalId => national::find(&context, &groups, &mut found)?,
-            Detector::Ip => ip::find(&context, &mut found)?,
+            Detector::Ip => ip::find(&context, &groups, &mut found)?,
             Detector::Email => email::find(&context, &mut found)?,
             Detector::Phone => phone::find(&context, &groups, &mut found)?,
         }
+        context.end()?;
         budget.spend(SORTED * found.len())?;
-        budget.hold(size_of::<Hit>() * found.len())?;
-        held += size_of::<Hit>() * found.len();
-        found.sort_by_key(|at| (at.start, at.end));
-        found.dedup();
+        found.sort_by_key(|at: &Range<usize>| (at.start, at.end));
         let surer = hits.len();
-        for at in found {
+        for one in found.chunk_by(PartialEq::eq).filter_map(<[_]>::first) {
             // Those before it are sorted and, but for a few that overlap, apart.
             let near = hits.get(..surer).unwrap_or_default();
-            let from = near.partition_point(|hit| hit.at.end <= at.start);
-            if !near.get(from..).unwrap_or_default().iter().take(2).any(|hit| hit.at.start <= at.start && at.end <= hit.at.end) {
-                hits.push(Hit { kind, at });
+            let from = near.partition_point(|hit: &Hit| hit.at.end <= one.start);
+            if !near.get(from..).unwrap_or_default().iter().take(2).any(|hit| hit.at.start <= one.start && one.end <= hit.at.end) {
+                hits.push(Hit { kind, at: one.clone() })?;
             }
         }
-        hits.sort_by_key(|hit| (hit.at.start, hit.at.end));
+        if hits.len() > surer {
+            hits.sort_by_key(|hit| (hit.at.start, hit.at.end));
+        }
     }
-    held += context.size();
-    budget.hold(context.size())?;
-    budget.release(held);
     Ok(hits)
 }
 
@@ -85,6 +94,9 @@ pub(crate) fn find(detectors: &BTreeSet<Detector>, text: &str, key: &str, budget
 fn byte(text: &str, at: usize) -> u8 {
     text.as_bytes().get(at).copied().unwrap_or(0)
 }
+
+/// Where a detector puts what it finds.
+type Places<'r> = List<'r, Range<usize>>;
 
 /// Whether nothing that belongs to a longer word or number stands before a place.
 fn starts(text: &str, at: usize) -> bool {

@@ -39,3 +39,34 @@ impl fmt::Display for Detector {
         f.write_str(self.name())
     }
 }
+
+/// Some of the kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn contains(self, kind: Detector) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    pub(crate) const fn insert(&mut self, kind: Detector) {
+        self.0 |= 1 << kind as u8;
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Detector> {
+        Detector::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl<'k> FromIterator<&'k Detector> for Kinds {
+    fn from_iter<I: IntoIterator<Item = &'k Detector>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::default(), |mut all, kind| {
+            all.insert(*kind);
+            all
+        })
+    }
+}

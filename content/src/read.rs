@@ -1,11 +1,13 @@
 //! Walking what a body is made of. Each kind of body has a file; each hands over its pieces of text, wherever they stand.
 
-use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 use crate::{
     Budget, Detector, Filter, Found, Unscannable, detect,
+    detector::Kinds,
     media::Kind,
     text::{Layer, View},
+    topics::Absent,
 };
 
 mod base64;
@@ -27,16 +29,19 @@ const MAX_NESTING: u8 = 4;
 const MAX_EDITS: usize = 50_000;
 
 /// What a piece costs, in steps, however short it is.
-const PIECE: usize = 64;
+const PIECE: usize = 96;
 
 /// One reading of a body.
 pub(crate) struct Reading<'f> {
     filter: &'f Filter,
+    detectors: Kinds,
     budget: &'f Budget<'f>,
     pub(crate) found: Found,
     /// What is to be taken out; absent: it is only looked at.
     pub(crate) edits: Option<Vec<Edit>>,
     nesting: u8,
+    /// What is in no piece of the document that is read now.
+    absent: Absent,
 }
 
 /// A piece of text in a body.
@@ -50,12 +55,13 @@ pub(crate) struct Piece<'b> {
 
 impl<'f> Reading<'f> {
     pub(crate) fn new(filter: &'f Filter, budget: &'f Budget<'f>, redact: bool) -> Self {
-        Self { filter, budget, found: Found::default(), edits: redact.then(Vec::new), nesting: 0 }
+        let detectors = filter.detectors().iter().collect();
+        Self { filter, detectors, budget, found: Found::default(), edits: redact.then(Vec::new), nesting: 0, absent: Absent::default() }
     }
 
     /// A reading that only looks, of something inside of this one.
     fn inner(&self) -> Self {
-        Self { nesting: self.nesting + 1, ..Self::new(self.filter, self.budget, false) }
+        Self { found: Found::default(), edits: None, nesting: self.nesting + 1, absent: Absent::default(), ..*self }
     }
 
     /// Takes over what an inner reading found.
@@ -99,35 +105,34 @@ impl<'f> Reading<'f> {
     }
 
     /// Looks into a piece, and says which kinds of personal data it saw there.
-    fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<BTreeSet<Detector>, Unscannable> {
-        let mut seen = BTreeSet::new();
-        let view = self.view(piece.layer, body, piece)?;
+    fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<Kinds, Unscannable> {
+        let mut seen = Kinds::default();
+        self.budget.spend(PIECE + piece.at.len())?;
+        let view = View::of(piece.layer, body, piece.at.clone(), self.budget)?;
         if !view.sound {
             // Whoever reads it reads it in a charset of its own: as Latin letters, which are looked for, or as others, which are not.
             if !self.filter.topics().are_latin() {
                 return Err(Unscannable::Malformed);
             }
-            let sound = self.view(piece.layer.sound(), body, piece)?;
-            self.look_at(sound, piece, &mut seen)?;
+            self.budget.spend(PIECE + piece.at.len())?;
+            let sound = View::of(piece.layer.sound(), body, piece.at.clone(), self.budget)?;
+            self.look_at(&sound, piece, &mut seen)?;
+            self.budget.release(sound.size);
         }
-        self.look_at(view, piece, &mut seen)?;
-        self.found.pii.extend(&seen);
+        self.look_at(&view, piece, &mut seen)?;
+        self.budget.release(view.size);
+        if !seen.is_empty() {
+            self.found.pii.extend(seen.iter());
+        }
         Ok(seen)
-    }
-
-    fn view<'b>(&self, layer: Layer, body: &'b [u8], piece: &Piece<'_>) -> Result<View<'b>, Unscannable> {
-        self.budget.spend(PIECE + piece.at.len())?;
-        let view = View::of(layer, body, piece.at.clone())?;
-        self.budget.hold(view.size())?;
-        Ok(view)
     }
 
     /// Looks at a piece as it is written, and as whoever undoes escapes reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient
     /// parser takes, an address in an address, HTML in JSON; and as the text that it is in base64.
-    fn look_at(&mut self, mut view: View<'_>, piece: &Piece<'_>, seen: &mut BTreeSet<Detector>) -> Result<(), Unscannable> {
-        if let Some(held) = base64::text(&view.text).filter(|_| self.nesting < MAX_NESTING) {
-            self.budget.spend(view.text.len() + held.len())?;
-            self.budget.hold(held.len())?;
+    fn look_at(&mut self, view: &View<'_>, piece: &Piece<'_>, seen: &mut Kinds) -> Result<(), Unscannable> {
+        if self.nesting < MAX_NESTING
+            && let Some(held) = base64::text(view, self.budget)?
+        {
             let mut inner = self.inner();
             inner.text(Layer::Plain, held.as_bytes(), 0..held.len(), piece.key)?;
             for kind in &inner.found.pii {
@@ -135,21 +140,27 @@ impl<'f> Reading<'f> {
                 self.edit(piece.at.clone(), *kind, piece.form.clone())?;
             }
             self.take(inner);
+            self.budget.release(held.capacity());
         }
-        for _ in 0..=MAX_NESTING {
-            self.filter.topics().find(&view.text, &mut self.found.topics, self.budget)?;
-            for hit in detect::find(self.filter.detectors(), &view.text, piece.key, self.budget)? {
-                seen.insert(hit.kind);
-                let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at) };
-                self.edit(at, hit.kind, piece.form.clone())?;
-            }
-            let Some(unescaped) = view.unescaped()? else { break };
-            self.budget.spend(view.text.len())?;
-            self.budget.hold(unescaped.size())?;
-            self.budget.release(view.size());
-            view = unescaped;
+        self.find(view, piece, seen)?;
+        let mut unescaped = view.unescaped(self.budget)?;
+        for _ in 0..MAX_NESTING {
+            let Some(view) = unescaped else { return Ok(()) };
+            self.find(&view, piece, seen)?;
+            unescaped = view.unescaped(self.budget)?;
+            self.budget.release(view.size);
         }
-        self.budget.release(view.size());
+        self.budget.release(unescaped.map_or(0, |view| view.size));
+        Ok(())
+    }
+
+    fn find(&mut self, view: &View<'_>, piece: &Piece<'_>, seen: &mut Kinds) -> Result<(), Unscannable> {
+        self.filter.topics().find(view, self.absent, &mut self.found.topics, self.budget)?;
+        for hit in detect::find(self.detectors, view, piece.key, self.budget)?.iter() {
+            seen.insert(hit.kind);
+            let at = if piece.form == Form::Number { piece.at.clone() } else { view.origin(hit.at.clone()) };
+            self.edit(at, hit.kind, piece.form.clone())?;
+        }
         Ok(())
     }
 
@@ -159,6 +170,7 @@ impl<'f> Reading<'f> {
         let mut inner = Self { edits: self.edits.as_ref().map(|_| Vec::new()), ..self.inner() };
         inner.text(Layer::Plain, held.as_bytes(), 0..held.len(), piece.key)?;
         let Some(kind) = inner.found.pii.first().copied() else {
+            self.budget.release(piece.at.len());
             self.take(inner);
             return self.look(body, piece).map(|_| ());
         };
@@ -166,6 +178,8 @@ impl<'f> Reading<'f> {
             Some(edits) if !edits.is_empty() => Form::Rewritten(edit::written(piece.layer, &rewritten(held.as_bytes(), edits))),
             _ => piece.form.clone(),
         };
+        drop(held);
+        self.budget.release(piece.at.len());
         self.edit(piece.at.clone(), kind, form)?;
         self.take(inner);
         let mut whole = self.inner();
@@ -174,21 +188,27 @@ impl<'f> Reading<'f> {
         Ok(())
     }
 
-    /// The JSON that a piece holds, if it does.
+    /// The JSON that a piece holds, if it does: for it so many bytes are held as the piece has.
     fn held(&self, body: &[u8], piece: &Piece<'_>) -> Result<Option<String>, Unscannable> {
         let bytes = body.get(piece.at.clone()).unwrap_or_default();
         // Escapes may hide what it begins with.
-        if self.nesting >= MAX_NESTING || !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"' | b'\\' | b'%' | b'+' | 0xef))
-        {
+        let begins = match bytes.trim_ascii_start() {
+            [b'\\', b'\\', ..] => false,
+            [b'\\', ..] => piece.layer == Layer::Json,
+            [first, ..] => matches!(first, b'{' | b'[' | b'"' | b'%' | b'+' | 0xef),
+            [] => false,
+        };
+        if self.nesting >= MAX_NESTING || !begins {
             return Ok(None);
         }
-        self.budget.spend(2 * bytes.len())?;
-        let mut held = String::new();
-        piece.layer.each(bytes, &mut |one, _| held.push(one))?;
+        self.budget.spend(4 * bytes.len())?;
+        self.budget.hold(bytes.len())?;
+        let mut held = String::with_capacity(bytes.len());
+        piece.layer.each(bytes, &mut held)?;
         if !json::looks_like(held.as_bytes(), &(0..held.len())) {
+            self.budget.release(bytes.len());
             return Ok(None);
         }
-        self.budget.hold(held.len())?;
         Ok(Some(held))
     }
 
@@ -210,14 +230,26 @@ impl<'f> Reading<'f> {
     }
 }
 
-/// A name as context: what it says, without escapes.
-fn name(layer: Layer, body: &[u8], at: &Range<usize>) -> Cow<'static, str> {
-    // Words that matter are short.
-    const LONGEST: usize = 128;
-    let bytes = body.get(at.clone()).unwrap_or_default();
-    let bytes = bytes.get(..bytes.len().min(LONGEST)).unwrap_or_default();
-    let mut name = String::new();
-    // A cut or broken name says less, and is complained of where it is read.
-    let _ = layer.each(bytes, &mut |one, _| name.push(one.to_ascii_lowercase()));
-    Cow::Owned(name)
+/// The name that pieces stand under, as context: what it says, without escapes.
+#[derive(Default)]
+struct Name {
+    /// Where it stands: the pieces of a list stand under one name.
+    at: Range<usize>,
+    text: String,
+}
+
+impl Name {
+    fn read(&mut self, layer: Layer, body: &[u8], at: &Range<usize>) -> &str {
+        // Words that matter are short.
+        const LONGEST: usize = 128;
+        if self.at != *at {
+            self.at = at.clone();
+            self.text.clear();
+            let bytes = body.get(at.clone()).unwrap_or_default();
+            // A cut or broken name says less, and is complained of where it is read.
+            let _ = layer.each(bytes.get(..bytes.len().min(LONGEST)).unwrap_or_default(), &mut self.text);
+            self.text.make_ascii_lowercase();
+        }
+        &self.text
+    }
 }

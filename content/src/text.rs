@@ -8,123 +8,125 @@ use std::{borrow::Cow, ops::Range};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use crate::Unscannable;
+use crate::{Budget, Unscannable};
 
 mod alike;
 mod escape;
 mod fold;
 mod layer;
+mod marks;
+mod written;
 
 pub(crate) use alike::alike;
 pub(crate) use layer::Layer;
+pub(crate) use marks::Marks;
+use written::{Run, Written};
 
-/// How often longer than it was a text may become by folding: Korean three times, one Arabic ligature eleven times.
-const MAX_GROWTH: usize = 4;
-/// However short it was, it may become so long, in bytes.
-const SHORT: usize = 4 << 10;
+/// What a byte costs where something is folded or undone, in steps.
+const FOLDED: usize = 6;
 
 /// Folded text.
 pub(crate) struct View<'b> {
     pub(crate) text: Cow<'b, str>,
+    /// The kinds of bytes in it.
+    pub(crate) marks: Marks,
     /// Whether all of it is what its layer says it is: UTF-8.
     pub(crate) sound: bool,
     origin: Origin,
+    /// What it holds beside the body, in bytes.
+    pub(crate) size: usize,
 }
 
 /// Where each byte of the text was read from.
 enum Origin {
     /// So many bytes further on: nothing was folded.
     Shift(usize),
-    /// For each byte of the text, and for its end, where the character began in the body.
-    Table(Vec<u32>),
+    /// Run by run, and where the body that was read ends.
+    Runs(Vec<Run>, usize),
 }
 
 impl<'b> View<'b> {
-    /// Reads a part of a body.
+    /// Reads a part of a body. What that holds is taken from the budget's room.
     ///
     /// # Errors
-    /// `Malformed` where the layer's escapes or bytes cannot be read; `TooLarge` where folding makes much more of it than it was.
-    pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>) -> Result<Self, Unscannable> {
+    /// `Malformed` where the layer's escapes or bytes cannot be read; `TooLarge` where folding makes much more of it than it was; `Crowded`.
+    #[inline]
+    pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
         let bytes = body.get(at.clone()).ok_or(Unscannable::Malformed)?;
-        if let Some(text) = layer.plain(bytes) {
-            return Ok(Self { text: Cow::Borrowed(text), sound: true, origin: Origin::Shift(at.start) });
+        let marks = Marks::of(bytes);
+        if !marks.any(layer.altered()) {
+            let text = str::from_utf8(bytes).map_err(|_| Unscannable::Malformed)?;
+            return Ok(Self { text: Cow::Borrowed(text), marks, sound: true, origin: Origin::Shift(at.start), size: 0 });
         }
-        let mut text = String::with_capacity(bytes.len());
-        let mut starts = Vec::with_capacity(bytes.len() + 1);
-        let most = MAX_GROWTH * bytes.len() + SHORT;
-        let sound = layer.each(bytes, &mut |seen, start| {
-            let start = u32::try_from(at.start + start).unwrap_or(u32::MAX);
-            if text.len() > most {
-                return;
-            }
-            fold::each(seen, &mut |folded| {
-                text.push(folded);
-                starts.resize(text.len(), start);
-            });
-        })?;
-        if text.len() > most {
-            return Err(Unscannable::TooLarge);
-        }
-        starts.push(u32::try_from(at.end).unwrap_or(u32::MAX));
-        Ok(Self { text: Cow::Owned(text), sound, origin: Origin::Table(starts) })
+        Self::folded(layer, bytes, at, budget)
+    }
+
+    fn folded(layer: Layer, bytes: &[u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
+        budget.spend(FOLDED * bytes.len())?;
+        let mut written = Written::of(Err(at.start), bytes.len(), budget);
+        let sound = layer.each(bytes, &mut written)?;
+        View::done(written, sound, at.end)
     }
 
     /// The same once more with its escapes undone, if there are some in it: backslashes, percent-encoding, character references.
     ///
     /// # Errors
-    /// `TooLarge` where that makes much more of it than it was.
-    pub(crate) fn unescaped(&self) -> Result<Option<View<'static>>, Unscannable> {
-        if !escape::are_in(&self.text) {
+    /// `TooLarge` where that makes much more of it than it was; `Crowded`.
+    pub(crate) fn unescaped(&self, budget: &Budget<'_>) -> Result<Option<View<'static>>, Unscannable> {
+        if !escape::are_in(&self.text, self.marks) {
             return Ok(None);
         }
-        let most = MAX_GROWTH * self.text.len() + SHORT;
-        let mut text = String::with_capacity(self.text.len());
-        let mut starts = Vec::with_capacity(self.text.len() + 1);
-        escape::each(&self.text, &mut |seen, start| {
-            let start = self.start(start);
-            if text.len() > most {
-                return;
-            }
-            fold::each(seen, &mut |folded| {
-                text.push(folded);
-                starts.resize(text.len(), start);
-            });
-        });
-        if text.len() > most {
-            return Err(Unscannable::TooLarge);
-        }
-        starts.push(self.start(self.text.len()));
-        Ok(Some(View { text: Cow::Owned(text), sound: true, origin: Origin::Table(starts) }))
+        budget.spend(FOLDED * self.text.len())?;
+        let mut written = Written::of(Ok(self), self.text.len(), budget);
+        escape::each(&self.text, &mut written);
+        View::done(written, true, self.start(self.text.len())).map(Some)
     }
 
-    /// What it holds beside the body, in bytes.
-    pub(crate) fn size(&self) -> usize {
+    fn done(written: Written<'_>, sound: bool, end: usize) -> Result<Self, Unscannable> {
+        let (text, runs, size) = written.done()?;
+        Ok(Self { marks: Marks::of(text.as_bytes()), text: Cow::Owned(text), sound, origin: Origin::Runs(runs, end), size })
+    }
+
+    /// Whether the text stands in the body as it is.
+    pub(crate) const fn is_written_so(&self) -> bool {
+        matches!(self.origin, Origin::Shift(_))
+    }
+
+    fn runs(&self) -> Option<&[Run]> {
         match &self.origin {
-            Origin::Shift(_) => 0,
-            Origin::Table(starts) => self.text.len() + starts.len() * size_of::<u32>(),
+            Origin::Shift(_) => None,
+            Origin::Runs(runs, _) => Some(runs),
         }
     }
 
-    /// Where in the body a byte of the text was read from.
-    fn start(&self, at: usize) -> u32 {
+    /// The runs from the one on that a byte of the text is in.
+    fn runs_at(runs: &[Run], at: usize) -> &[Run] {
+        runs.get(runs.partition_point(|run| run.text as usize <= at).saturating_sub(1)..).unwrap_or_default()
+    }
+
+    /// Where in the body a byte of the text was read from, or the end of what was read.
+    fn start(&self, at: usize) -> usize {
         match &self.origin {
-            Origin::Shift(by) => u32::try_from(at + by).unwrap_or(u32::MAX),
-            Origin::Table(starts) => starts.get(at).copied().unwrap_or_default(),
+            Origin::Shift(by) => at + by,
+            Origin::Runs(_, end) if at >= self.text.len() => *end,
+            Origin::Runs(runs, _) => Self::runs_at(runs, at).first().map_or(0, |run| run.of(at)),
         }
     }
 
     /// The bytes of the body that a part of the text was read from.
     pub(crate) fn origin(&self, at: Range<usize>) -> Range<usize> {
-        match &self.origin {
-            Origin::Shift(by) => at.start + by..at.end + by,
-            Origin::Table(starts) => {
-                let of = |index: usize| starts.get(index).copied().unwrap_or_default();
-                let last = of(at.end.saturating_sub(1));
-                // A character of the body may have become several: all of it belongs to the part.
-                let end = starts.iter().skip(at.end).find(|start| **start > last).copied().unwrap_or_else(|| of(starts.len() - 1));
-                of(at.start) as usize..end as usize
-            }
+        let start = self.start(at.start);
+        let (runs, end) = match &self.origin {
+            Origin::Shift(by) => return start..at.end + by,
+            Origin::Runs(runs, end) => (Self::runs_at(runs, at.end.saturating_sub(1)), *end),
+        };
+        let Some((run, more)) = runs.split_first() else { return start..end };
+        let last = run.of(at.end.saturating_sub(1));
+        if run.stride() > 0 && more.first().map_or(self.text.len(), |next| next.text as usize) > at.end {
+            return start..run.of(at.end);
         }
+        // A character of the body may have become several, and others nothing: all of it belongs to the part, and so does what shows nowhere.
+        start..more.iter().map(|next| next.body()).find(|next| *next > last).unwrap_or(end)
     }
 }
 
@@ -152,6 +154,8 @@ pub(crate) fn spoken(text: &str) -> String {
         }
         if seen.is_ascii() {
             spoken.push(seen.to_ascii_lowercase());
+        } else if is_spoken_so(seen) {
+            spoken.push(seen);
         } else {
             let lower = seen.to_uppercase().flat_map(char::to_lowercase);
             spoken.extend(lower.nfkd().filter(|one| !is_combining_mark(*one)));
@@ -161,4 +165,22 @@ pub(crate) fn spoken(text: &str) -> String {
         spoken.push(' ');
     }
     spoken
+}
+
+/// Letters beyond ASCII that phrases are compared by as they are, of scripts that much is written in. There are more.
+const fn is_spoken_so(one: char) -> bool {
+    matches!(one, 'а'..='и' | 'к'..='я' | 'א'..='ת' | '\u{627}'..='\u{64a}' | 'ก'..='ะ' | 'ぁ'..='か' | 'な'..='の' | 'ま'..='ん' | '一'..='\u{9fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_be_spoken_as_it_is_written_is() {
+        for one in ('\0'..=char::MAX).filter(|one| is_spoken_so(*one)) {
+            let spoken: String = one.to_uppercase().flat_map(char::to_lowercase).nfkd().filter(|one| !is_combining_mark(*one)).collect();
+            assert_eq!(spoken, one.to_string());
+        }
+    }
 }

@@ -7,12 +7,12 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 use regex::{RegexSet, RegexSetBuilder};
 
 use crate::{
     Budget, Unscannable,
-    text::{alike, folded, spoken},
+    text::{Marks, View, alike, folded, spoken},
 };
 
 mod window;
@@ -35,14 +35,26 @@ pub struct Topics(Option<Arc<Compiled>>);
 
 struct Compiled {
     source: BTreeMap<String, TopicMatcher>,
+    labels: Vec<String>,
     phrases: AhoCorasick,
+    /// A part of each phrase of ASCII; absent: there is none.
+    parts: Option<AhoCorasick>,
     /// The label of each phrase, and whether its first and its last character must be the edge of a word.
     of_phrase: Vec<(usize, [bool; 2])>,
     patterns: RegexSet,
     /// The label of each pattern.
     of_pattern: Vec<usize>,
+    /// Whether no pattern asks where the text begins or ends, or a line of it.
+    unanchored: bool,
     light: bool,
     latin: bool,
+}
+
+/// What of the topics is in no piece of a document that is written there as it is, in ASCII, between quotes or the like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Absent {
+    phrases: bool,
+    patterns: bool,
 }
 
 /// What is compiled and held by somebody, by what it was made from.
@@ -75,6 +87,14 @@ const MAX_PHRASES: usize = 256 << 10;
 const LIGHT: usize = 8 << 10;
 /// Where Latin letters end: Extended-B and IPA are behind them.
 const LAST_LATIN: char = '\u{2b0}';
+/// The longest part of a phrase that is looked for first, in bytes.
+const PART: usize = 12;
+/// So many parts are looked for a byte at a step; more would take too much memory so.
+const FEW: usize = 100;
+/// What a byte costs where phrases are looked for, in steps.
+const SPOKEN: usize = 8;
+/// What a byte costs where it is looked for letters that look like others, in steps.
+const ALIKE: usize = 4;
 /// What a phrase costs where its characters stand, in steps.
 const HIT: usize = 8;
 /// The most that the matcher of one policy's patterns may remember of its work, in bytes, in each thread that scans.
@@ -150,18 +170,47 @@ impl Topics {
         self.0.as_ref().is_none_or(|compiled| compiled.latin)
     }
 
+    /// Looks at a document as a whole, which takes less than to look at each of many short pieces.
+    ///
+    /// # Errors
+    /// It takes more than the budget.
+    pub(crate) fn absent(&self, document: &[u8], budget: &Budget<'_>) -> Result<Absent, Unscannable> {
+        match (self.0.as_ref(), str::from_utf8(document)) {
+            (Some(compiled), Ok(document)) if document.is_ascii() => compiled.absent(document, budget),
+            _ => Ok(Absent::default()),
+        }
+    }
+
     /// Adds the labels that folded text speaks of, as it is written and as it looks.
     ///
     /// # Errors
     /// It takes more than the budget.
-    pub(crate) fn find(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
-        let Some(compiled) = self.0.as_ref() else { return Ok(()) };
-        compiled.find(text, found, budget)?;
-        let Some(alike) = alike(text) else { return Ok(()) };
-        budget.spend(text.len())?;
-        budget.hold(alike.len())?;
-        compiled.find(&alike, found, budget)?;
-        budget.release(alike.len());
+    pub(crate) fn find(
+        &self,
+        view: &View<'_>,
+        absent: Absent,
+        found: &mut BTreeSet<String>,
+        budget: &Budget<'_>,
+    ) -> Result<(), Unscannable> {
+        let Some(compiled) = self.0.as_ref().filter(|compiled| found.len() < compiled.labels.len()) else { return Ok(()) };
+        let text = view.text.as_ref();
+        if !view.marks.any(Marks::BEYOND) {
+            let absent = if view.is_written_so() { absent } else { Absent::default() };
+            if !absent.phrases && compiled.may_speak(text, budget)? {
+                compiled.phrases(text, found, budget)?;
+            }
+            return if absent.patterns && text.len() <= window::PART { Ok(()) } else { compiled.patterns(text, found, budget) };
+        }
+        compiled.phrases(text, found, budget)?;
+        compiled.patterns(text, found, budget)?;
+        // What letters look like is never longer than they are.
+        budget.spend(ALIKE * text.len())?;
+        budget.hold(text.len())?;
+        if let Some(alike) = alike(text) {
+            compiled.phrases(&alike, found, budget)?;
+            compiled.patterns(&alike, found, budget)?;
+        }
+        budget.release(text.len());
         Ok(())
     }
 }
@@ -195,35 +244,83 @@ impl Compiled {
         }
         let words = phrases.iter().chain(&expressions).map(String::as_str).collect::<String>();
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&phrases);
+        let parts = parts(&phrases).map_err(|_| TopicError::TooLarge(MAX_PHRASES * 10))?;
         let phrases = automaton.map_err(|_| TopicError::TooLarge(MAX_PHRASES * 10))?;
+        let unanchored = expressions.iter().all(|pattern| is_unanchored(pattern));
         let light = length <= LIGHT && patterns(&expressions, LIGHT).is_ok();
         let latin = words.chars().all(|one| !one.is_alphabetic() || one < LAST_LATIN);
-        Ok(Self { source, phrases, of_phrase, patterns: patterns(&expressions, MAX_PATTERNS)?, of_pattern, light, latin })
+        Ok(Self {
+            labels: source.keys().cloned().collect(),
+            source,
+            phrases,
+            parts,
+            of_phrase,
+            patterns: patterns(&expressions, MAX_PATTERNS)?,
+            of_pattern,
+            unanchored,
+            light,
+            latin,
+        })
     }
 
-    fn find(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
-        let mut missing: Vec<Option<&String>> =
-            self.source.keys().map(|label| Some(label).filter(|label| !found.contains(*label))).collect();
-        budget.spend(missing.len())?;
-        if !self.of_phrase.is_empty() && missing.iter().any(Option::is_some) {
-            budget.spend(2 * text.len())?;
-            let text = spoken(text);
-            budget.hold(text.len())?;
-            for hit in self.phrases.find_overlapping_iter(&text) {
-                budget.spend(HIT)?;
-                let Some((label, edges)) = self.of_phrase.get(hit.pattern().as_usize()) else { continue };
-                if missing.get(*label).is_some_and(Option::is_some) && !goes_on(&text, hit.range(), *edges) {
-                    found.extend(missing.get_mut(*label).and_then(Option::take).cloned());
-                }
-            }
-            budget.release(text.len());
+    fn absent(&self, document: &str, budget: &Budget<'_>) -> Result<Absent, Unscannable> {
+        let phrases = !self.may_speak(document, budget)?;
+        let patterns = self.unanchored && !window::may_match(&self.patterns, document, self.light, budget)?;
+        Ok(Absent { phrases, patterns })
+    }
+
+    /// Whether a phrase may stand in a text of ASCII: only where its part does.
+    fn may_speak(&self, text: &str, budget: &Budget<'_>) -> Result<bool, Unscannable> {
+        let Some(parts) = &self.parts else { return Ok(false) };
+        budget.spend(text.len())?;
+        Ok(parts.is_match(text))
+    }
+
+    fn phrases(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
+        if self.of_phrase.is_empty() {
+            return Ok(());
         }
-        if !self.of_pattern.is_empty() && missing.iter().any(Option::is_some) {
-            let labels = window::matches(&self.patterns, text, budget)?.into_iter().filter_map(|index| self.of_pattern.get(index));
-            labels.for_each(|label| found.extend(missing.get_mut(*label).and_then(Option::take).cloned()));
+        budget.spend(SPOKEN * text.len())?;
+        budget.hold(text.len())?;
+        let spoken = spoken(text);
+        budget.hold(spoken.capacity().saturating_sub(text.len()))?;
+        for hit in self.phrases.find_overlapping_iter(&spoken) {
+            budget.spend(HIT)?;
+            let Some((label, edges)) = self.of_phrase.get(hit.pattern().as_usize()) else { continue };
+            let Some(label) = self.labels.get(*label).filter(|label| !found.contains(*label)) else { continue };
+            if !goes_on(&spoken, hit.range(), *edges) {
+                found.insert(label.clone());
+            }
+        }
+        budget.release(text.len().max(spoken.capacity()));
+        Ok(())
+    }
+
+    fn patterns(&self, text: &str, found: &mut BTreeSet<String>, budget: &Budget<'_>) -> Result<(), Unscannable> {
+        if !self.of_pattern.is_empty() && found.len() < self.labels.len() {
+            let labels =
+                window::matches(&self.patterns, text, self.light, budget)?.into_iter().filter_map(|index| self.of_pattern.get(index));
+            found.extend(labels.filter_map(|label| self.labels.get(*label).cloned()));
         }
         Ok(())
     }
+}
+
+/// Whether a pattern asks nowhere where the text, or a line of it, begins or ends.
+fn is_unanchored(pattern: &str) -> bool {
+    let outside = pattern.replace("[^", "[");
+    !outside.contains(['^', '$']) && ["\\A", "\\z"].iter().all(|anchor| !outside.contains(anchor))
+}
+
+/// The longest word of each phrase of ASCII, or its beginning: wherever the phrase stands in a text of ASCII, that stands in it as it is but for case.
+fn parts(phrases: &[String]) -> Result<Option<AhoCorasick>, BuildError> {
+    let words = phrases.iter().filter(|phrase| phrase.is_ascii()).filter_map(|phrase| phrase.split(' ').max_by_key(|word| word.len()));
+    let parts: BTreeSet<&str> = words.filter_map(|word| word.get(..word.len().min(PART))).collect();
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let kind = if parts.len() <= FEW { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(kind)).build(parts).map(Some)
 }
 
 fn patterns(patterns: &[String], most: usize) -> Result<RegexSet, TopicError> {

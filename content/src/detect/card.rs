@@ -1,29 +1,29 @@
 //! Payment cards: Luhn's check, the ranges that are issued with their lengths, and groups as cards are written.
 
-use std::ops::Range;
-
 use super::{
-    Context,
+    Context, Places,
     digits::{Groups, Number, luhn},
 };
 use crate::Unscannable;
 
+/// The least and the most digits of a card.
+pub(super) const DIGITS: (usize, usize) = (14, 19);
 /// What a number costs, in steps.
 const COSTS: usize = 64;
 
-pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
-    groups.each((14, 19), (context.budget, COSTS), |number| {
-        let is_card = is_issued(number) && luhn(&number.digits) && is_written_so(number) && number.is_apart();
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
+    groups.each(DIGITS, (context.budget, COSTS), |number| {
+        let is_card = is_issued(number) && luhn(number.digits()) && is_written_so(number) && number.is_apart();
         if is_card {
-            found.push(number.at());
+            found.push(number.at())?;
         }
-        is_card
+        Ok(is_card)
     })
 }
 
 /// The issuers' ranges with the lengths that they issue.
 fn is_issued(number: &Number<'_>) -> bool {
-    let length = number.digits.len();
+    let length = number.digits().len();
     let (one, two, three, four) = (number.value(0..1), number.value(0..2), number.value(0..3), number.value(0..4));
     match length {
         // Diners Club.
@@ -45,7 +45,7 @@ fn is_issued(number: &Number<'_>) -> bool {
 /// One group; equal groups, the last one shorter or equal; or 4-6-5 and 4-6-4.
 fn is_written_so(number: &Number<'_>) -> bool {
     let shape = number.shape();
-    match shape.as_slice() {
+    match shape {
         [_] | [4, 6, 5 | 4] => true,
         [first, middle @ .., last] => {
             let even = last <= first && middle.iter().all(|one| one == first);

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::{byte, is_word};
-use crate::{Budget, Unscannable};
+use super::{Context, byte, is_word};
+use crate::{Budget, Unscannable, budget::List, text::Marks};
 
 /// The groups of digits of a text.
 pub(super) struct Groups<'t> {
     text: &'t str,
-    groups: Vec<Group>,
+    groups: List<'t, Group>,
+    digits: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -23,7 +24,9 @@ struct Group {
 pub(super) struct Number<'g> {
     pub(super) text: &'g str,
     groups: &'g [Group],
-    pub(super) digits: Vec<u8>,
+    digits: [u8; MAX_DIGITS],
+    count: usize,
+    lengths: [usize; MAX_DIGITS],
     /// Whether the number goes on before or after.
     pub(super) cut: [bool; 2],
 }
@@ -51,25 +54,23 @@ fn short(at: usize) -> u32 {
 }
 
 impl<'t> Groups<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        let bytes = text.as_bytes();
-        let (mut groups, mut at): (Vec<Group>, usize) = (Vec::new(), 0);
+    /// # Errors
+    /// `Crowded`: there is no room for all of them.
+    pub(super) fn of(context: &Context<'t>) -> Result<Self, Unscannable> {
+        let mut groups: List<'t, Group> = List::new(context.budget);
+        let text = context.text;
+        let bytes = if context.marks.any(Marks::DIGIT) { text.as_bytes() } else { &[] };
+        let (mut at, mut digits) = (0, 0);
         while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
             let start = at + found;
             let end = start + bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let joined = groups.last().is_some_and(|last| {
-                let gap = bytes.get(last.end()..start).unwrap_or_default();
-                gap.len() <= MAX_GAP && gap.iter().all(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'))
-            });
-            groups.push(Group { start: short(start), end: short(end), joined });
+            let gap = groups.last().and_then(|last| bytes.get(last.end()..start)).filter(|gap| gap.len() <= MAX_GAP);
+            let joined = gap.is_some_and(|gap| gap.iter().all(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')));
+            groups.push(Group { start: short(start), end: short(end), joined })?;
+            digits += end - start;
             at = end;
         }
-        Self { text, groups }
-    }
-
-    /// What they hold beside the text, in bytes.
-    pub(super) fn size(&self) -> usize {
-        size_of_val(self.groups.as_slice())
+        Ok(Self { text, groups, digits })
     }
 
     /// Gives each number of a length in digits that begins and ends at the edge of a group, and no longer word.
@@ -79,8 +80,11 @@ impl<'t> Groups<'t> {
         &self,
         (least, most): (usize, usize),
         (budget, costs): (&Budget<'_>, usize),
-        mut take: impl FnMut(&Number<'_>) -> bool,
+        mut take: impl FnMut(&Number<'_>) -> Result<bool, Unscannable>,
     ) -> Result<(), Unscannable> {
+        if self.digits < least {
+            return Ok(());
+        }
         let mut first = 0;
         while let Some(begin) = self.groups.get(first) {
             let mut next = first + 1;
@@ -96,7 +100,7 @@ impl<'t> Groups<'t> {
                         let goes_on = self.groups.get(last + 1).is_some_and(|next| next.joined);
                         let row = last - first < MAX_GROUPS || !(begin.joined || goes_on);
                         budget.spend(if row { costs } else { 0 })?;
-                        if row && take(&self.number(first, last, [begin.joined, goes_on])) {
+                        if row && take(&self.number(first, last, [begin.joined, goes_on]))? {
                             next = last + 1;
                             break;
                         }
@@ -109,10 +113,26 @@ impl<'t> Groups<'t> {
         Ok(())
     }
 
+    /// The groups, in order.
+    pub(super) fn each_group(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.groups.iter().map(|group| group.start()..group.end())
+    }
+
+    /// How many digits there are.
+    pub(super) const fn digits(&self) -> usize {
+        self.digits
+    }
+
     fn number(&self, first: usize, last: usize, cut: [bool; 2]) -> Number<'_> {
         let groups = self.groups.get(first..=last).unwrap_or_default();
-        let digits = groups.iter().flat_map(|group| self.text.as_bytes().get(group.start()..group.end()).unwrap_or_default());
-        Number { text: self.text, groups, digits: digits.map(|digit| digit - b'0').collect(), cut }
+        let mut number = Number { text: self.text, groups, digits: [0; MAX_DIGITS], count: 0, lengths: [0; MAX_DIGITS], cut };
+        for (group, length) in groups.iter().zip(&mut number.lengths) {
+            *length = group.end() - group.start();
+            let written = self.text.as_bytes().get(group.start()..group.end()).unwrap_or_default();
+            let places = number.digits.iter_mut().skip(number.count);
+            number.count += places.zip(written).map(|(place, digit)| *place = digit - b'0').count();
+        }
+        number
     }
 }
 
@@ -121,9 +141,13 @@ impl Number<'_> {
         self.groups.first().map_or(0, Group::start)..self.groups.last().map_or(0, Group::end)
     }
 
+    pub(super) fn digits(&self) -> &[u8] {
+        self.digits.get(..self.count).unwrap_or_default()
+    }
+
     /// The lengths of the groups.
-    pub(super) fn shape(&self) -> Vec<usize> {
-        self.groups.iter().map(|group| group.end() - group.start()).collect()
+    pub(super) fn shape(&self) -> &[usize] {
+        self.lengths.get(..self.groups.len()).unwrap_or_default()
     }
 
     /// What stands between the groups.
@@ -152,7 +176,7 @@ impl Number<'_> {
 
     /// The value of some of the digits.
     pub(super) fn value(&self, at: Range<usize>) -> u64 {
-        self.digits.get(at).unwrap_or_default().iter().fold(0, |value, digit| value * 10 + u64::from(*digit))
+        self.digits().get(at).unwrap_or_default().iter().fold(0, |value, digit| value * 10 + u64::from(*digit))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Context, Cue, byte, is_word};
+use super::{Context, Cue, Groups, Places, byte, is_word};
 use crate::Unscannable;
 
 /// The longest written form (RFC 4291 section 2.2, with an IPv4 tail).
@@ -14,28 +14,30 @@ const LONGEST: usize = 45;
 /// What a byte of a run that may be an address costs, in steps.
 const COSTS: usize = 16;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
-    let text = context.text;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let length = bytes.get(at..).unwrap_or_default().iter().take_while(|byte| is_of_address(**byte)).count();
-        if length == 0 {
-            at += 1;
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
+    let bytes = context.text.as_bytes();
+    let mut from = 0;
+    // There is a digit in every address.
+    for group in groups.each_group() {
+        if group.start < from {
             continue;
         }
-        let end = at + length;
-        if length >= 3 {
-            context.budget.spend(COSTS * length)?;
-            run(context, at..end, found);
+        let before = bytes.get(from..group.start).unwrap_or_default().iter().rev().take_while(|byte| is_of_address(**byte)).count();
+        let after = bytes.get(group.end..).unwrap_or_default().iter().take_while(|byte| is_of_address(**byte)).count();
+        let at = group.start - before..group.end + after;
+        from = at.end;
+        let count = |one: u8| bytes.get(at.clone()).unwrap_or_default().iter().filter(|byte| **byte == one).count();
+        context.budget.spend(1 + at.len())?;
+        if count(b':') >= 2 || count(b'.') >= 3 {
+            context.budget.spend(COSTS * at.len())?;
+            run(context, at, found)?;
         }
-        at = end;
     }
     Ok(())
 }
 
 /// A run of hexadecimal digits, dots and colons.
-fn run(context: &Context<'_>, at: Range<usize>, found: &mut Vec<Range<usize>>) {
+fn run(context: &Context<'_>, at: Range<usize>, found: &mut Places<'_>) -> Result<(), Unscannable> {
     let text = context.text;
     let written = text.get(at.clone()).unwrap_or_default();
     let before = if at.start == 0 { 0 } else { byte(text, at.start - 1) };
@@ -44,8 +46,8 @@ fn run(context: &Context<'_>, at: Range<usize>, found: &mut Vec<Range<usize>>) {
     // A dot or colon at the end may be the sentence's, but `::` is the address's.
     let ending = if written.ends_with("::") { written } else { trimmed };
     if !is_word(before) && !is_word(after) && ending.len() <= LONGEST && is_v6(ending) {
-        found.push(at.start..at.start + ending.len());
-        return;
+        found.push(at.start..at.start + ending.len())?;
+        return Ok(());
     }
     // IPv4, perhaps with a port behind it, and a name or nothing before it.
     let mut start = at.start;
@@ -56,9 +58,10 @@ fn run(context: &Context<'_>, at: Range<usize>, found: &mut Vec<Range<usize>>) {
         let first = place.start == at.start;
         let touched = (first && (is_word(before) || matches!(before, b'-'))) || (place.end == at.end && is_word(after));
         if !touched && is_v4(trimmed) && !is_version(context, place.start, place.end) {
-            found.push(place);
+            found.push(place)?;
         }
     }
+    Ok(())
 }
 
 const fn is_of_address(byte: u8) -> bool {

@@ -1,9 +1,7 @@
 //! National identification numbers. Each scheme is its shape and its check; what has neither a check nor a shape of its own needs a word
 //! near it that says what it is.
 
-use std::ops::Range;
-
-use super::{Context, Cue, Groups};
+use super::{Context, Cue, Groups, Places};
 use crate::Unscannable;
 
 mod letters;
@@ -18,21 +16,22 @@ enum Sure {
     Said(Cue),
 }
 
-/// What a number costs, in steps: all schemes, and the words of some.
-const COSTS: usize = 512;
+/// What a number costs, in steps: the schemes of its length, and the words of some.
+const COSTS: usize = 128;
 
-pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
+    // Numbers of digits alone have nine at least; with letters in them they may have fewer.
     groups.each((9, 15), (context.budget, COSTS), |number| {
         let at = number.at();
         let is_one = number.is_apart()
-            && numbers::SCHEMES.iter().filter_map(|scheme| scheme(number)).any(|sure| match sure {
+            && numbers::schemes(number.digits().len()).iter().filter_map(|scheme| scheme(number)).any(|sure| match sure {
                 Sure::Yes => !context.says(at.start, Cue::Other),
                 Sure::Said(cue) => context.says(at.start, cue),
             });
         if is_one {
-            found.push(at);
+            found.push(at)?;
         }
-        is_one
+        Ok(is_one)
     })?;
-    letters::find(context, found)
+    letters::find(context, groups, found)
 }

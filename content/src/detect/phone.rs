@@ -4,31 +4,33 @@
 
 use std::ops::Range;
 
-use super::{Context, Cue, Groups, byte, digits::Number};
+use super::{Context, Cue, Groups, Places, byte, digits::Number};
 use crate::Unscannable;
 
+/// The least and the most digits of a number.
+pub(super) const DIGITS: (usize, usize) = (7, 15);
 /// What a number costs, in steps.
 const COSTS: usize = 128;
 
-pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
-    groups.each((7, 15), (context.budget, COSTS), |number| {
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
+    groups.each(DIGITS, (context.budget, COSTS), |number| {
         let at = number.at();
         let plus = at.start > 0 && byte(context.text, at.start - 1) == b'+' || plus_and_bracket(context.text, at.start);
         let longer = number.cut[1] && can_grow(number);
         let is_phone = if plus {
-            !number.cut[0] && is_international(&number.digits) && !longer
-        } else if number.digits.starts_with(&[0, 0]) {
+            !number.cut[0] && is_international(number.digits()) && !longer
+        } else if number.digits().starts_with(&[0, 0]) {
             let written = number.shape().len() > 1 || context.says(at.start, Cue::Phone);
-            number.is_apart() && is_international(number.digits.get(2..).unwrap_or_default()) && written && !longer
+            number.is_apart() && is_international(number.digits().get(2..).unwrap_or_default()) && written && !longer
         } else {
             number.is_apart() && !longer && !is_date(number) && !is_time(context.text, &at) && is_national(context, number)
         };
         if is_phone {
             let start = if plus { context.text.get(..at.start).and_then(|before| before.rfind('+')).unwrap_or(at.start) } else { at.start };
             let bracket = at.start > 0 && byte(context.text, at.start - 1) == b'(';
-            found.push(if bracket && !plus { at.start - 1..at.end } else { start..at.end });
+            found.push(if bracket && !plus { at.start - 1..at.end } else { start..at.end })?;
         }
-        is_phone
+        Ok(is_phone)
     })
 }
 
@@ -42,7 +44,7 @@ fn can_grow(number: &Number<'_>) -> bool {
     let after = number.text.get(number.at().end..).unwrap_or_default();
     let gap = after.bytes().take_while(|byte| !byte.is_ascii_digit()).count();
     let digits = after.bytes().skip(gap).take_while(u8::is_ascii_digit).count();
-    gap <= 1 && (2..=4).contains(&digits) && number.digits.len() + digits <= 15
+    gap <= 1 && (2..=4).contains(&digits) && number.digits().len() + digits <= 15
 }
 
 /// A country code that is given, and the length of all: 1 and 7 have numbers of one length, the others of nine to fifteen digits.
@@ -63,18 +65,18 @@ fn is_international(digits: &[u8]) -> bool {
 fn is_national(context: &Context<'_>, number: &Number<'_>) -> bool {
     let at = number.at();
     let shape = number.shape();
-    if context.says(at.start, Cue::Phone) && !number.digits.iter().all(|digit| Some(digit) == number.digits.first()) {
+    if context.says(at.start, Cue::Phone) && !number.digits().iter().all(|digit| Some(digit) == number.digits().first()) {
         return true;
     }
     if shape.len() == 1 || context.says(at.start, Cue::Other) {
         return false;
     }
-    is_north_american(number, &shape) || has_trunk(number, &shape)
+    is_north_american(number, shape) || has_trunk(number, shape)
 }
 
 /// (NXX) NXX-XXXX, with or without 1 before it.
 fn is_north_american(number: &Number<'_>, shape: &[usize]) -> bool {
-    let digits = match (shape, number.digits.as_slice()) {
+    let digits = match (shape, number.digits()) {
         ([3, 3, 4], digits) => digits,
         ([1, 3, 3, 4], [1, digits @ ..]) => digits,
         _ => return false,
@@ -91,8 +93,8 @@ fn has_trunk(number: &Number<'_>, shape: &[usize]) -> bool {
     let pairs = shape.len() == 5 && shape.iter().all(|length| *length == 2);
     let areas = (2..=5).contains(&first) && shape.iter().skip(1).all(|length| (2..=8).contains(length)) && shape.len() <= 5;
     !number.cut[0]
-        && matches!(number.digits.as_slice(), [0, 1..=9, ..])
-        && (9..=12).contains(&number.digits.len())
+        && matches!(number.digits(), [0, 1..=9, ..])
+        && (9..=12).contains(&number.digits().len())
         && even
         && (pairs || (areas && !dotted && first >= 3 || first == 2 && shape.len() <= 3 && !dotted))
 }
@@ -101,7 +103,7 @@ fn has_trunk(number: &Number<'_>, shape: &[usize]) -> bool {
 fn is_date(number: &Number<'_>) -> bool {
     let shape = number.shape();
     let year = |at: usize| (1900..=2100).contains(&number.value(at..at + 4));
-    matches!(shape.as_slice(), [4, 2, 2, ..] if year(0)) || matches!(shape.as_slice(), [2, 2, 4, ..] if year(4))
+    matches!(shape, [4, 2, 2, ..] if year(0)) || matches!(shape, [2, 2, 4, ..] if year(4))
 }
 
 /// What stands before or after a colon is a time or an address.

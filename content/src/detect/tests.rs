@@ -1,12 +1,12 @@
 use super::*;
+use crate::text::Layer;
 
 /// What every detector finds: `kind=text`.
 fn found(text: &str, key: &str) -> Vec<String> {
-    find(&Detector::ALL.into(), text, key, &Budget::default())
-        .unwrap()
-        .into_iter()
-        .map(|hit| format!("{}={}", hit.kind, text.get(hit.at).unwrap()))
-        .collect()
+    let budget = Budget::default();
+    let view = View::of(Layer::Plain, text.as_bytes(), 0..text.len(), &budget).unwrap();
+    let hits = find(Detector::ALL.iter().collect(), &view, key, &budget).unwrap();
+    hits.iter().map(|hit| format!("{}={}", hit.kind, text.get(view.origin(hit.at.clone())).unwrap())).collect()
 }
 
 /// Each text, and what is found in it.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Form, Piece, Reading, json, name};
+use super::{Form, Name, Piece, Reading, json};
 use crate::{Unscannable, text::Layer};
 
 /// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too, and then its pairs are only looked at.
@@ -19,15 +19,15 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
 }
 
 fn pairs(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
-    let mut start = at.start;
+    let (mut start, mut name) = (at.start, Name::default());
     for pair in body.get(at).unwrap_or_default().split(|byte| *byte == b'&') {
         let end = start + pair.len();
         let equals = pair.iter().position(|byte| *byte == b'=').map(|length| start + length);
         let field = start..equals.unwrap_or(end);
         reading.look(body, &Piece { layer: Layer::Form, at: field.clone(), key: "", form: Form::Percent })?;
         if let Some(equals) = equals {
-            let key = name(Layer::Form, body, &field);
-            reading.look_inside(body, &Piece { layer: Layer::Form, at: equals + 1..end, key: &key, form: Form::Percent })?;
+            let key = name.read(Layer::Form, body, &field);
+            reading.look_inside(body, &Piece { layer: Layer::Form, at: equals + 1..end, key, form: Form::Percent })?;
         }
         start = end + 1;
     }

@@ -2,11 +2,13 @@
 
 use std::{ops::Range, str};
 
-use super::{Form, Piece, Reading, edit::Edit, name};
-use crate::{Unscannable, text::Layer};
+use super::{Form, Name, Piece, Reading, edit::Edit};
+use crate::{Unscannable, text::Layer, topics::Absent};
 
 /// The deepest nesting of arrays and objects.
 const MAX_DEPTH: usize = 256;
+/// A document so long, in bytes, is looked at as a whole first.
+const LONG: usize = 128;
 /// The byte order mark.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 /// The most digits of a number that is written out for its exponent.
@@ -39,9 +41,16 @@ pub(super) fn looks_like(body: &[u8], at: &Range<usize>) -> bool {
 /// Reads one document.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     reading.budget.spend(at.len())?;
-    walk(body, at, &mut |token| {
-        let key = token.key.map(|at| name(Layer::Json, body, at)).unwrap_or_default();
-        let piece = |form| Piece { layer: Layer::Json, at: token.at.clone(), key: &key, form };
+    // Quotes stand around its strings, so no word of one goes on in another.
+    let absent = match body.get(at.clone()) {
+        Some(document) if document.len() >= LONG => reading.filter.topics().absent(document, reading.budget)?,
+        _ => Absent::default(),
+    };
+    let outside = std::mem::replace(&mut reading.absent, absent);
+    let mut name = Name::default();
+    let read = walk(body, at, &mut |token| {
+        let key = token.key.map_or("", |at| name.read(Layer::Json, body, at));
+        let piece = |form| Piece { layer: Layer::Json, at: token.at.clone(), key, form };
         match token.what {
             What::Key => reading.look(body, &piece(Form::Key)).map(|_| ()),
             What::String => reading.look_inside(body, &piece(Form::Text)),
@@ -50,16 +59,18 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
                 match written_out(body.get(token.at.clone()).unwrap_or_default()) {
                     Some(digits) if seen.is_empty() => {
                         let mut inner = reading.inner();
-                        let whole = Piece { layer: Layer::Plain, at: 0..digits.len(), key: &key, form: Form::Text };
+                        let whole = Piece { layer: Layer::Plain, at: 0..digits.len(), key, form: Form::Text };
                         let kinds = inner.look(digits.as_bytes(), &whole)?;
                         reading.take(inner);
-                        kinds.into_iter().try_for_each(|kind| reading.edit(token.at.clone(), kind, Form::Number))
+                        kinds.iter().try_for_each(|kind| reading.edit(token.at.clone(), kind, Form::Number))
                     }
                     _ => Ok(()),
                 }
             }
         }
-    })
+    });
+    reading.absent = outside;
+    read
 }
 
 /// Takes a number out whole where something in it is to be taken out, so that a string stands in its place and what is left is JSON: a word that
@@ -85,7 +96,8 @@ fn written_out(number: &[u8]) -> Option<String> {
     let number = str::from_utf8(number).ok()?.trim_start_matches('-');
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.len() == number.len() {
+    // What has a fraction that says something and no exponent is most of them.
+    if whole.len() == number.len() || (mantissa.len() == number.len() && fraction.bytes().any(|digit| digit != b'0')) {
         return None;
     }
     let all = format!("{whole}{fraction}");
@@ -204,7 +216,7 @@ fn string(text: &[u8], start: usize) -> Result<usize, Unscannable> {
         }
     }
     if escaped {
-        Layer::Json.each(text.get(start..at).ok_or(Unscannable::Malformed)?, &mut |_, _| {})?;
+        Layer::Json.each(text.get(start..at).ok_or(Unscannable::Malformed)?, &mut ())?;
     }
     Ok(at)
 }

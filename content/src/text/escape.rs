@@ -1,45 +1,50 @@
 //! Escapes in text, wherever it stands: backslashes as JavaScript, YAML, TOML, GraphQL and lenient parsers of JSON undo them, percent-encoding, and
 //! character references. They are looked behind, never complained of: a backslash that none of them knows stands for what follows it.
 
-use super::layer::{each_of, latin, pair, reference};
+use memchr::{memchr_iter, memchr3};
 
-/// Whether there is something to undo.
-pub(super) fn are_in(text: &str) -> bool {
-    let at = |begin: char, is_one: &dyn Fn(usize) -> bool| text.match_indices(begin).any(|(at, _)| is_one(at));
-    text.contains('\\')
-        || at('%', &|at| pair(text.as_bytes(), at).is_some())
-        || at('&', &|at| text.get(at + 1..).and_then(reference).is_some())
+use super::{
+    Marks,
+    layer::{Encoded, Reader, latin, next, pair, reference},
+};
+
+/// Whether there is something to undo in a text with these kinds of bytes.
+pub(super) fn are_in(text: &str, marks: Marks) -> bool {
+    let bytes = text.as_bytes();
+    marks.any(Marks::BACKSLASH)
+        || (marks.any(Marks::PERCENT) && memchr_iter(b'%', bytes).any(|at| pair(bytes, at).is_some()))
+        || (marks.any(Marks::AMPERSAND) && memchr_iter(b'&', bytes).any(|at| text.get(at + 1..).and_then(reference).is_some()))
 }
 
-/// Gives each character with the place of its first byte.
-pub(super) fn each(text: &str, give: &mut impl FnMut(char, usize)) {
+/// Gives what is written.
+pub(super) fn each(text: &str, reader: &mut impl Reader) {
+    let bytes = text.as_bytes();
+    // Bytes of percent-encoding in a row are read together.
+    let encoded = |at: usize| pair(bytes, at).filter(|_| bytes.get(at) == Some(&b'%')).map(|byte| (byte, 3));
     let mut at = 0;
-    while let Some(seen) = text.get(at..).and_then(|rest| rest.chars().next()) {
-        let (meant, length) = match seen {
-            '\\' => {
-                let (meant, length) = escape(text.get(at + 1..).unwrap_or_default());
+    while let Some(plain) = next(bytes.get(at..).unwrap_or_default(), b'\\', |rest| memchr3(b'\\', b'%', b'&', rest)) {
+        if plain > 0 {
+            reader.text(text.get(at..at + plain).unwrap_or_default(), at);
+            at += plain;
+        }
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let (meant, length) = match bytes.get(at) {
+            Some(b'\\') => {
+                let (meant, length) = escape(rest);
                 (meant, 1 + length)
             }
-            '&' => text.get(at + 1..).and_then(reference).map_or((Some('&'), 1), |(meant, length)| (Some(meant), 1 + length)),
-            '%' => match encoded(text, at) {
-                bytes if bytes.is_empty() => (Some('%'), 1),
-                bytes => {
-                    each_of(&bytes, Some(latin), &mut |meant, inside| give(meant, at + 3 * inside));
-                    (None, 3 * bytes.len())
-                }
+            Some(b'&') => reference(rest).map_or((Some('&'), 1), |(meant, length)| (Some(meant), 1 + length)),
+            _ => match Encoded::at(at, encoded) {
+                Some(Encoded { meant, length }) => (Some(meant.unwrap_or_else(latin)), length),
+                None => (Some('%'), 1),
             },
-            _ => (Some(seen), seen.len_utf8()),
         };
         if let Some(meant) = meant {
-            give(meant, at);
+            reader.one(meant, at);
         }
         at += length;
     }
-}
-
-/// The bytes of percent-encoding that stand in a row.
-fn encoded(text: &str, at: usize) -> Vec<u8> {
-    (at..).step_by(3).map_while(|at| pair(text.as_bytes(), at).filter(|_| text.as_bytes().get(at) == Some(&b'%'))).collect()
+    reader.text(text.get(at..).unwrap_or_default(), at);
 }
 
 /// What an escape stands for, and the bytes it takes after its backslash.

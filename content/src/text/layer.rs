@@ -2,7 +2,35 @@
 
 use std::str;
 
+use memchr::{memchr, memchr_iter};
+
+use super::Marks;
 use crate::Unscannable;
+
+/// Who is given what a part of a body says.
+pub(crate) trait Reader {
+    /// Text that is written as it is, and where it begins.
+    fn text(&mut self, text: &str, at: usize);
+    /// A character that is written otherwise, and where that begins.
+    fn one(&mut self, one: char, at: usize);
+}
+
+impl Reader for String {
+    fn text(&mut self, text: &str, _: usize) {
+        self.push_str(text);
+    }
+
+    fn one(&mut self, one: char, _: usize) {
+        self.push(one);
+    }
+}
+
+/// Only whether it can be read is asked.
+impl Reader for () {
+    fn text(&mut self, _: &str, _: usize) {}
+
+    fn one(&mut self, _: char, _: usize) {}
+}
 
 /// How characters are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +55,16 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    /// The text itself, where no byte of it needs folding or unescaping.
-    pub(super) fn plain(self, bytes: &[u8]) -> Option<&str> {
-        let escape = |byte: u8| match self {
-            Self::Plain | Self::Latin => false,
-            Self::Json => byte == b'\\',
-            Self::Form | Self::Sound { plus: true } => byte == b'%' || byte == b'+',
-            Self::Percent | Self::Sound { plus: false } => byte == b'%',
-            Self::Markup => byte == b'&',
+    /// The kinds of bytes that are not read as they are written, or not kept.
+    pub(super) const fn altered(self) -> Marks {
+        let escapes = match self {
+            Self::Plain | Self::Latin => Marks::NONE,
+            Self::Json => Marks::BACKSLASH,
+            Self::Form | Self::Sound { plus: true } => Marks::PERCENT.and(Marks::PLUS),
+            Self::Percent | Self::Sound { plus: false } => Marks::PERCENT,
+            Self::Markup => Marks::AMPERSAND,
         };
-        let is_plain = |byte: &u8| matches!(*byte, b' '..=b'~' | b'\t' | b'\n' | b'\r') && !escape(*byte);
-        if bytes.iter().all(is_plain) { str::from_utf8(bytes).ok() } else { None }
+        escapes.and(Marks::BEYOND).and(Marks::CONTROL)
     }
 
     /// How it is read besides, where not all of it is UTF-8.
@@ -45,20 +72,19 @@ impl Layer {
         Self::Sound { plus: matches!(self, Self::Form) }
     }
 
-    /// Gives each character with the place of its first byte, and says whether all of it is UTF-8: in percent-encoding, what is not is read as
-    /// windows-1252.
+    /// Gives what is written, and says whether all of it is UTF-8: in percent-encoding, what is not is read as windows-1252.
     ///
     /// # Errors
     /// `Malformed`: not UTF-8, or an escape of JSON that is none.
-    pub(crate) fn each(self, bytes: &[u8], give: &mut impl FnMut(char, usize)) -> Result<bool, Unscannable> {
+    pub(crate) fn each(self, bytes: &[u8], reader: &mut impl Reader) -> Result<bool, Unscannable> {
         match self {
-            Self::Plain => utf8(bytes)?.char_indices().for_each(|(at, seen)| give(seen, at)),
-            Self::Latin => bytes.iter().enumerate().for_each(|(at, byte)| give(latin(*byte), at)),
-            Self::Json => json(utf8(bytes)?, give)?,
-            Self::Form => return Ok(percent(bytes, true, Some(latin), give)),
-            Self::Percent => return Ok(percent(bytes, false, Some(latin), give)),
-            Self::Sound { plus } => return Ok(percent(bytes, plus, None, give)),
-            Self::Markup => markup(utf8(bytes)?, give),
+            Self::Plain => reader.text(utf8(bytes)?, 0),
+            Self::Latin => latin_1(bytes, reader),
+            Self::Json => json(utf8(bytes)?, reader)?,
+            Self::Form => return Ok(percent(bytes, true, Some(latin), reader)),
+            Self::Percent => return Ok(percent(bytes, false, Some(latin), reader)),
+            Self::Sound { plus } => return Ok(percent(bytes, plus, None, reader)),
+            Self::Markup => markup(utf8(bytes)?, reader),
         }
         Ok(true)
     }
@@ -77,15 +103,27 @@ pub(super) fn latin(byte: u8) -> char {
     }
 }
 
-/// The escapes of RFC 8259 section 7. Half a surrogate pair is refused: parsers differ in what they make of it.
-fn json(text: &str, give: &mut impl FnMut(char, usize)) -> Result<(), Unscannable> {
-    let mut rest = text.char_indices();
-    while let Some((at, seen)) = rest.next() {
-        if seen != '\\' {
-            give(seen, at);
-            continue;
+fn latin_1(bytes: &[u8], reader: &mut impl Reader) {
+    let mut at = 0;
+    for chunk in bytes.chunk_by(|one, next| one.is_ascii() && next.is_ascii()) {
+        match (str::from_utf8(chunk), chunk) {
+            (Ok(ascii), _) => reader.text(ascii, at),
+            (_, beyond) => beyond.iter().for_each(|byte| reader.one(latin(*byte), at)),
         }
-        let escape = rest.next().ok_or(Unscannable::Malformed)?.1;
+        at += chunk.len();
+    }
+}
+
+/// The escapes of RFC 8259 section 7. Half a surrogate pair is refused: parsers differ in what they make of it.
+fn json(text: &str, reader: &mut impl Reader) -> Result<(), Unscannable> {
+    let mut at = 0;
+    while let Some(plain) = next(text.as_bytes().get(at..).unwrap_or_default(), b'\\', |rest| memchr(b'\\', rest)) {
+        if plain > 0 {
+            reader.text(text.get(at..at + plain).unwrap_or_default(), at);
+            at += plain;
+        }
+        let mut rest = text.get(at + 1..).unwrap_or_default().chars();
+        let escape = rest.next().ok_or(Unscannable::Malformed)?;
         let meant = match escape {
             '"' | '\\' | '/' => escape,
             'b' => '\u{8}',
@@ -96,16 +134,23 @@ fn json(text: &str, give: &mut impl FnMut(char, usize)) -> Result<(), Unscannabl
             'u' => escaped(&mut rest)?,
             _ => return Err(Unscannable::Malformed),
         };
-        give(meant, at);
+        reader.one(meant, at);
+        at = text.len() - rest.as_str().len();
     }
+    reader.text(text.get(at..).unwrap_or_default(), at);
     Ok(())
 }
 
+/// Where the next escape begins. Where many follow each other, the search for one takes longer than the look at one byte.
+pub(super) fn next(rest: &[u8], usual: u8, search: impl FnOnce(&[u8]) -> Option<usize>) -> Option<usize> {
+    if rest.first() == Some(&usual) { Some(0) } else { search(rest) }
+}
+
 /// What follows `\u`.
-fn escaped(rest: &mut str::CharIndices<'_>) -> Result<char, Unscannable> {
+fn escaped(rest: &mut str::Chars<'_>) -> Result<char, Unscannable> {
     let mut code = unit(rest)?;
     if (0xd800..0xdc00).contains(&code) {
-        let pair = (rest.next().map(|next| next.1), rest.next().map(|next| next.1));
+        let pair = (rest.next(), rest.next());
         let low = if pair == (Some('\\'), Some('u')) { unit(rest)? } else { 0 };
         let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400).ok_or(Unscannable::Malformed)?;
         code = 0x10000 + ((code - 0xd800) << 10) + low;
@@ -113,10 +158,10 @@ fn escaped(rest: &mut str::CharIndices<'_>) -> Result<char, Unscannable> {
     char::from_u32(code).ok_or(Unscannable::Malformed)
 }
 
-fn unit(rest: &mut str::CharIndices<'_>) -> Result<u32, Unscannable> {
+fn unit(rest: &mut str::Chars<'_>) -> Result<u32, Unscannable> {
     let mut unit = 0;
     for _ in 0..4 {
-        let digit = rest.next().and_then(|(_, seen)| seen.to_digit(16)).ok_or(Unscannable::Malformed)?;
+        let digit = rest.next().and_then(|seen| seen.to_digit(16)).ok_or(Unscannable::Malformed)?;
         unit = unit << 4 | digit;
     }
     Ok(unit)
@@ -124,21 +169,59 @@ fn unit(rest: &mut str::CharIndices<'_>) -> Result<u32, Unscannable> {
 
 /// `%` without two digits stands for itself, as in every form parser (URL Standard, percent-decode). `broken` reads a byte that is no UTF-8; without
 /// it such bytes are left out. Says whether there are none.
-fn percent(bytes: &[u8], plus: bool, broken: Option<fn(u8) -> char>, give: &mut impl FnMut(char, usize)) -> bool {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut starts = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        starts.push(at);
-        let (meant, length) = match byte {
-            b'%' => pair(bytes, at).map_or((b'%', 1), |meant| (meant, 3)),
-            b'+' if plus => (b' ', 1),
-            _ => (*byte, 1),
-        };
-        decoded.push(meant);
-        at += length;
+fn percent(bytes: &[u8], plus: bool, broken: Option<fn(u8) -> char>, reader: &mut impl Reader) -> bool {
+    let byte = |at: usize| match bytes.get(at)? {
+        b'%' => Some(pair(bytes, at).map_or((b'%', 1), |meant| (meant, 3))),
+        b'+' if plus => Some((b' ', 1)),
+        other => Some((*other, 1)),
+    };
+    let is_plain = |byte: &u8| byte.is_ascii() && *byte != b'%' && (*byte != b'+' || !plus);
+    let (mut at, mut sound) = (0, true);
+    while at < bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let plain = rest.iter().take_while(|byte| is_plain(byte)).count();
+        reader.text(rest.get(..plain).and_then(|plain| str::from_utf8(plain).ok()).unwrap_or_default(), at);
+        at += plain;
+        if let Some(Encoded { meant, length }) = Encoded::at(at, byte) {
+            sound &= meant.is_ok();
+            if let Some(one) = meant.ok().or_else(|| Some(broken?(meant.err()?))) {
+                reader.one(one, at);
+            }
+            at += length;
+        }
     }
-    each_of(&decoded, broken, &mut |seen, at| give(seen, starts.get(at).copied().unwrap_or_default()))
+    sound
+}
+
+/// What is read at a place where bytes are written in a way of their own.
+pub(super) struct Encoded {
+    /// A character; or a byte that is of none.
+    pub(super) meant: Result<char, u8>,
+    /// How much of the text it takes.
+    pub(super) length: usize,
+}
+
+impl Encoded {
+    /// `byte` tells the byte that is written at a place, and how long that is.
+    pub(super) fn at(at: usize, byte: impl Fn(usize) -> Option<(u8, usize)>) -> Option<Self> {
+        let (first, mut length) = byte(at)?;
+        let count = match first {
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        let mut read = [first, 0, 0, 0];
+        let read = read.get_mut(..count)?;
+        let alone = Self { meant: Err(first), length };
+        for place in read.iter_mut().skip(1) {
+            let Some((next, more)) = byte(at + length) else { return Some(alone) };
+            *place = next;
+            length += more;
+        }
+        let meant = str::from_utf8(read).ok().and_then(|read| read.chars().next());
+        Some(meant.map_or(alone, |meant| Self { meant: Ok(meant), length }))
+    }
 }
 
 /// The byte that `%` and two digits stand for.
@@ -147,34 +230,19 @@ pub(super) fn pair(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(at + 1)? << 4 | digit(at + 2)?).ok()
 }
 
-/// Gives the characters of bytes, and says whether all of them are UTF-8.
-pub(super) fn each_of(bytes: &[u8], broken: Option<fn(u8) -> char>, give: &mut impl FnMut(char, usize)) -> bool {
-    let (mut at, mut sound) = (0, true);
-    for chunk in bytes.utf8_chunks() {
-        chunk.valid().char_indices().for_each(|(inside, seen)| give(seen, at + inside));
-        at += chunk.valid().len();
-        for byte in chunk.invalid() {
-            sound = false;
-            if let Some(read) = broken {
-                give(read(*byte), at);
-            }
-            at += 1;
-        }
-    }
-    sound
-}
-
 /// The longest character reference by name that is read, without its `&`.
 const LONGEST_REFERENCE: usize = 16;
 
-fn markup(text: &str, give: &mut impl FnMut(char, usize)) {
+fn markup(text: &str, reader: &mut impl Reader) {
     let mut at = 0;
-    while let Some(seen) = text.get(at..).and_then(|rest| rest.chars().next()) {
-        let reference = if seen == '&' { text.get(at + 1..).and_then(reference) } else { None };
-        let (meant, length) = reference.map_or((seen, seen.len_utf8()), |(meant, length)| (meant, 1 + length));
-        give(meant, at);
-        at += length;
+    for begin in memchr_iter(b'&', text.as_bytes()) {
+        if let Some((meant, length)) = text.get(begin + 1..).and_then(reference).filter(|_| begin >= at) {
+            reader.text(text.get(at..begin).unwrap_or_default(), at);
+            reader.one(meant, begin);
+            at = begin + 1 + length;
+        }
     }
+    reader.text(text.get(at..).unwrap_or_default(), at);
 }
 
 /// The character that a reference stands for, and the bytes it takes after its `&`. HTML forgives a missing `;` after numbers.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::text::Layer;
 
 fn topics(phrases: &[&str], patterns: &[&str]) -> Result<Topics, TopicError> {
     let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
@@ -7,7 +8,9 @@ fn topics(phrases: &[&str], patterns: &[&str]) -> Result<Topics, TopicError> {
 
 fn finds(topics: &Topics, text: &str) -> bool {
     let mut found = BTreeSet::new();
-    topics.find(&folded(text), &mut found, &Budget::default()).unwrap();
+    let budget = Budget::default();
+    let view = View::of(Layer::Plain, text.as_bytes(), 0..text.len(), &budget).unwrap();
+    topics.find(&view, Absent::default(), &mut found, &budget).unwrap();
     !found.is_empty()
 }
 

@@ -1,6 +1,6 @@
 //! Patterns over a long text, a window at a time, so that the work can be stopped: nothing interrupts a matcher inside of one.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 use regex::RegexSet;
 
@@ -10,29 +10,33 @@ use crate::{Budget, Unscannable};
 const WINDOW: usize = 4 << 10;
 /// How much of the window before it each sees again, in bytes: in a longer text than a window, what a pattern matches may be so long.
 const OVERLAP: usize = 2 << 10;
+/// What is matched in a window of a longer text wherever it stands, in bytes: a little less, because windows begin and end at characters.
+pub(super) const PART: usize = OVERLAP - 8;
 /// What a byte costs, in steps, where patterns are ordinary.
 const STEP: usize = 4;
 /// How far behind a window's end it is looked whether that is what made a pattern match.
 const BEYOND: usize = 64;
+/// Light patterns go over so short a text without a look at the clock, in bytes.
+const SHORT: usize = 512;
 
 /// Which patterns match somewhere.
 ///
 /// # Errors
 /// It takes more than the budget.
-pub(super) fn matches(patterns: &RegexSet, text: &str, budget: &Budget<'_>) -> Result<BTreeSet<usize>, Unscannable> {
-    let mut found = BTreeSet::new();
+pub(super) fn matches(patterns: &RegexSet, text: &str, light: bool, budget: &Budget<'_>) -> Result<Vec<usize>, Unscannable> {
+    let mut found: Vec<usize> = Vec::new();
     let mut from = 0;
     loop {
         let end = boundary(text, from + WINDOW);
-        let hits = at(patterns, text, from, end, budget)?;
+        let hits = at(patterns, text, from..end, light, budget)?;
         if end >= text.len() {
-            found.extend(hits);
+            found.extend(new(&found, hits));
             return Ok(found);
         }
         if hits.iter().any(|hit| !found.contains(hit)) {
             // `$` and `\b` hold at the end of a window, where no text ends: what matches by that alone does not at another end.
-            let again = at(patterns, text, from, boundary(text, end + BEYOND), budget)?;
-            found.extend(hits.intersection(&again));
+            let again = at(patterns, text, from..boundary(text, end + BEYOND), light, budget)?;
+            found.extend(new(&found, hits).into_iter().filter(|hit| again.contains(hit)));
             if found.len() == patterns.len() {
                 return Ok(found);
             }
@@ -41,12 +45,45 @@ pub(super) fn matches(patterns: &RegexSet, text: &str, budget: &Budget<'_>) -> R
     }
 }
 
+/// Those that were not found before.
+fn new(found: &[usize], hits: Vec<usize>) -> Vec<usize> {
+    hits.into_iter().filter(|hit| !found.contains(hit)).collect()
+}
+
+/// Whether a pattern may match in a part of a text that is no longer than [`PART`], and no word goes on beside.
+///
+/// # Errors
+/// It takes more than the budget.
+pub(super) fn may_match(patterns: &RegexSet, text: &str, light: bool, budget: &Budget<'_>) -> Result<bool, Unscannable> {
+    let mut from = 0;
+    loop {
+        let end = boundary(text, from + WINDOW);
+        let may = any(patterns, text, from..end, light, budget)?;
+        if may || end >= text.len() {
+            return Ok(may);
+        }
+        from = boundary(text, end - OVERLAP);
+    }
+}
+
 /// Which patterns match in a part. What stands before it counts, what stands behind it does not.
-fn at(patterns: &RegexSet, text: &str, from: usize, end: usize, budget: &Budget<'_>) -> Result<BTreeSet<usize>, Unscannable> {
-    budget.spend(STEP * (end - from))?;
+fn at(patterns: &RegexSet, text: &str, at: Range<usize>, light: bool, budget: &Budget<'_>) -> Result<Vec<usize>, Unscannable> {
+    // Whether one matches is told sooner than which.
+    if !any(patterns, text, at.clone(), light, budget)? {
+        return Ok(Vec::new());
+    }
+    budget.spend(STEP * at.len())?;
+    Ok(patterns.matches_at(text.get(..at.end).unwrap_or_default(), at.start).into_iter().collect())
+}
+
+/// Whether a pattern matches in a part.
+fn any(patterns: &RegexSet, text: &str, at: Range<usize>, light: bool, budget: &Budget<'_>) -> Result<bool, Unscannable> {
+    budget.spend(STEP * at.len())?;
     // A large pattern may take thousands of steps a byte, or one: only the clock knows.
-    budget.look()?;
-    Ok(patterns.matches_at(text.get(..end).unwrap_or_default(), from).into_iter().collect())
+    if !light || at.len() > SHORT {
+        budget.look()?;
+    }
+    Ok(patterns.is_match_at(text.get(..at.end).unwrap_or_default(), at.start))
 }
 
 /// The last edge of a character up to a place.
@@ -60,7 +97,7 @@ mod tests {
 
     fn found(pattern: &str, text: &str) -> bool {
         let patterns = RegexSet::new([pattern]).unwrap();
-        let hits = matches(&patterns, text, &Budget::default()).unwrap();
+        let hits = matches(&patterns, text, true, &Budget::default()).unwrap();
         assert!(hits.iter().all(|_| patterns.is_match(text)), "{pattern}: no window sees what is not there");
         hits.contains(&0)
     }
@@ -85,9 +122,13 @@ mod tests {
     fn the_work_stops_at_the_next_window() {
         let patterns = RegexSet::new(["nothing"]).unwrap();
         let budget = Budget::new((3 * STEP * WINDOW) as u64);
-        assert_eq!(matches(&patterns, &"x".repeat(100 * WINDOW), &budget), Err(Unscannable::Effort));
+        assert_eq!(matches(&patterns, &"x".repeat(100 * WINDOW), true, &budget), Err(Unscannable::Effort));
         assert!(budget.spent() <= (3 * STEP * WINDOW) as u64);
         let over = Budget::default().until(std::time::Instant::now());
-        assert_eq!(matches(&patterns, "x", &over), Err(Unscannable::Effort), "whatever a window takes, the clock is seen before the next");
+        assert_eq!(
+            matches(&patterns, "x", false, &over),
+            Err(Unscannable::Effort),
+            "whatever a window takes, the clock is seen before the next"
+        );
     }
 }

@@ -12,6 +12,7 @@ mod positives;
 mod surroundings;
 
 pub(crate) use negatives::negative;
+pub(crate) use positives::positive;
 
 /// What a detector did with the corpus. Every document counts for every detector: a card must be none of the other things.
 #[derive(Default)]
@@ -49,7 +50,7 @@ pub(crate) fn measure(documents: usize, seed: u64) -> BTreeMap<Detector, Score> 
     for kind in kinds {
         for _ in 0..documents {
             let text = match kind {
-                Some(kind) => positives::positive(kind, &mut random),
+                Some(kind) => positive(kind, &mut random),
                 None => negative(&mut random),
             };
             let (content_type, body) = surroundings::document(&text, &mut random);

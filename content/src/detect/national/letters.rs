@@ -1,10 +1,8 @@
 //! Schemes with letters in them.
 
-use std::ops::Range;
-
 use crate::{
     Unscannable,
-    detect::{Context, Cue, byte, ends, starts},
+    detect::{Context, Cue, Groups, Places, byte, ends, starts},
 };
 
 /// A scheme: how many letters and digits it takes, and what makes them its own (in upper case).
@@ -18,44 +16,67 @@ const COSTS: usize = 64;
 /// The longest scheme.
 const LONGEST: usize = 16;
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+pub(super) fn find(context: &Context<'_>, groups: &Groups<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
     let text = context.text;
-    let mut at = 0;
-    while at < text.len() {
-        let here = byte(text, at);
-        let begins = here.is_ascii_alphanumeric() && starts(text, at);
-        context.budget.spend(if begins { COSTS } else { 0 })?;
-        let end = if begins { one(text, at) } else { None };
-        match end.filter(|_| !context.says(at, Cue::Other)) {
-            Some(end) => {
-                found.push(at..end);
-                at = end;
+    let mut from = 0;
+    for group in groups.each_group() {
+        for (start, digit) in begins(text, group.start).into_iter().flatten() {
+            if start < from || !starts(text, start) {
+                continue;
             }
-            None => at += 1,
+            context.budget.spend(COSTS)?;
+            if let Some(end) = one(text, start, digit).filter(|_| !context.says(start, Cue::Other)) {
+                found.push(start..end)?;
+                from = end;
+            }
         }
     }
     Ok(())
 }
 
-/// The end of the number that begins here.
-fn one(text: &str, start: usize) -> Option<usize> {
-    let (mut taken, mut here) = (Vec::with_capacity(LONGEST), start);
-    while taken.len() < LONGEST {
+/// Where a number may begin whose first digit stands here, in order, and how many letters come before that digit: in all schemes it is the first, second,
+/// third or seventh of what counts.
+fn begins(text: &str, digit: usize) -> [Option<(usize, usize)>; 4] {
+    let mut begins = [None, None, None, Some((digit, 0))];
+    let mut here = digit;
+    for letters in 1..=6 {
+        let before = |back: usize| here.checked_sub(back).map_or(0, |at| byte(text, at));
+        here = match (before(2), before(1)) {
+            (_, one) if one.is_ascii_alphabetic() => here - 1,
+            (one, b' ' | b'-' | b'.') if one.is_ascii_alphabetic() => here - 2,
+            _ => break,
+        };
+        match letters {
+            1 => begins[2] = Some((here, letters)),
+            2 => begins[1] = Some((here, letters)),
+            6 => begins[0] = Some((here, letters)),
+            _ => {}
+        }
+    }
+    begins
+}
+
+/// The end of the number that begins here, whose first digit comes after so many letters.
+fn one(text: &str, start: usize, digit: usize) -> Option<usize> {
+    let (mut letters, mut count, mut here) = ([0; LONGEST], 0, start);
+    while count < LONGEST {
         let one = byte(text, here);
-        if one.is_ascii_alphanumeric() || (one == b'+' && taken.len() == 6) || (one == b'-' && taken.len() == 6 && all_digits(&taken)) {
-            taken.push(one.to_ascii_uppercase());
+        // From the first digit to the sixth place all schemes have digits, and then perhaps a sign.
+        if count >= digit && count < 6 && one.is_ascii_alphabetic() {
+            return None;
+        }
+        if one.is_ascii_alphanumeric() || (count == 6 && (one == b'+' || (one == b'-' && digit == 0))) {
+            *letters.get_mut(count)? = one.to_ascii_uppercase();
+            count += 1;
             here += 1;
-            let is_one = SCHEMES.iter().any(|(length, is_one)| taken.len() == *length && is_one(&taken));
+            let taken = letters.get(..count)?;
+            let is_one = SCHEMES.iter().any(|(length, is_one)| count == *length && is_one(taken));
             if is_one && ends(text, here) {
                 return Some(here);
             }
         } else if matches!(one, b' ' | b'-' | b'.') && here > start && byte(text, here + 1).is_ascii_alphanumeric() {
             here += 1;
         } else {
-            return None;
-        }
-        // All schemes have a digit among their first seven.
-        if taken.len() == 7 && !taken.iter().any(u8::is_ascii_digit) {
             return None;
         }
     }

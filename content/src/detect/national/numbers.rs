@@ -6,15 +6,27 @@ use crate::detect::{
     digits::{Number, luhn},
 };
 
-/// Every scheme. Each says nothing where the number is not its own.
-pub(super) const SCHEMES: [fn(&Number<'_>) -> Option<Sure>; 15] = [us, ca, nl, fr, de, be, pl, no, dk, se, br, india, ch, es_ss, pt];
+type Scheme = fn(&Number<'_>) -> Option<Sure>;
+
+/// The schemes of numbers of a length in digits. Each says nothing where the number is not its own.
+pub(super) const fn schemes(length: usize) -> &'static [Scheme] {
+    match length {
+        9 => &[us, ca, nl, pt],
+        10 => &[dk, se],
+        11 => &[de, be, pl, no, br],
+        12 => &[se, india, es_ss],
+        13 => &[ch],
+        15 => &[fr],
+        _ => &[],
+    }
+}
 
 /// United States: SSN (area, group and serial that are issued), ITIN where it is named.
 fn us(number: &Number<'_>) -> Option<Sure> {
     let shape = number.shape();
     let (area, group, serial) = (number.value(0..3), number.value(3..5), number.value(5..9));
-    let issued = number.digits.len() == 9 && area != 0 && area != 666 && group != 0 && serial != 0;
-    match shape.as_slice() {
+    let issued = number.digits().len() == 9 && area != 0 && area != 666 && group != 0 && serial != 0;
+    match shape {
         [3, 2, 4] if issued && number.is_joined_by("-") && area < 900 => Some(Sure::Yes),
         [3, 2, 4] | [9] if issued => Some(Sure::Said(Cue::UnitedStates)),
         _ => None,
@@ -23,22 +35,22 @@ fn us(number: &Number<'_>) -> Option<Sure> {
 
 /// Canada: SIN, Luhn.
 fn ca(number: &Number<'_>) -> Option<Sure> {
-    let good = number.digits.len() == 9 && matches!(number.shape().as_slice(), [3, 3, 3] | [9]) && luhn(&number.digits);
-    (good && !matches!(number.digits.first(), Some(0 | 8))).then_some(Sure::Said(Cue::Canada))
+    let good = number.digits().len() == 9 && matches!(number.shape(), [3, 3, 3] | [9]) && luhn(number.digits());
+    (good && !matches!(number.digits().first(), Some(0 | 8))).then_some(Sure::Said(Cue::Canada))
 }
 
 /// Netherlands: BSN, the test of eleven.
 fn nl(number: &Number<'_>) -> Option<Sure> {
     let weights = [9, 8, 7, 6, 5, 4, 3, 2, -1];
-    let good = number.digits.len() == 9 && weighted(&number.digits, &weights).rem_euclid(11) == 0 && number.value(0..9) != 0;
+    let good = number.digits().len() == 9 && weighted(number.digits(), &weights).rem_euclid(11) == 0 && number.value(0..9) != 0;
     good.then_some(Sure::Said(Cue::Netherlands))
 }
 
 /// France: NIR with its key, 97 less the remainder.
 fn fr(number: &Number<'_>) -> Option<Sure> {
     let month = number.value(3..5);
-    let good = number.digits.len() == 15
-        && matches!(number.digits.first(), Some(1..=4 | 7 | 8))
+    let good = number.digits().len() == 15
+        && matches!(number.digits().first(), Some(1..=4 | 7 | 8))
         && matches!(month, 1..=12 | 20..=42 | 50..=99)
         && number.value(5..7) != 0
         && 97 - number.value(0..13) % 97 == number.value(13..15);
@@ -47,9 +59,12 @@ fn fr(number: &Number<'_>) -> Option<Sure> {
 
 /// Germany: Steuer-ID, ISO 7064 MOD 11,10, and one digit of the first ten that is there two or three times.
 fn de(number: &Number<'_>) -> Option<Sure> {
-    let digits = number.digits.get(..11).filter(|_| number.digits.len() == 11)?;
+    let digits = number.digits().get(..11).filter(|_| number.digits().len() == 11)?;
     let body = digits.get(..10)?;
-    let counts: Vec<usize> = (0..10).map(|digit| body.iter().filter(|one| **one == digit).count()).collect();
+    let mut counts = [0_usize; 10];
+    for digit in body {
+        counts.get_mut(usize::from(*digit)).map(|count| *count += 1)?;
+    }
     let repeated = counts.iter().filter(|count| **count > 1).count();
     let good = digits.first() != Some(&0) && repeated == 1 && counts.iter().all(|count| *count <= 3) && mod_11_10(digits);
     let grouped = number.shape() == [2, 3, 3, 3] && number.is_joined_by(" ");
@@ -58,7 +73,7 @@ fn de(number: &Number<'_>) -> Option<Sure> {
 
 /// Belgium: a date and mod 97, before and after 2000.
 fn be(number: &Number<'_>) -> Option<Sure> {
-    if number.digits.len() != 11 || !is_month(number.value(2..4) % 20) || number.value(4..6) > 31 {
+    if number.digits().len() != 11 || !is_month(number.value(2..4) % 20) || number.value(4..6) > 31 {
         return None;
     }
     let (body, key) = (number.value(0..9), number.value(9..11));
@@ -73,23 +88,23 @@ fn pl(number: &Number<'_>) -> Option<Sure> {
     let good = number.shape() == [11]
         && is_month(number.value(2..4) % 20)
         && (1..=31).contains(&number.value(4..6))
-        && weighted(&number.digits, &weights) % 10 == 0;
+        && weighted(number.digits(), &weights) % 10 == 0;
     good.then_some(Sure::Said(Cue::Poland))
 }
 
 /// Norway: fødselsnummer, a date and two sums by eleven. Nothing else passes both by chance.
 fn no(number: &Number<'_>) -> Option<Sure> {
-    let good = matches!(number.shape().as_slice(), [11] | [6, 5])
+    let good = matches!(number.shape(), [11] | [6, 5])
         && matches!(number.value(0..2), 1..=31 | 41..=71)
         && is_month(number.value(2..4) % 40)
-        && weighted(&number.digits, &[3, 7, 6, 1, 8, 9, 4, 5, 2, 1]) % 11 == 0
-        && weighted(&number.digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0;
+        && weighted(number.digits(), &[3, 7, 6, 1, 8, 9, 4, 5, 2, 1]) % 11 == 0
+        && weighted(number.digits(), &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0;
     good.then_some(Sure::Yes)
 }
 
 /// Denmark: CPR, a date; its check has not been kept since 2007.
 fn dk(number: &Number<'_>) -> Option<Sure> {
-    let shaped = matches!(number.shape().as_slice(), [6, 4] | [10]);
+    let shaped = matches!(number.shape(), [6, 4] | [10]);
     let good = shaped && (1..=31).contains(&number.value(0..2)) && is_month(number.value(2..4));
     good.then_some(Sure::Said(Cue::Denmark))
 }
@@ -97,7 +112,7 @@ fn dk(number: &Number<'_>) -> Option<Sure> {
 /// Sweden: personnummer, a date and Luhn over the last ten digits.
 fn se(number: &Number<'_>) -> Option<Sure> {
     let shape = number.shape();
-    let century = match shape.as_slice() {
+    let century = match shape {
         [6, 4] | [10] => 0,
         [8, 4] | [12] if matches!(number.value(0..2), 18..=20) => 2,
         _ => return None,
@@ -105,14 +120,14 @@ fn se(number: &Number<'_>) -> Option<Sure> {
     let day = number.value(century + 4..century + 6);
     let good = is_month(number.value(century + 2..century + 4))
         && (matches!(day, 1..=31) || matches!(day, 61..=91))
-        && luhn(number.digits.get(century..)?);
+        && luhn(number.digits().get(century..)?);
     let dashed = shape.len() == 2 && number.is_joined_by("-");
     good.then_some(if dashed { Sure::Yes } else { Sure::Said(Cue::Sweden) })
 }
 
 /// Brazil: CPF, two sums by eleven.
 fn br(number: &Number<'_>) -> Option<Sure> {
-    let digits = number.digits.get(..11).filter(|_| number.digits.len() == 11)?;
+    let digits = number.digits().get(..11).filter(|_| number.digits().len() == 11)?;
     let same = digits.iter().all(|digit| Some(digit) == digits.first());
     let check = |length: usize| -> Option<bool> {
         let sum: u32 =
@@ -126,7 +141,7 @@ fn br(number: &Number<'_>) -> Option<Sure> {
 
 /// India: Aadhaar, Verhoeff.
 fn india(number: &Number<'_>) -> Option<Sure> {
-    let good = number.digits.len() == 12 && number.digits.first().is_some_and(|digit| *digit >= 2) && verhoeff(&number.digits);
+    let good = number.digits().len() == 12 && number.digits().first().is_some_and(|digit| *digit >= 2) && verhoeff(number.digits());
     let grouped = number.shape() == [4, 4, 4] && number.is_joined_by(" ") && number.is_whole();
     good.then_some(if grouped { Sure::Yes } else { Sure::Said(Cue::India) })
 }
@@ -134,7 +149,7 @@ fn india(number: &Number<'_>) -> Option<Sure> {
 /// Switzerland: AHV, which begins with 756 and has the check of EAN-13.
 fn ch(number: &Number<'_>) -> Option<Sure> {
     let weights = [1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1];
-    let good = number.digits.len() == 13 && number.value(0..3) == 756 && weighted(&number.digits, &weights) % 10 == 0;
+    let good = number.digits().len() == 13 && number.value(0..3) == 756 && weighted(number.digits(), &weights) % 10 == 0;
     good.then_some(Sure::Yes)
 }
 
@@ -142,12 +157,12 @@ fn ch(number: &Number<'_>) -> Option<Sure> {
 fn es_ss(number: &Number<'_>) -> Option<Sure> {
     let (province, serial, key) = (number.value(0..2), number.value(2..10), number.value(10..12));
     let body = if serial < 10_000_000 { province * 10_000_000 + serial } else { province * 100_000_000 + serial };
-    (number.digits.len() == 12 && matches!(province, 1..=53 | 66) && body % 97 == key).then_some(Sure::Said(Cue::Spain))
+    (number.digits().len() == 12 && matches!(province, 1..=53 | 66) && body % 97 == key).then_some(Sure::Said(Cue::Spain))
 }
 
 /// Portugal: NIF, a weighted sum by eleven.
 fn pt(number: &Number<'_>) -> Option<Sure> {
-    let digits = number.digits.get(..9).filter(|_| number.digits.len() == 9)?;
+    let digits = number.digits().get(..9).filter(|_| number.digits().len() == 9)?;
     let rest = weighted(digits.get(..8)?, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11;
     let check = if rest < 2 { 0 } else { 11 - rest };
     (matches!(digits.first(), Some(1..=3 | 5..=9)) && i64::from(*digits.get(8)?) == check).then_some(Sure::Said(Cue::Portugal))

@@ -1,13 +1,31 @@
 //! Signed and encrypted tokens (RFC 7519): base64url of an object that begins with `{"`, and at least two more parts.
 
-use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::run;
-use crate::detect::{byte, starts};
+use crate::{
+    Unscannable,
+    detect::{Context, Places, byte, starts},
+    text::Marks,
+};
 
-pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+/// What a beginning costs, in steps.
+const COSTS: usize = 32;
+/// The shortest parts, in bytes, with a dot before the second.
+const HEADER: usize = 10;
+const PAYLOAD: usize = 11;
+
+pub(super) fn find(context: &Context<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
+    static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("eyJ"));
+    let text = context.text;
+    if text.len() < HEADER + PAYLOAD || !context.marks.any(Marks::DOT) {
+        return Ok(());
+    }
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("eyJ")).map(|at| from + at) {
+    while let Some(at) = text.as_bytes().get(from..).and_then(|rest| BEGIN.find(rest)).map(|at| from + at) {
+        context.budget.spend(COSTS)?;
         if !starts(text, at) {
             from = at + 3;
             continue;
@@ -20,9 +38,10 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
             continue;
         }
         let payload = part(header + 1);
-        if byte(text, payload) == b'.' && header - at >= 10 && payload - header > 10 {
+        if byte(text, payload) == b'.' && header - at >= HEADER && payload - header >= PAYLOAD {
             from = run(text, payload, usize::MAX, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-            found.push(at..from);
+            found.push(at..from)?;
         }
     }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Keys that their issuers gave a shape to be found by.
 
-use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::run;
 use crate::{
     Unscannable,
-    detect::{Context, starts},
+    detect::{Context, Places, starts},
 };
 
 /// How a key begins, what the rest is made of, and how long that is at least and at most.
@@ -72,27 +74,35 @@ const SHAPES: [Shape; 42] = [
     shape("EAAA", token, 60, 255),
 ];
 
-pub(super) fn find(context: &Context<'_>, found: &mut Vec<Range<usize>>) -> Result<(), Unscannable> {
+/// The shortest key, in bytes.
+const SHORTEST: usize = 20;
+/// What a beginning costs, in steps.
+const COSTS: usize = 32;
+
+/// All beginnings. Of two at one place the one that stands before the other.
+static BEGINNINGS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(SHAPES.iter().map(|shape| shape.prefix)).ok());
+
+pub(super) fn find(context: &Context<'_>, found: &mut Places<'_>) -> Result<(), Unscannable> {
     let text = context.text;
-    let mut at = 0;
-    while at < text.len() {
-        let end = if starts(text, at) { key(context, at)? } else { None };
+    if text.len() < SHORTEST {
+        return Ok(());
+    }
+    // Without it nothing is known of any text.
+    let beginnings = BEGINNINGS.as_ref().ok_or(Unscannable::Effort)?;
+    let mut from = 0;
+    while let Some(hit) = beginnings.find(aho_corasick::Input::new(text).range(from..)) {
+        context.budget.spend(COSTS)?;
+        let shape = SHAPES.get(hit.pattern().as_usize()).filter(|_| starts(text, hit.start()));
+        let end = shape.map(|shape| (shape, run(text, hit.end(), shape.most + 1, shape.of)));
+        context.budget.spend(end.as_ref().map_or(0, |(_, end)| end - hit.end()))?;
+        let end = end.filter(|(shape, end)| (shape.least..=shape.most).contains(&(end - hit.end()))).map(|(_, end)| end);
         if let Some(end) = end {
-            found.push(at..end);
+            found.push(hit.start()..end)?;
         }
-        at = end.unwrap_or(at + 1);
+        from = end.unwrap_or(hit.start() + 1);
     }
     Ok(())
-}
-
-fn key(context: &Context<'_>, at: usize) -> Result<Option<usize>, Unscannable> {
-    context.budget.spend(SHAPES.len())?;
-    let bytes = context.text.as_bytes().get(at..).unwrap_or_default();
-    let Some(shape) = SHAPES.iter().find(|shape| bytes.starts_with(shape.prefix.as_bytes())) else { return Ok(None) };
-    context.budget.spend(shape.most)?;
-    let start = at + shape.prefix.len();
-    let end = run(context.text, start, shape.most + 1, shape.of);
-    Ok((shape.least..=shape.most).contains(&(end - start)).then_some(end))
 }
 
 fn base32(byte: u8) -> bool {
