@@ -47,11 +47,13 @@ async fn redis_timeout_is_how_long_a_store_may_take() {
     let store = [("REDIS_SOCKET_TYPE", "tcp"), ("REDIS_URL", url.as_str())];
     // 10 seconds unless it is said otherwise.
     let service = StandIn::start(&store, &[("d.yaml", RULES)]).await;
+    // Longer than the second that connecting to it may take.
+    let short = [&store[..], &[("REDIS_TIMEOUT", "1500ms")]].concat();
+    let hasty = StandIn::start(&short, &[("d.yaml", RULES)]).await;
     valkey.pause();
     let mut client = service.client().await;
     let waiting = tokio::spawn(async move { client.should_rate_limit(call("d: year=a")).await });
-    // Not for luck: the store is slower than the second that connecting to it may take.
-    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert!(hasty.ask(call("d: year=b")).await.is_err(), "its time is over");
     assert!(!waiting.is_finished(), "it waits");
     valkey.resume();
     assert_eq!(told(waiting.await.unwrap().unwrap().get_ref()), "ok ok4");

@@ -209,6 +209,28 @@ async fn s12_only_who_asks_more_than_a_call_takes_stands_behind_its_own() {
 }
 
 #[tokio::test]
+async fn s12_more_payers_than_a_call_has_questions_are_all_decided_and_none_stands_behind_its_own() {
+    let (store, batching) = slow(Bounds::default());
+    let since = tokio::time::Instant::now();
+    let first = occupy(&store, &batching).await;
+    let payers: Vec<Ask> = (0..2 * QUESTIONS + 44).map(|number| ask(&format!("t{number}"))).collect();
+    let tasks: Vec<_> = payers.iter().map(|ask| asking(&batching, ask.clone())).collect();
+    until(|| batching.queue.lock().jobs == payers.len()).await;
+    // One call has been through: most of them wait still, behind the others.
+    store.permits.add_permits(1);
+    until(|| store.sizes().len() > CALLS).await;
+    assert!(batching.queue.lock().jobs >= payers.len() - QUESTIONS);
+    assert!(payers.iter().all(|ask| !batching.stood_behind_own(&ask.charge, since)), "each asked once");
+    store.permits.add_permits(CALLS + payers.len());
+    for task in tasks.into_iter().chain(first) {
+        assert_eq!(task.await.unwrap().unwrap()[0].admitted, 1);
+    }
+    let calls = store.sizes().split_off(CALLS);
+    assert!(calls.iter().all(|size| *size <= QUESTIONS), "{calls:?}");
+    assert_eq!(calls.iter().sum::<usize>(), payers.len());
+}
+
+#[tokio::test]
 async fn s24_whoever_stopped_waiting_is_not_charged() {
     let (store, batching) = slow(Bounds::default());
     let first = occupy(&store, &batching).await;
