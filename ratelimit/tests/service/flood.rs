@@ -8,30 +8,10 @@ use bulkhead_tests::{client::Request, deadline, process::Process};
 use serde_json::Value;
 use tonic::transport::Channel;
 
-use crate::world::descriptor;
+use crate::world::{PLATFORM, TENANTS, descriptor};
 
 /// Descriptors of one call: the most that there may be.
 const CALL: usize = 12;
-
-const CONFIGURATION: &str = "
-apiVersion: gostoa.dev/v1alpha1
-kind: Platform
-metadata: { name: platform }
-spec:
-  issuerTemplate: https://auth.gostoa.dev/realms/tenant-{tenant}
-  addressing: { path: \"/{tenant}/{api}\" }
-  rateLimit: { requestsPerMinute: 600 }
----
-apiVersion: gostoa.dev/v1alpha1
-kind: Plan
-metadata: { name: small }
-spec: { rateLimit: { requestsPerMinute: 60 } }
----
-apiVersion: gostoa.dev/v1alpha1
-kind: Tenant
-metadata: { name: acme }
-spec: { plan: small, uid: u-acme }
-";
 
 fn names() -> usize {
     std::env::var("BULKHEAD_FLOOD").ok().map_or(24_000, |text| text.parse().unwrap())
@@ -47,7 +27,7 @@ fn resident(id: u32) -> usize {
 #[tokio::test]
 async fn s12_a_flood_of_names_that_nobody_knows_stays_bounded() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("platform.yaml"), CONFIGURATION).unwrap();
+    fs::write(folder.path().join("platform.yaml"), [PLATFORM, TENANTS].join("---")).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bulkhead-ratelimit"));
     command.args(["--store", "memory", "--grpc", "127.0.0.1:0", "--health", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command.arg("--config").arg(folder.path());
