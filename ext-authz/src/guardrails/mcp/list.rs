@@ -67,8 +67,8 @@ fn result(shown: &Shown, mut members: Map<String, Value>) -> Result<Map<String, 
     let tools = match members.remove("tools") {
         Some(Value::Array(tools)) => tools,
         Some(_) => return Err(Unlisted("`tools` that is not a list")),
-        // Another request's of the same batch. A client that does not mind case must not find its tools there.
-        None if !shown.every && !members.keys().any(|name| name.to_lowercase().contains("tools")) => return Ok(members),
+        // Another request's of the same batch. A client that does not mind case must not find its tools there; some take ſ for an s.
+        None if !shown.every && !members.keys().any(|name| name.to_uppercase().contains("TOOLS")) => return Ok(members),
         None => return Err(Unlisted("a result without `tools`")),
     };
     let mut seen = Map::new();

@@ -135,3 +135,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_answers_something_else_holds_no_tools_in_another_spelling() {
+    let shown = Shown::new(false, ["one".to_owned()]);
+    let result = |name: &str| json!({ "jsonrpc": "2.0", "id": 1, "result": { name: [{ "name": "secret" }] } });
+    assert_eq!(as_json(&shown, &result("items")), Ok(result("items")));
+    // Some servers and clients fold ſ, too (Go's encoding/json): it is an S in capitals and no s in small letters.
+    for name in ["Tools", "TOOLS", "allTools", "tool\u{17f}", "TOOL\u{17f}"] {
+        assert!(as_json(&shown, &result(name)).is_err(), "{name}");
+    }
+}
