@@ -6,12 +6,15 @@ use crate::{
     catalog::{Catalog, changes_of},
     clock::ManualClock,
     fault::{Fault, Severity},
-    guardrail::{Detector, PiiDetection},
     limit::Rate,
     policy::TenantPolicy,
     snapshot::Snapshot,
     tenant::Policy,
 };
+
+mod errors;
+mod joined;
+mod openapi;
 
 const OPERATOR: &str = "
 apiVersion: gostoa.dev/v1alpha1
@@ -100,64 +103,6 @@ fn warned(own: &str, says: &str) {
 }
 
 #[test]
-fn every_error_of_contracts_is_found() {
-    refused(&contract(&[api("a", ""), api("a", "")]), "spec.apis[1].name: another API of this tenant has this name");
-    let another = own("UniversalAPIContract", "another", &format!("apis: [ {} ]", api("billing", "")));
-    refused(&(base() + &another), "spec.apis[0].name: another API of this tenant has this name");
-    let again = own("UniversalAPIContract", "contract", &format!("apis: [ {} ]", api("orders", "")));
-    refused(&(base() + &again), "metadata.name: another resource of this kind has this name");
-    refused(&contract(&[api("a", ", policies: [ { rateLimit: tier-gone } ]")]), "spec.apis[0].policies[0].rateLimit: no such plan");
-    refused(
-        &contract(&[api("a", ", hosts: [www.example.org]")]),
-        "spec.apis[0].hosts[0]: is not inside the hosts that the operator grants this tenant",
-    );
-    refused(
-        &contract(&[api("a", ", hosts: ['*.acme.example.com']"), api("b", ", hosts: [b.acme.example.com]")]),
-        "spec.apis[1].hosts[0]: another API of this tenant claims this host, or one that overlaps it",
-    );
-    refused(
-        &contract(&[api("a", "").replace("a.acme.internal", "globex.internal")]),
-        "spec.apis[0].upstream: is not inside the upstreams that the operator grants this tenant",
-    );
-    refused(&contract(&[api("a", ", openapi: gone.yaml")]), "spec.apis[0].openapi: no such file beside this one");
-    let roles = (0..65).map(|one| format!("r{one}")).collect::<Vec<_>>().join(", ");
-    refused(&contract(&[api("a", &format!(", access: {{ roles: [{roles}] }}"))]), "spec.apis[0].access.roles: at most 64 roles, not 65");
-    let hosts = (0..33).map(|one| format!("h{one}.acme.example.com")).collect::<Vec<_>>().join(", ");
-    refused(&contract(&[api("a", &format!(", hosts: [{hosts}]"))]), "spec.apis[0].hosts: at most 32 hosts of an API, not 33");
-    // What is over the bound is not compared with what others claim: a partition could make that take minutes.
-    let last = api("b", ", hosts: [h32.acme.example.com]");
-    refused(&contract(&[api("a", &format!(", hosts: [{hosts}]")), last]), "spec.apis[0].hosts: at most 32 hosts of an API, not 33");
-}
-
-#[test]
-fn every_error_of_subscriptions_is_found() {
-    let with = |subscriptions: &[(&str, &str)]| {
-        base() + &subscriptions.iter().map(|(name, spec)| own("Subscription", name, spec)).collect::<String>()
-    };
-    refused(&with(&[("s", "clientId: app, apis: [gone]")]), "spec.apis[0]: no such API in this tenant's contracts");
-    refused(
-        &with(&[("s", "clientId: app"), ("t", "clientId: app")]),
-        "spec.clientId: another subscription of this tenant has the same client",
-    );
-    let key = format!("keyHash: 'sha256:{}'", "a".repeat(64));
-    refused(&with(&[("s", &key), ("t", &key)]), "spec.keyHash: another subscription of this tenant has the same key");
-    refused(&with(&[("s", "clientId: app"), ("s", "clientId: other")]), "metadata.name: another resource of this kind has this name");
-}
-
-#[test]
-fn every_error_of_tools_is_found() {
-    let with = |kind: &str, spec: &str| base() + &own("Tool", "weather", "api: tools") + &own(kind, "x", spec);
-    refused(&with("Tool", "api: gone"), "spec.api: no such API in this tenant's contracts");
-    refused(&with("Tool", "api: billing"), "spec.api: this API does not speak MCP (protocol: mcp)");
-    refused(&with("ToolSet", "tools: [weather, gone]"), "spec.tools[1]: no such tool in this tenant's registry");
-    let long = format!("api: tools, inputSchema: {{ description: {} }}", "x".repeat(65_520));
-    refused(&with("Tool", &long), "spec.inputSchema: at most 65536 bytes in a schema, not 65538");
-    refused(&with("Tool", "api: tools, name: weather"), "spec.name: the tools weather and x of one API have the same name at its server");
-    refused(&with("Tool", "api: tools, name: 'get weather'"), "spec.name: must be letters, digits, `_`, `-`, `.` and `/`");
-    refused(&with("Tool", &format!("api: tools, name: {}", "x".repeat(129))), "spec.name: must have at most 128 bytes, not 129");
-}
-
-#[test]
 fn a_tool_is_called_by_the_name_that_its_own_server_knows_it_by() {
     let apis = contract(&[api("tools", ", protocol: mcp"), api("more", ", protocol: mcp")]);
     let (one, two) = (own("Tool", "weather", "api: tools, name: get_weather"), own("Tool", "other", "api: more, name: get_weather"));
@@ -165,118 +110,6 @@ fn a_tool_is_called_by_the_name_that_its_own_server_knows_it_by() {
     let called = |api: &str, wire: &str| policy.tool(&api.parse().unwrap(), wire).map(|tool| tool.name.as_str());
     assert_eq!((called("tools", "get_weather"), called("more", "get_weather")), (Some("weather"), Some("other")));
     assert_eq!((called("tools", "weather"), called("tools", "GET_WEATHER"), called("tools", "plain")), (None, None, Some("plain")));
-}
-
-#[test]
-fn every_error_of_guardrails_is_found() {
-    let with = |spec: &str| base() + &own("GuardrailPolicy", "g", spec);
-    refused(
-        &with("contentFilter: { blockedTopics: [rivals, gone] }"),
-        "spec.contentFilter.blockedTopics[1]: no topic has this label, neither in this tenant's policies nor at the platform",
-    );
-    // In shadow, too: what it means is not known.
-    refused(
-        &with("shadow: true, contentFilter: { blockedTopics: [gone] }"),
-        "spec.contentFilter.blockedTopics[0]: no topic has this label, neither in this tenant's policies nor at the platform",
-    );
-    let many = (0..33).map(|one| own("GuardrailPolicy", &format!("g{one}"), "toolAllowlist: [billing]")).collect::<String>();
-    refused(&(base() + &many), "metadata.name: at most 32 guardrail policies of a tenant, not 33");
-}
-
-#[test]
-fn s16_sizes_of_rules_and_patterns_are_bounded() {
-    for (spec, says) in [
-        (format!("contentFilter: {{ topics: {{ t: {{ patterns: [{}] }} }} }}", "x".repeat(5000)), "bytes"),
-        ("contentFilter: { topics: { t: { patterns: ['a('] } } }".to_owned(), "is not a regular expression: unclosed group"),
-        ("contentFilter: { topics: { t: { patterns: ['(\\w{99}){99}'] } } }".to_owned(), "bytes when compiled"),
-        ("contentFilter: { topics: { t: { phrases: ['--'] } } }".to_owned(), "must hold a letter or a digit"),
-        (format!("rules: {}", "x".repeat(70_000)), "bytes"),
-    ] {
-        let (snapshot, faults) = load(OPERATOR, &(base() + &own("GuardrailPolicy", "g", &spec)), &[]);
-        assert!(faults.iter().any(|fault| fault.severity == Severity::Error && fault.message.contains(says)), "{faults:?}");
-        assert!(faults.iter().all(|fault| fault.message.len() < 500), "a fault quotes little");
-        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)));
-    }
-}
-
-#[test]
-fn every_warning_is_given() {
-    warned(
-        &contract(&[api("a", ", policies: [ { rateLimit: tier-other } ]")]),
-        "spec.apis[0].policies[0].rateLimit: is not the tenant's own plan, whose limit holds",
-    );
-    let guardrail = |spec: &str| base() + &own("GuardrailPolicy", "g", spec);
-    warned(&guardrail("rateLimit: { requestsPerMinute: 1001 }"), "spec.rateLimit: is above the plan's limit, which holds");
-    warned(
-        &guardrail("rateLimit: { requestsPerMinute: 900, burstMultiplier: 5.0 }"),
-        "spec.rateLimit: is above the plan's limit, which holds",
-    );
-    warned(&guardrail("toolAllowlist: [billing, gone]"), "spec.toolAllowlist[1]: names neither an API nor a tool of this tenant");
-}
-
-#[test]
-fn several_contracts_add_up() {
-    let another = own("UniversalAPIContract", "another", &format!("apis: [ {} ]", api("orders", "")));
-    let (policy, ..) = good(&(base() + &another));
-    assert_eq!(policy.apis().map(|api| api.name.as_str()).collect::<Vec<_>>(), ["billing", "orders", "tools"]);
-}
-
-#[test]
-fn of_several_guardrails_the_stricter_wins() {
-    let policies = own(
-        "GuardrailPolicy",
-        "one",
-        "rateLimit: { requestsPerMinute: 500, burstMultiplier: 1.0 }, toolAllowlist: [billing, tools]",
-    ) + &own(
-        "GuardrailPolicy",
-        "two",
-        "rateLimit: { requestsPerMinute: 100, burstMultiplier: 8.0 }, toolAllowlist: [billing]",
-    ) + &own(
-        "GuardrailPolicy",
-        "three",
-        "contentFilter: { piiDetection: detect, detectors: [email], blockedTopics: [rivals], unscannable: allow }",
-    ) + &own(
-        "GuardrailPolicy",
-        "four",
-        "contentFilter: { piiDetection: block, detectors: [card], apply: [response], topics: { rivals: { phrases: [Hooli] } } }, rules: 'allow { true }'",
-    ) + &own(
-        "GuardrailPolicy",
-        "five",
-        "shadow: true, rateLimit: { requestsPerMinute: 1 }, toolAllowlist: [], contentFilter: { piiDetection: redact }",
-    );
-    let (policy, rate, _) = good(&(base() + &policies));
-    let guardrails = policy.guardrails();
-    assert_eq!(rate, Rate::per_minute(100));
-    assert_eq!(guardrails.allowlist, Some(["billing".to_owned()].into()));
-    assert_eq!(guardrails.content.pii, PiiDetection::Block);
-    assert_eq!(*guardrails.content.filter.detectors(), [Detector::Email, Detector::Card].into());
-    assert!(guardrails.content.requests && guardrails.content.responses && !guardrails.content.allow_unscannable);
-    assert_eq!(
-        guardrails.content.filter.topics().matcher("rivals").unwrap().phrases,
-        ["Initech", "Hooli"],
-        "a label means all that anybody says it means"
-    );
-    assert_eq!(guardrails.rules.len(), 1);
-    assert_eq!(guardrails.shadow.len(), 1);
-    assert_eq!((guardrails.shadow[0].name.as_str(), guardrails.shadow[0].allowlist.as_ref().map(|list| list.len())), ("five", Some(0)));
-}
-
-#[test]
-fn all_detectors_and_some_are_all() {
-    let policies = own("GuardrailPolicy", "one", "contentFilter: { piiDetection: detect, detectors: [email] }")
-        + &own("GuardrailPolicy", "two", "contentFilter: { piiDetection: detect }")
-        + &own("GuardrailPolicy", "zzz", "contentFilter: { piiDetection: detect, detectors: [card] }");
-    let (policy, ..) = good(&(base() + &policies));
-    assert_eq!(*policy.guardrails().content.filter.detectors(), Detector::ALL.into(), "no list means all");
-}
-
-#[test]
-fn the_tenants_limit_is_the_least_of_each_field() {
-    let (_, rate, _) = good(&(base() + &own("GuardrailPolicy", "g", "rateLimit: { requestsPerMinute: 5000 }")));
-    assert_eq!(rate, Rate::per_minute(1000), "never above the plan's");
-    let (snapshot, _) = load(OPERATOR, &(base() + &own("GuardrailPolicy", "g", "rateLimit: { requestsPerMinute: 0 }")), &[]);
-    assert_eq!(snapshot.tenant("acme").unwrap().rate_limit.capacity, 0);
-    assert_eq!(snapshot.guarantee(snapshot.tenant("acme").unwrap()).capacity, 0, "what is denied is not guaranteed");
 }
 
 /// What of these faults says that something asked for is not served.
@@ -333,61 +166,6 @@ fn the_hash_of_a_policy_follows_the_text_of_its_rules() {
     let hash = |rules: &str| good(&(base() + &own("GuardrailPolicy", "g", &format!("rules: '{rules}'")))).0.hash().clone();
     assert_eq!(hash("allow { true }"), hash("allow { true }"));
     assert_ne!(hash("allow { true }"), hash("allow { false }"));
-}
-
-#[test]
-fn an_openapi_document_beside_the_contract_is_no_resource() {
-    let own = contract(&[api("a", ", openapi: a.yaml")]);
-    let document = "openapi: 3.1.0\npaths: { \"/b/{id}\": { get: {} } }\n";
-    let (snapshot, faults) = load(OPERATOR, &own, &[("namespaces/tenant-acme/a.yaml", document)]);
-    assert!(faults.iter().all(|fault| fault.severity == Severity::Warning), "{faults:?}");
-    let Policy::Ready(policy) = &snapshot.tenant("acme").unwrap().policy else { panic!("closed") };
-    assert_eq!(unserved(&faults), Vec::<&str>::new());
-    let document = policy.api("a").unwrap().openapi.as_ref().unwrap();
-    assert!(document.methods("/b/1").is_some() && document.methods("/b").is_none());
-    // Elsewhere, or not referred to, it is a file that is no resource.
-    for beside in [("namespaces/tenant-acme/b.yaml", "openapi: 3.1.0\n"), ("namespaces/tenant-acme/sub/a.yaml", "openapi: 3.1.0\n")] {
-        let files = [("namespaces/tenant-acme/a.yaml", "openapi: 3.1.0\npaths: {}\n"), beside];
-        let (_, faults) = load(OPERATOR, &own, &files);
-        assert!(faults.iter().any(|fault| &*fault.file == beside.0 && fault.severity == Severity::Error), "{faults:?}");
-    }
-    let (_, faults) = load(OPERATOR, &own, &[("namespaces/tenant-acme/a.yaml", "paths: {}\n")]);
-    assert!(faults.iter().any(|fault| fault.message.starts_with("is not an OpenAPI document")), "{faults:?}");
-}
-
-#[test]
-fn an_openapi_document_may_be_json_and_other_json_is_nobodys() {
-    let own = contract(&[api("a", ", openapi: a.json")]);
-    let document = ("namespaces/tenant-acme/a.json", "{\n\t\"swagger\": \"2.0\",\n\t\"paths\": { \"/b\": { \"get\": {} } }\n}\n");
-    let (snapshot, faults) = load(OPERATOR, &own, &[document, ("namespaces/tenant-acme/package.json", "{ not even json")]);
-    assert!(faults.iter().all(|fault| fault.severity == Severity::Warning), "{faults:?}");
-    let Policy::Ready(policy) = &snapshot.tenant("acme").unwrap().policy else { panic!("closed") };
-    assert!(policy.api("a").unwrap().openapi.as_ref().unwrap().methods("/b").is_some());
-    for text in ["[1, 2", "{}", "{\"openapi\": \"4.0\", \"paths\": {}}", "{\"openapi\": \"3.0.0\"}"] {
-        let (snapshot, faults) = load(OPERATOR, &own, &[(document.0, text)]);
-        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)), "{text}: {faults:?}");
-    }
-    let (_, faults) = load(OPERATOR, &own, &[]);
-    assert!(faults.iter().any(|fault| fault.message == "no such file beside this one"), "{faults:?}");
-}
-
-#[test]
-fn a_policy_does_not_vanish_because_it_shares_a_file_with_an_openapi_document() {
-    let own_file = contract(&[api("a", ", openapi: more.yaml")]);
-    let policy = own("GuardrailPolicy", "g", "toolAllowlist: []");
-    for more in [
-        format!("openapi: 3.1.0\n{policy}"),
-        format!("{policy}---\nopenapi: 3.1.0\n"),
-        format!("{policy}...\nopenapi: 3.1.0\n"),
-        policy.clone(),
-    ] {
-        let (snapshot, faults) = load(OPERATOR, &own_file, &[("namespaces/tenant-acme/more.yaml", &more)]);
-        assert!(faults.iter().any(|fault| fault.severity == Severity::Error), "{more}");
-        assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)), "{more}");
-    }
-    // Nor because a contract names its own file.
-    let (snapshot, _) = load(OPERATOR, &(contract(&[api("a", ", openapi: own.yaml")]) + &policy), &[]);
-    assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Unavailable(_)));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! What does not hide: however it is written, and whichever parser reads it.
+
+use super::*;
+
+#[test]
+fn a_topic_does_not_hide_in_how_it_is_written() {
+    for (content_type, body) in [
+        (JSON, r#"{"q":"ask Initech now"}"#),
+        (JSON, r#"{"q":"\u0049nitech"}"#),
+        (JSON, r#"{"\u0049nitech":1}"#),
+        (JSON, r#"["INITECH"]"#),
+        (JSON, "{\"q\":\"Ini\u{200b}tech\"}"),
+        (JSON, r#"{"q":"Ini\u200btech"}"#),
+        (JSON, r#"{"q":"Ini\u00adtech"}"#),
+        (JSON, r#"{"q":"Ini\ntech Hooli\u00a0Corp"}"#),
+        (JSON, r#"{"q":"hooli-corp"}"#),
+        (JSON, "{\"q\":\"Ｉｎｉｔｅｃｈ\"}"),
+        (JSON, "{\"q\":\"I\u{301}nitéch\"}"),
+        (JSON, "{\"q\":\"𝐈𝐧𝐢𝐭𝐞𝐜𝐡\"}"),
+        (JSON, "{\"q\":\"STRASSE 9\"}"),
+        (JSON, "{\"q\":\"我们的竞争对手很强\"}"),
+        (JSON, r#"{"q":"{\"a\":\"\\u0049nitech\"}"}"#),
+        (JSON, r#"{"q":1,"q":"Initech","q":2}"#),
+        (FORM, "q=%49nitech"),
+        (FORM, "q=hooli+corp"),
+        (FORM, "Initech=1"),
+        (FORM, r#"{"q":"\u0049nitech"}"#),
+        ("text/plain", "about Initech."),
+        ("text/plain", r#"{"q":"\u0049nitech"}"#),
+        ("", r#"{"q":"\u0049nitech"}"#),
+        ("text/plain; charset=iso-8859-1", "about Initech"),
+        ("application/xml", "<a>&#73;nitech</a>"),
+        ("text/html", "<p>&#x49;ni&shy;tech</p>"),
+        ("text/html", "Ini<b>tech</b>"),
+        ("application/xml", "<a>Ini<![CDATA[tech]]></a>"),
+        ("application/xml", "<a>Ini<!-- > -->tech</a>"),
+        ("text/event-stream", "event: a\ndata: {\"q\":\"\\u0049nitech\"}\n\n"),
+        ("text/event-stream", "data: hooli\ndata: corp\n\n"),
+        ("application/x-ndjson", "{}\n{\"q\":\"\\u0049nitech\"}\n"),
+        // Encoded once more, or in another language than its own.
+        (JSON, r#"{"q":"see %49nitech"}"#),
+        (JSON, r#"{"q":"see %2549nitech"}"#),
+        (JSON, r#"{"q":"see &#73;nitech &amp;"}"#),
+        (JSON, r#"{"q":"see &amp;#73;nitech"}"#),
+        (JSON, r#"{"q":"see \\u0049nitech%20"}"#),
+        (FORM, "q=%2549nitech"),
+        (FORM, "q=%26%2373%3Bnitech"),
+        ("text/plain", "see %49nitech"),
+        (JSON, r#"{"q":"SW5pdGVjaA=="}"#),
+        (JSON, r#"{"q":"YXNrIEluaXRlY2ggbm93"}"#),
+        (JSON, r#"{"q":"eyJhIjoiXHUwMDQ5bml0ZWNoIn0"}"#),
+        (JSON, r#"{"q":"WVhOcklFbHVhWFJsWTJnZ2JtOTM="}"#),
+        (JSON, r#"{"YXNrIEluaXRlY2ggbm93":1}"#),
+        (FORM, "q=YXNrIEluaXRlY2ggbm93"),
+        ("text/plain", "YXNrIElu\r\naXRlY2ggbm93\r\n"),
+        // Letters that look like others.
+        (JSON, "{\"q\":\"\u{406}n\u{456}t\u{435}\u{441}h\"}"),
+        (JSON, "{\"q\":\"Init\u{3b5}ch \u{3a1}rice\"}"),
+        // Where browsers see the end of a tag or a comment, and where others do.
+        ("text/html", "Ini<b title=\">\">tech</b>"),
+        ("text/html", "Ini<b title='>' x = \">\">tech"),
+        ("text/html", "Ini<b title=\">tech"),
+        ("text/html", "Ini<!--> -->tech"),
+        ("text/html", "Ini<!--x--!>tech"),
+        ("text/html", "Ini<!--->tech"),
+        ("text/html", "Ini<![CDATA[>tech"),
+        ("text/html", "1 < 2 Initech"),
+        ("application/problem+json", r#"{"q":"\u0049nitech"}"#),
+    ] {
+        assert_eq!(found(content_type, body), "rivals", "{content_type}: {body}");
+    }
+    assert_eq!(found(JSON, r#"["price  FLOOR", "Margin 12%"]"#), "prices");
+}
+
+#[test]
+fn what_is_no_base64_and_no_reference_is_only_itself() {
+    for body in [
+        "[\"internationalization\"]",
+        "[\"100% of R&D; a&b\"]",
+        "[\"4111 1111 1111 1112\"]",
+        "[\"AAAAAAAAAAAAAAAA\"]",
+        "[\"0123456789abcdef\"]",
+    ] {
+        assert_eq!(found(JSON, body), "", "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_utf_8_may_be_a_topic_of_another_script() {
+    assert_eq!(found(FORM, "q=caf%E9"), "! malformed", "one of the phrases is Chinese");
+    let topic = TopicMatcher { phrases: vec!["caf\u{e9}".to_owned()], patterns: Vec::new() };
+    let filter = Filter::new(Detector::ALL.into(), Topics::compile([("cafes".to_owned(), topic)].into()).unwrap());
+    let scan = |path: &str, query| said(filter.scan_target(path, query, &Budget::default()));
+    assert_eq!(
+        (scan("/", Some("q=caf%E9")), scan("/", Some("q=caf%C3%A9")), scan("/caf%E9", None)),
+        ("cafes".into(), "cafes".into(), "cafes".into())
+    );
+    assert_eq!((scan("/", Some("q=ca%FFf%C3%A9")), scan("/", Some("n=4111%FF1111%E91111%C31111"))), ("cafes".into(), "card".into()));
+    let body = filter.redact(&of(FORM), b"m=x%FFa@example.com&r=caf%F9", &Budget::default()).unwrap().body.unwrap();
+    assert_eq!(String::from_utf8_lossy(&body), "m=%5Bredacted%3Aemail%5D&r=caf%F9");
+    assert_eq!((scan("/", Some("q=%E9")), scan("/", Some("m=a%40example.com%E9"))), (String::new(), "email".to_owned()));
+}
+
+#[test]
+fn a_topic_is_whole_words() {
+    for body in
+        ["[\"Initechs\"]", "[\"xInitech\"]", "[\"Initech2\"]", "[\"hooli, corp\"]", "[\"margin\"]", "{\"a\":\"ini\",\"b\":\"tech\"}"]
+    {
+        assert_eq!(found(JSON, body), "", "{body}");
+    }
+}
+
+#[test]
+fn personal_data_does_not_hide_in_how_it_is_written() {
+    for (content_type, body) in [
+        (JSON, r#"{"n":4111111111111111}"#),
+        (JSON, r#"{"n":4.111111111111111e15}"#),
+        (JSON, r#"{"n":4111111111111111.0}"#),
+        (JSON, r#"{"n":-4111111111111111}"#),
+        (JSON, r#"{"n":"4111 1111 1111 1111"}"#),
+        (JSON, r#"{"n":"4111-1111-1111-1111"}"#),
+        (JSON, r#"{"n":"4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"}"#),
+        (JSON, r#"{"4111111111111111":1}"#),
+        (JSON, "{\"n\":\"４１１１１１１１１１１１１１１１\"}"),
+        (JSON, "{\"n\":\"٤١١١١١١١١١١١١١١١\"}"),
+        (JSON, "{\"n\":\"4111\u{200b}1111\u{2060}1111\u{feff}1111\"}"),
+        (JSON, "{\"n\":\"4\u{336}111 1111\u{2013}1111\u{00a0}1111\"}"),
+        (JSON, r#"{"n":"\u0034111111111111111"}"#),
+        (JSON, r#"{"n":"{\"a\":\"\\u0034111111111111111\"}"}"#),
+        (FORM, "card=4111+1111+1111+1111"),
+        (FORM, "card=%34111%31111%31111%31111"),
+        ("text/plain", "card-4111111111111111."),
+        ("application/xml", "<c n=\"4111&#49;11111111111\"/>"),
+        ("text/html", "4111<wbr>1111<wbr>1111<wbr>1111"),
+        (JSON, r#"{"n":"NDExMTExMTExMTExMTExMQ=="}"#),
+        (JSON, r#"{"n":"%34111111111111111"}"#),
+        (JSON, r#"{"n":"&#52;111111111111111"}"#),
+    ] {
+        assert_eq!(found(content_type, body), "card", "{content_type}: {body}");
+    }
+}
+
+#[test]
+fn nothing_hides_behind_what_another_parser_reads() {
+    let long = "/a".repeat(40);
+    let zeros = "0".repeat(100);
+    for (content_type, body, what) in [
+        // Go's decoder takes the first value and leaves the rest; others take comments, or a trailing comma.
+        ("text/plain", r#"{"q":"\u0049nitech"} x"#.to_owned(), "rivals"),
+        ("", r#"{"q":"\u0049nitech",}"#.to_owned(), "rivals"),
+        ("text/plain", "\u{feff}{\"n\":\"\\u0034111111111111111\"}".to_owned(), "card"),
+        ("text/event-stream", "\u{feff}data: {\"n\":\"\\u0034111111111111111\"}\n\n".to_owned(), "card"),
+        ("application/yaml", r#"q: "\x49nitech""#.to_owned(), "rivals"),
+        ("application/javascript", r#"q = "\u{49}nitech""#.to_owned(), "rivals"),
+        ("text/plain", r#""\ud835\udc08nitech" x"#.to_owned(), "rivals"),
+        // A query of GraphQL has escapes of its own.
+        (JSON, r#"{"query":"{ a(b: \"\\u0049nitech\") }"}"#.to_owned(), "rivals"),
+        (JSON, r#"{"query":"{ a(b: \"\\u0034111111111111111\") }"}"#.to_owned(), "card"),
+        (JSON, format!("{{\"n\":4111111111111111.{zeros}}}"), "card"),
+        (JSON, format!("{{\"n\":0.{zeros}4111111111111111e116}}"), "card"),
+        (JSON, format!("{{\"n\":4.111111111111111e+{zeros}15}}"), "card"),
+        (JSON, format!("[\"https://x.test{long}?mail=a@example.com\"]"), "email"),
+        (JSON, "[\"a@example.com-2024 b@example.com.1\"]".to_owned(), "email"),
+        (FORM, r#"["&q=%7B%22q%22%3A%22%5Cu0049nitech%22%7D&"]"#.to_owned(), "rivals"),
+        ("text/html", format!("&#{zeros}73;nitech &#x{zeros}49;nitech"), "rivals"),
+        ("application/xml", "<?xml version='1.0' encoding='utf-7' x='utf-8'?><a/>".to_owned(), "! charset"),
+        ("application/xml", "<?xml version='1.0' encoding = 'UTF-8'?><a/>".to_owned(), ""),
+        // Two headers that arrive as one.
+        ("text/plain, application/x-www-form-urlencoded", "q=%49nitech".to_owned(), "! type"),
+        ("text/plain;a=b, application/x-www-form-urlencoded", "q=%49nitech".to_owned(), "! type"),
+        ("text/plain application/json", "x".to_owned(), "! type"),
+        ("multipart/form-data; boundary=XX; boundary*=utf-8''YY", "x".to_owned(), "! type"),
+        ("multipart/form-data; boundary*0=X; boundary*1=X", "x".to_owned(), "! type"),
+        ("text/plain; charset*=utf-8''utf-7", "x".to_owned(), "! charset"),
+    ] {
+        assert_eq!(found(content_type, &body), what, "{content_type}: {body}");
+    }
+    let field = |name: &str, value: &str| multipart(&[(&format!("Content-Disposition: form-data; name=\"{name}\""), value)]);
+    assert_eq!(found("multipart/form-data; boundary=XX", field("ssn", "123456789")), "national-id");
+    assert_eq!(found("multipart/form-data; boundary=XX", field("password", "hunter2!x")), "secret");
+    assert_eq!(found("multipart/form-data; boundary=XX", field("order", "123456789")), "");
+}
