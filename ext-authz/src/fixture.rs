@@ -24,14 +24,25 @@ use crate::{
 /// The key of acme's subscription `by-key`.
 pub(crate) const ACME_KEY: &str = "acme.0123456789abcdef";
 
-const PLAN: &str = "
+/// The plan of all tenants.
+pub(crate) const PLAN: &str = "
 apiVersion: gostoa.dev/v1alpha1
 kind: Plan
 metadata: { name: standard }
-spec: { rateLimit: { requestsPerMinute: 1000 }, guaranteed: { requestsPerMinute: 10 } }
+spec: { rateLimit: { requestsPerMinute: 1000 }, guaranteed: { requestsPerMinute: 100 } }
 ";
 
-fn tenant(name: &str, status: &str) -> String {
+/// Envoy's own routes, `/{tenant}/{api}`.
+const OWN: &str = "  addressing: { path: '/{tenant}/{api}' }";
+
+/// Who signs a tenant's tokens.
+pub(crate) fn issuer(tenant: &str) -> String {
+    format!("https://auth.example.com/realms/{tenant}")
+}
+
+/// The operator's resource of a tenant, to which it grants the names under its own.
+pub(crate) fn tenant(name: &str, status: &str) -> String {
+    let issuer = issuer(name);
     format!(
         "
 apiVersion: gostoa.dev/v1alpha1
@@ -42,7 +53,7 @@ spec:
   uid: uid-{name}
   status: {status}
   region: eu
-  issuers: [ {{ issuer: https://auth.example.com/realms/{name} }} ]
+  issuers: [ {{ issuer: {issuer}, jwksUri: {issuer}/certs }} ]
   hosts: ['*.{name}.example.com', '{name}.example.com']
   upstreams: ['*.{name}.internal']
 "
@@ -87,7 +98,7 @@ paths:
 ";
 
 fn subscriptions() -> String {
-    let hash: String = KeyHash::of(ACME_KEY).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(KeyHash::of(ACME_KEY).0);
     format!(
         "
 apiVersion: gostoa.dev/v1alpha1
@@ -127,14 +138,22 @@ spec: {{ apis: [ {{ name: {api}, upstream: 'http://x.{tenant}.internal', hosts: 
 /// acme with many APIs, globex with `inventory-api`, `sleepy` suspended, `broken` without a contract that loads. `platform` is what
 /// stands in the Platform's spec beside the global limit.
 pub(crate) fn snapshot(platform: &str) -> Arc<Snapshot> {
-    guarded(platform, "")
+    loaded(platform, "")
 }
 
-/// The same, with what a GuardrailPolicy of globex's says.
-pub(crate) fn guarded(platform: &str, guardrails: &str) -> Arc<Snapshot> {
-    let policy = format!(
-        "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-globex }}\nspec: {{ {guardrails} }}\n"
-    );
+/// Envoy's own routes, with what a GuardrailPolicy of globex's says.
+pub(crate) fn guarded(spec: &str) -> Arc<Snapshot> {
+    loaded(OWN, spec)
+}
+
+/// What a tenant says in a GuardrailPolicy.
+pub(crate) fn guardrails(tenant: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-{tenant} }}\nspec: {{ {spec} }}\n"
+    )
+}
+
+fn loaded(platform: &str, of_globex: &str) -> Arc<Snapshot> {
     let platform = format!(
         "
 apiVersion: gostoa.dev/v1alpha1
@@ -156,7 +175,7 @@ spec:
         ("namespaces/tenant-acme/subscriptions.yaml", &subscriptions()),
         ("namespaces/tenant-acme/documented.yaml", DOCUMENT),
         ("namespaces/tenant-globex/contract.yaml", &contract("globex", "inventory-api")),
-        ("namespaces/tenant-globex/guardrails.yaml", &policy),
+        ("namespaces/tenant-globex/guardrails.yaml", &guardrails("globex", of_globex)),
         ("namespaces/tenant-sleepy/contract.yaml", &contract("sleepy", "sleepy-api")),
         ("namespaces/tenant-broken/contract.yaml", "not: [a, resource"),
     ];
@@ -169,9 +188,9 @@ spec:
     snapshot
 }
 
-/// Envoy's own routes, `/{tenant}/{api}`.
+/// Envoy's own routes, and no GuardrailPolicy of globex's that says anything.
 pub(crate) fn own() -> Arc<Snapshot> {
-    snapshot("  addressing: { path: '/{tenant}/{api}' }")
+    snapshot(OWN)
 }
 
 /// Contract routing, `/{tenant}/{api}`; billing is reached in clear text elsewhere.

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::{
     OTHERS, VICTIM,
-    resources::{contract, contract_file, guardrails, guardrails_file, issuer, tenant, tenant_file},
+    resources::{contract, contract_file, guardrails_file, tenant_file},
 };
+use crate::fixture::{guardrails, issuer, tenant};
 
 /// One history.
 #[derive(Debug, Clone)]
@@ -165,9 +166,9 @@ const POLICIES: [&str; 11] = [
 
 fn victims_write() -> impl Strategy<Value = Event> {
     let texts = vec![
-        (tenant_file(VICTIM), tenant(VICTIM)),
-        (tenant_file(VICTIM), tenant(VICTIM)),
-        (tenant_file(VICTIM), tenant(VICTIM).replace("status: active", "status: suspended")),
+        (tenant_file(VICTIM), tenant(VICTIM, "active")),
+        (tenant_file(VICTIM), tenant(VICTIM, "active")),
+        (tenant_file(VICTIM), tenant(VICTIM, "active").replace("status: active", "status: suspended")),
         (contract_file(VICTIM), contract(VICTIM)),
         (contract_file(VICTIM), contract(VICTIM).replace("[GET, POST]", "[GET]")),
         (contract_file(VICTIM), "kind: [".to_owned()),
@@ -181,17 +182,17 @@ fn others_write() -> impl Strategy<Value = Deed> {
     prop::sample::select(OTHERS.to_vec()).prop_flat_map(|name| {
         let own_issuer = issuer(name);
         let granted = [
-            tenant(name),
-            tenant(name),
-            tenant(name).replace("status: active", "status: suspended"),
-            tenant(name).replace("plan: standard", "plan: extra"),
-            tenant(name).replace(&own_issuer, &issuer(VICTIM)),
-            tenant(name).replace(&format!("*.{name}.example.com"), "*.example.com"),
-            tenant(name).replace(&format!("*.{name}.example.com"), "api.victim.example.com"),
-            tenant(name).replace(&format!("*.{name}.internal"), "*.internal"),
-            tenant(name).replace(&format!("uid-{name}"), "uid-victim"),
-            tenant(name).replace("plan: standard", "plan: standard\n  namespace: tenant-victim"),
-            tenant(VICTIM).replace(&issuer(VICTIM), &own_issuer),
+            tenant(name, "active"),
+            tenant(name, "active"),
+            tenant(name, "active").replace("status: active", "status: suspended"),
+            tenant(name, "active").replace("plan: standard", "plan: extra"),
+            tenant(name, "active").replace(&own_issuer, &issuer(VICTIM)),
+            tenant(name, "active").replace(&format!("*.{name}.example.com"), "*.example.com"),
+            tenant(name, "active").replace(&format!("*.{name}.example.com"), "api.victim.example.com"),
+            tenant(name, "active").replace(&format!("*.{name}.internal"), "*.internal"),
+            tenant(name, "active").replace(&format!("uid-{name}"), "uid-victim"),
+            tenant(name, "active").replace("plan: standard", "plan: standard\n  namespace: tenant-victim"),
+            tenant(VICTIM, "active").replace(&issuer(VICTIM), &own_issuer),
             "kind: [".to_owned(),
             String::new(),
         ];
@@ -200,7 +201,7 @@ fn others_write() -> impl Strategy<Value = Deed> {
             contract(name),
             contract(name).replace(&format!(".{name}."), ".victim."),
             contract(VICTIM),
-            tenant(VICTIM).replace("status: active", "status: suspended"),
+            tenant(VICTIM, "active").replace("status: active", "status: suspended"),
             "a: &a [*a, *a]".to_owned(),
         ];
         let texts: Vec<(String, String)> = granted
@@ -245,7 +246,7 @@ pub(super) fn history() -> impl Strategy<Value = History> {
         1 => keys(false).prop_map(Event::Turns),
     ];
     // Most histories begin with the others in place.
-    let begun = OTHERS.into_iter().flat_map(|name| [(tenant_file(name), tenant(name)), (contract_file(name), contract(name))]);
+    let begun = OTHERS.into_iter().flat_map(|name| [(tenant_file(name), tenant(name, "active")), (contract_file(name), contract(name))]);
     let begun: Vec<Event> = begun.map(|(path, text)| Event::Other(Deed::Write(path, text))).collect();
     let strangers = prop_oneof![Just(30_u64), Just(1_000_000)];
     (strangers, prop::bool::weighted(0.8), prop::collection::vec(event, 4..60)).prop_map(move |(strangers_a_minute, peopled, events)| {

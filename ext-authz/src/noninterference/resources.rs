@@ -1,14 +1,10 @@
-//! The files of the world: what the operator and each tenant write.
+//! The files of the world: what the operator and each tenant write, beside the resources that all tests have.
 
 use bulkhead_tenancy::subscription::KeyHash;
 
 /// Failed authentications of a source and at a name: few, so that histories reach them.
 const SOURCE_A_MINUTE: u64 = 6;
 pub(super) const NAME_A_MINUTE: u64 = 12;
-
-pub(super) fn issuer(tenant: &str) -> String {
-    format!("https://auth.example.com/realms/{tenant}")
-}
 
 pub(super) fn tenant_file(name: &str) -> String {
     format!("tenants/{name}.yaml")
@@ -39,31 +35,6 @@ spec:
     )
 }
 
-pub(super) const PLAN: &str = "
-apiVersion: gostoa.dev/v1alpha1
-kind: Plan
-metadata: { name: standard }
-spec: { rateLimit: { requestsPerMinute: 1000 }, guaranteed: { requestsPerMinute: 100 } }
-";
-
-pub(super) fn tenant(name: &str) -> String {
-    let issuer = issuer(name);
-    format!(
-        "
-apiVersion: gostoa.dev/v1alpha1
-kind: Tenant
-metadata: {{ name: {name} }}
-spec:
-  plan: standard
-  uid: uid-{name}
-  status: active
-  issuers: [ {{ issuer: {issuer}, jwksUri: {issuer}/certs }} ]
-  hosts: ['*.{name}.example.com']
-  upstreams: ['*.{name}.internal']
-"
-    )
-}
-
 pub(super) fn contract(name: &str) -> String {
     let KeyHash(hash) = KeyHash::of(&api_key(name));
     format!(
@@ -88,12 +59,6 @@ metadata: {{ name: by-key }}
 spec: {{ keyHash: 'sha256:{}' }}
 ",
         hex::encode(hash)
-    )
-}
-
-pub(super) fn guardrails(name: &str, spec: &str) -> String {
-    format!(
-        "apiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {{ name: g, namespace: tenant-{name} }}\nspec: {{ {spec} }}\n"
     )
 }
 

@@ -34,10 +34,11 @@ use tokio::task::JoinHandle;
 use super::{
     OTHERS, VICTIM,
     events::{Ask, Credential, Deed, Keys},
-    resources::{PLAN, api_key, contract, contract_file, issuer, platform, tenant, tenant_file},
+    resources::{api_key, contract, contract_file, platform, tenant_file},
 };
 use crate::{
     decide::{Declared, Judge},
+    fixture::{PLAN, issuer, tenant},
     record::{Kept, Noted, Processed, Record, Seen},
     service::CheckService,
     tenant::{
@@ -151,7 +152,7 @@ impl World {
         let files = [
             ("platform.yaml".to_owned(), platform(strangers_a_minute)),
             ("plans.yaml".to_owned(), PLAN.to_owned()),
-            (tenant_file(VICTIM), tenant(VICTIM)),
+            (tenant_file(VICTIM), tenant(VICTIM, "active")),
             (contract_file(VICTIM), contract(VICTIM)),
         ];
         let catalog = Catalog::new(Arc::new(clock.clone()));

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_shows_in_a_body_that_cannot_be_read_and_is_to_be_taken_out_does_not_pass() {
         let spec = "contentFilter: { piiDetection: redact, unscannable: allow }";
-        let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", spec);
+        let snapshot = fixture::guarded(spec);
         let reader = OfPolicy::at(Side::Request, route::policy(snapshot.tenant("globex").unwrap()).unwrap()).unwrap();
         let image = Representation { content_type: vec![b"image/png".to_vec()], ..Representation::default() };
         let read = |body: &[u8]| reader.read(&image, body, &Budget::default());

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bulkhead_tenancy::{snapshot::Snapshot, tenant::Policy};
+use bulkhead_tenancy::snapshot::Snapshot;
 use tokio::time::Instant;
 
 use super::*;
@@ -8,6 +8,7 @@ use crate::{
     decide::Declared,
     fixture::{self, get},
     guardrails::{Found, Guardrails},
+    route,
     verdict::Process,
 };
 
@@ -16,17 +17,29 @@ const TOPICS: &str = "blockedTopics: [rivals], topics: { rivals: { phrases: [Ini
 /// A request with a body, as `(path, content-type, content-encoding, body)`.
 type Sent<'a> = (&'a str, &'a str, &'a str, &'a [u8]);
 
-/// What globex's guardrails say: `allow` or the reason, what is asked of ext_proc, and what was found.
-async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Findings) {
-    let snapshot: Arc<Snapshot> = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
-    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
-    let caller = fixture::caller(&snapshot, "globex").unwrap();
+/// A GuardrailPolicy's spec with this filter alone.
+fn filtering(filter: &str) -> String {
+    format!("contentFilter: {{ {filter} }}")
+}
+
+fn globex(snapshot: &Snapshot) -> &Arc<TenantPolicy> {
+    route::policy(snapshot.tenant("globex").unwrap()).unwrap()
+}
+
+/// Envoy shows bodies, and ext_proc stands in its chain.
+fn all() -> Declared {
+    Declared { body: true, process: true, ..Declared::default() }
+}
+
+/// What globex's guardrails say, where this is the spec of one, about a request whose body Envoy shows like this: `allow` or the reason,
+/// what is asked of ext_proc, and what was found.
+async fn said(spec: &str, declared: Declared, sent: Sent<'_>, shown: impl Fn(Vec<u8>) -> Body) -> (&'static str, Process, Found) {
+    let snapshot = fixture::guarded(spec);
+    let (caller, policy) = (fixture::caller(&snapshot, "globex").unwrap(), globex(&snapshot));
     let (path, content_type, encoding, body) = sent;
     let mut request =
         Attributes::of(get(path).with("content-type", leaked(content_type)).with("content-encoding", leaked(encoding)).request()).unwrap();
-    if !body.is_empty() {
-        request.body = Body::Whole(body.to_vec());
-    }
+    request.body = shown(body.to_vec());
     let asked = Asked {
         policy,
         api: policy.api("inventory-api").unwrap(),
@@ -34,14 +47,25 @@ async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Finding
         subscription: None,
         request: &request,
         path: "",
-        declared: Declared { body: true, process: true, ..Declared::default() },
+        declared,
         now: 1_800_000_000,
         until: Instant::now() + Duration::from_secs(60),
     };
     let mut found = Found::default();
     let outcome = Guardrails::default().judge(&asked, &mut found).await;
     let process = outcome.as_ref().map_or(Process::None, |passed| passed.process);
-    (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, found.findings)
+    (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, found)
+}
+
+/// The same of a filter that is enforced.
+async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Findings) {
+    let (answer, process, found) = said(&filtering(filter), all(), sent, whole).await;
+    (answer, process, found.findings)
+}
+
+/// A body as Envoy shows it where there is one.
+fn whole(body: Vec<u8>) -> Body {
+    if body.is_empty() { Body::Absent } else { Body::Whole(body) }
 }
 
 fn leaked(text: &str) -> &'static str {
@@ -111,42 +135,21 @@ async fn answers_alone_are_not_the_requests() {
     assert_eq!((answer, process), ("allow", Process::Response));
 }
 
-/// What globex's guardrails say where this filter is in shadow: `allow` or the reason, what is asked of ext_proc, and what is marked.
+/// The same of a filter in shadow, with what is marked.
 async fn in_shadow(
     spec: &str,
     declared: Declared,
     sent: Sent<'_>,
-    state: impl Fn(Vec<u8>) -> Body,
+    shown: impl Fn(Vec<u8>) -> Body,
 ) -> (&'static str, Process, Vec<String>) {
-    let snapshot: Arc<Snapshot> = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", spec);
-    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
-    let caller = fixture::caller(&snapshot, "globex").unwrap();
-    let (path, content_type, encoding, body) = sent;
-    let mut request =
-        Attributes::of(get(path).with("content-type", leaked(content_type)).with("content-encoding", leaked(encoding)).request()).unwrap();
-    request.body = state(body.to_vec());
-    let asked = Asked {
-        policy,
-        api: policy.api("inventory-api").unwrap(),
-        caller: &caller,
-        subscription: None,
-        request: &request,
-        path: "",
-        declared,
-        now: 1_800_000_000,
-        until: Instant::now() + Duration::from_secs(60),
-    };
-    let mut found = Found::default();
-    let outcome = Guardrails::default().judge(&asked, &mut found).await;
-    let process = outcome.as_ref().map_or(Process::None, |passed| passed.process);
+    let (answer, process, found) = said(spec, declared, sent, shown).await;
     let marks = found.shadow.iter().map(|mark| format!("{} {}", mark.name(), mark.found.join(","))).collect();
     assert_eq!((found.findings.pii, found.findings.topics), Default::default(), "what is found in shadow stands in its marks alone");
-    (outcome.map_or_else(|denial| denial.reason.name(), |_| "allow"), process, marks)
+    (answer, process, marks)
 }
 
 #[tokio::test]
 async fn a_filter_in_shadow_is_told_of_and_does_nothing() {
-    let all = Declared { body: true, process: true, ..Declared::default() };
     let spec = |filter: &str| format!("shadow: true, contentFilter: {{ {filter} }}");
     let sent = json(r#"{"q":"Initech a@example.com"}"#);
     let image = ("/globex/inventory-api", "image/png", "", b"x".as_slice());
@@ -161,14 +164,14 @@ async fn a_filter_in_shadow_is_told_of_and_does_nothing() {
         ("piiDetection: block, apply: [response]", sent, vec![]),
     ] {
         let marks: Vec<String> = marks.into_iter().map(str::to_owned).collect();
-        assert_eq!(in_shadow(&spec(filter), all, sent, Body::Whole).await, ("allow", Process::None, marks), "{filter}");
+        assert_eq!(in_shadow(&spec(filter), all(), sent, Body::Whole).await, ("allow", Process::None, marks), "{filter}");
     }
     // Where nobody shows the body, or ext_proc does not stand in the chain, it would have denied, and does not.
     let none = Declared::default();
     let would = |name: &str| ("allow", Process::None, vec![format!("{name} ")]);
     assert_eq!(in_shadow(&spec(TOPICS), none, sent, Body::Whole).await, would("unavailable"));
-    assert_eq!(in_shadow(&spec(TOPICS), all, sent, |_| Body::Unseen).await, would("unavailable"));
-    assert_eq!(in_shadow(&spec(TOPICS), all, sent, |_| Body::Truncated).await, would("too_large"));
+    assert_eq!(in_shadow(&spec(TOPICS), all(), sent, |_| Body::Unseen).await, would("unavailable"));
+    assert_eq!(in_shadow(&spec(TOPICS), all(), sent, |_| Body::Truncated).await, would("too_large"));
     let body_alone = Declared { body: true, ..Declared::default() };
     let redacting = in_shadow(&spec("piiDetection: redact"), body_alone, sent, Body::Whole).await;
     assert_eq!((redacting.0, redacting.1, redacting.2.first().map(String::as_str)), ("allow", Process::None, Some("unavailable ")));
@@ -176,7 +179,6 @@ async fn a_filter_in_shadow_is_told_of_and_does_nothing() {
 
 #[tokio::test]
 async fn a_filter_in_shadow_is_asked_about_what_all_others_let_pass() {
-    let all = Declared { body: true, process: true, ..Declared::default() };
     let another = |rules: &str| {
         format!(
             "shadow: true, contentFilter: {{ {TOPICS} }} }}\n---\napiVersion: gostoa.dev/v1alpha1\nkind: GuardrailPolicy\n\
@@ -185,18 +187,17 @@ async fn a_filter_in_shadow_is_asked_about_what_all_others_let_pass() {
     };
     let sent = json(r#"{"q":"Initech"}"#);
     assert_eq!(
-        in_shadow(&another("allow := true"), all, sent, Body::Whole).await,
+        in_shadow(&another("allow := true"), all(), sent, Body::Whole).await,
         ("allow", Process::None, vec!["topic rivals".to_owned()])
     );
-    assert_eq!(in_shadow(&another("allow := false"), all, sent, Body::Whole).await, ("rule", Process::None, vec![]));
+    assert_eq!(in_shadow(&another("allow := false"), all(), sent, Body::Whole).await, ("rule", Process::None, vec![]));
 }
 
 #[tokio::test]
 async fn s14_a_body_that_envoy_may_have_altered_is_read_by_ext_proc_or_denied() {
     let read = |filter: &'static str, process: bool, body: &'static str| async move {
-        let spec = format!("contentFilter: {{ {filter} }}");
-        let (answer, process, _) =
-            in_shadow(&spec, Declared { body: true, process, ..Declared::default() }, json(body), Body::Doubtful).await;
+        let declared = Declared { process, ..all() };
+        let (answer, process, _) = said(&filtering(filter), declared, json(body), Body::Doubtful).await;
         (answer, process)
     };
     assert_eq!(read(TOPICS, false, r#"{"q":"Ini!tech"}"#).await, ("unreadable", Process::None));
@@ -208,11 +209,9 @@ async fn s14_a_body_that_envoy_may_have_altered_is_read_by_ext_proc_or_denied() 
 
 /// What is read of a request with this body, by globex's filter.
 fn work(filter: &str, body: &str) -> Work {
-    let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
-    let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
     let mut request = Attributes::of(get("/globex/inventory-api").with("content-type", "application/json").request()).unwrap();
     request.body = Body::Whole(body.as_bytes().to_vec());
-    Work::of(policy, &request)
+    Work::of(globex(&fixture::guarded(&filtering(filter))), &request)
 }
 
 #[test]
@@ -237,9 +236,8 @@ async fn what_is_small_and_costs_much_is_read_off_the_io_threads() {
 #[test]
 fn a_small_body_is_read_at_once_only_where_that_is_cheap_whatever_it_holds() {
     let is_small = |filter: &str| {
-        let snapshot = fixture::guarded("  addressing: { path: '/{tenant}/{api}' }", &format!("contentFilter: {{ {filter} }}"));
-        let Policy::Ready(policy) = &snapshot.tenant("globex").unwrap().policy else { panic!("closed") };
-        Work::of(policy, &Attributes::of(get("/globex/inventory-api").request()).unwrap()).is_small()
+        let snapshot = fixture::guarded(&filtering(filter));
+        Work::of(globex(&snapshot), &Attributes::of(get("/globex/inventory-api").request()).unwrap()).is_small()
     };
     assert!(is_small(TOPICS));
     assert!(!is_small("blockedTopics: [rivals], topics: { rivals: { patterns: ['x(a|b|ab){1,100}'] } }"));
