@@ -21,6 +21,8 @@ pub struct Scale {
     pub leased: bool,
     /// Whether the routes are Envoy's own (`routing: own`) and contracts' upstreams documentation.
     pub own_routes: bool,
+    /// Whether every decision must be on record before it is answered (`audit: full`).
+    pub audited: bool,
     /// A JWK that every tenant's issuer signs with, so that tokens can be made without a provider for each.
     pub key: Option<String>,
 }
@@ -36,8 +38,16 @@ pub enum Limits {
 
 impl Scale {
     /// The scale that the product is measured by.
-    pub const TEN_THOUSAND: Self =
-        Self { tenants: 10_000, apis: 4, subscriptions: 10, limits: Limits::AsPrinted, leased: false, own_routes: false, key: None };
+    pub const TEN_THOUSAND: Self = Self {
+        tenants: 10_000,
+        apis: 4,
+        subscriptions: 10,
+        limits: Limits::AsPrinted,
+        leased: false,
+        own_routes: false,
+        audited: false,
+        key: None,
+    };
 
     /// The issuer of a tenant's tokens.
     #[must_use]
@@ -95,10 +105,11 @@ impl Scale {
         let mut text = format!(
             "apiVersion: gostoa.dev/v1alpha1\nkind: UniversalAPIContract\nmetadata: {{ name: {name}-contract, namespace: tenant-{name} }}\nspec:\n  version: \"1.0\"\n  apis:\n"
         );
+        let audit = if self.audited { "    - audit: full\n" } else { "" };
         for api in 0..self.apis {
             let _ = write!(
                 text,
-                "  - name: api-{api}\n    upstream: https://api-{api}.{name}.internal/v{version}\n    methods: [GET, POST]\n    policies:\n    - rateLimit: tier-professional\n    - auth: any\n"
+                "  - name: api-{api}\n    upstream: https://api-{api}.{name}.internal/v{version}\n    methods: [GET, POST]\n    policies:\n    - rateLimit: tier-professional\n    - auth: any\n{audit}"
             );
         }
         text

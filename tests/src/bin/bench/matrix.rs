@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum What {
     /// ext-authz, with tokens that were seen before.
     ExtAuthz,
+    /// The same, with a record of each decision (`audit: full`): what is answered is written before.
+    Audited,
     /// ext-authz, with API keys.
     ApiKey,
     /// ext-authz, with tokens that nobody has seen before: each costs a signature.
@@ -54,6 +56,7 @@ impl What {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext-authz",
+            Self::Audited => "audited",
             Self::ApiKey => "api-key",
             Self::FirstSight => "first-sight",
             Self::Exact => "exact",
@@ -64,7 +67,7 @@ impl What {
 
     /// Whether it is the authorizer.
     pub(crate) const fn is_authorizer(self) -> bool {
-        matches!(self, Self::ExtAuthz | Self::ApiKey | Self::FirstSight)
+        matches!(self, Self::ExtAuthz | Self::Audited | Self::ApiKey | Self::FirstSight)
     }
 
     /// Whether a Redis or Valkey stands behind it.
@@ -137,7 +140,7 @@ pub(crate) fn full() -> Vec<Case> {
 fn authorizer() -> Vec<Case> {
     let setup = |what, tenants| Setup { what, tenants, metering: false, sockets: Sockets::Tcp };
     let tokens = [1, 10_000].into_iter().flat_map(|tenants| both(setup(What::ExtAuthz, tenants)));
-    let others = [What::ApiKey, What::FirstSight].map(|what| Case { setup: setup(what, 10_000), streams: 200 });
+    let others = [What::Audited, What::ApiKey, What::FirstSight].map(|what| Case { setup: setup(what, 10_000), streams: 200 });
     tokens.chain(others).collect()
 }
 

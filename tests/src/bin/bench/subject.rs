@@ -19,8 +19,8 @@ use crate::{
 /// Configuration folders, each written once.
 pub(crate) struct Configs {
     key: Key,
-    /// By the number of tenants, and whether they are leased.
-    written: HashMap<(usize, bool), TempDir>,
+    /// By the number of tenants, whether they are leased, and whether they are audited.
+    written: HashMap<(usize, bool, bool), TempDir>,
 }
 
 impl Configs {
@@ -30,13 +30,14 @@ impl Configs {
 
     fn scale(&self, setup: Setup) -> Scale {
         let key = Some(self.key.jwk().to_string());
-        Scale { tenants: setup.tenants, limits: Limits::Unreached, leased: setup.what == What::Leased, key, ..Scale::TEN_THOUSAND }
+        let (leased, audited) = (setup.what == What::Leased, setup.what == What::Audited);
+        Scale { tenants: setup.tenants, limits: Limits::Unreached, leased, audited, key, ..Scale::TEN_THOUSAND }
     }
 
     /// The folder of a setup.
     pub(crate) fn folder(&mut self, setup: Setup) -> &Path {
         let scale = self.scale(setup);
-        let folder = self.written.entry((scale.tenants, scale.leased)).or_insert_with(|| {
+        let folder = self.written.entry((scale.tenants, scale.leased, scale.audited)).or_insert_with(|| {
             let folder = TempDir::new().expect("a temporary directory");
             scale.write(folder.path()).expect("a writable directory");
             folder
@@ -53,7 +54,7 @@ impl Configs {
     pub(crate) fn calls(&self, setup: Setup) -> Calls {
         let scale = self.scale(setup);
         match setup.what {
-            What::ExtAuthz => Calls::check(&scale, &self.key),
+            What::ExtAuthz | What::Audited => Calls::check(&scale, &self.key),
             What::ApiKey => Calls::check_by_key(&scale),
             What::FirstSight => Calls::check_first_sight(&scale, &self.key),
             What::Exact | What::Leased | What::Memory => Calls::should_rate_limit(&scale),
@@ -74,13 +75,18 @@ impl Running {
     pub(crate) async fn start(setup: Setup, config: &Path) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let socket = (setup.sockets == Sockets::Unix).then(|| format!("unix:{}", directory.path().join("grpc").display()));
+        let audit = directory.path().join("audit").display().to_string();
         let mut arguments = Vec::new();
         if let Some(socket) = &socket {
             arguments.extend(["--grpc", socket]);
         }
         let store = if setup.what.has_store() { Some(Valkey::start().await) } else { None };
         let service = match setup.what {
-            What::ExtAuthz | What::ApiKey | What::FirstSight => Service::ext_authz(config, &arguments).await,
+            What::ExtAuthz | What::Audited | What::ApiKey | What::FirstSight => {
+                // Where records are written, whether or not there are any: what is not denied has one under `audit: full` alone.
+                arguments.extend(["--audit-dir", audit.as_str()]);
+                Service::ext_authz(config, &arguments).await
+            }
             What::Exact | What::Leased | What::Memory => {
                 let url = store.as_ref().map_or_else(
                     || "memory".to_owned(),

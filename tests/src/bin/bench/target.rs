@@ -27,10 +27,12 @@ enum Bound {
 
 const TARGETS: [Target; 13] = [
     Target {
-        what: "throughput, ext-authz, a token seen before, 10,000 tenants, 200 streams",
+        what: "throughput, ext-authz, a token seen before, 10,000 tenants, 200 streams, with and without a record of each decision",
         bound: Bound::AtLeast(0.7),
         figures: |report| {
-            decisions(report, throughput, |case| case.setup.what == What::ExtAuthz && case.setup.tenants == 10_000 && case.streams == 200)
+            decisions(report, throughput, |case| {
+                matches!(case.setup.what, What::ExtAuthz | What::Audited) && case.setup.tenants == 10_000 && case.streams == 200
+            })
         },
     },
     Target {
