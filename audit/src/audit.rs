@@ -12,6 +12,7 @@ use bulkhead_tenancy::{clock::Clock, name::Region, platform::Platform, tenant::T
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
+    descriptors::Room,
     file::{Disk, RealDisk},
     merge::{Admitted, Merged, Merger},
     queue::{Item, StreamName},
@@ -101,7 +102,8 @@ impl Audit {
     #[must_use]
     pub fn on(settings: Settings, clock: Arc<dyn Clock>, count: Count, disk: Arc<dyn Disk>) -> Self {
         let merger = Merger::new(Arc::clone(&clock), LINES);
-        let shared = Arc::new(Shared { settings, disk, clock, count });
+        let room = Room::of(settings.open_streams);
+        let shared = Arc::new(Shared { settings, disk, clock, count, room });
         Self { shared, regions: ArcSwap::default(), writers: Mutex::default(), merger }
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     chain::{End, Seal},
-    folder::{Folder, How},
+    folder::{Folder, How, Identity},
     head::{self, Head},
     names::Names,
     record::{fields, moment},
@@ -69,6 +69,8 @@ pub(crate) struct Files {
     folder: Folder,
     data: File,
     head: File,
+    /// Which ones they are: asked once, and compared at each write.
+    open: Open,
     names: Names,
     end: End,
     /// The record that the current file begins with; none while it is empty.
@@ -80,6 +82,13 @@ pub(crate) struct Files {
     stored: u64,
     /// See [`Left`].
     refused_from: Option<u64>,
+}
+
+/// Which folder and files are open.
+struct Open {
+    folder: Identity,
+    data: Identity,
+    head: Identity,
 }
 
 /// How this process left a stream when it wrote it last.
@@ -167,7 +176,9 @@ impl Files {
         };
         let end = found.end(on_disk, head, known.map(|left| left.end), genesis);
         let stored = folder.files()?.iter().filter(|(name, _)| names.has(name)).map(|(_, bytes)| bytes).sum();
-        let mut files = Self { folder, data, head: head_file, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
+        let open = Open { folder: Identity::of(&folder)?, data: Identity::of(&data)?, head: Identity::of(&head_file)? };
+        let mut files =
+            Self { folder, data, head: head_file, open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
         if found != Recovered::default() {
             tracing::error!(stream = files.names.stream, found = ?found, "an audit stream did not end as it was left");
             let record = RecoveredRecord { time: moment(now_us), service: &writing.service, event: "recovered", recovered: &found };
@@ -223,6 +234,7 @@ impl Files {
         writing.disk.sync(&self.data)?;
         self.folder.rename(&self.names.current(), &self.names.complete(first))?;
         self.data = self.folder.made(&self.names.current(), How::Append)?;
+        self.open.data = Identity::of(&self.data)?;
         self.first = None;
         self.bytes = 0;
         self.folder.sync()
@@ -246,9 +258,9 @@ impl Files {
 
     /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
     pub(crate) fn in_place(&self, region: &Folder, name: &str) -> bool {
-        region.holds(name, &self.folder)
-            && self.folder.holds(&self.names.current(), &self.data)
-            && self.folder.holds(&self.names.head(), &self.head)
+        region.holds(name, self.open.folder)
+            && self.folder.holds(&self.names.current(), self.open.data)
+            && self.folder.holds(&self.names.head(), self.open.head)
     }
 }
 

@@ -23,6 +23,17 @@ impl AsFd for Folder {
     }
 }
 
+/// Which file an open file or folder is, as long as it is open: its inode and device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+impl Identity {
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let stat = fstat(file)?;
+        Ok(Self(stat.st_ino, stat.st_dev))
+    }
+}
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
@@ -95,9 +106,8 @@ impl Folder {
     }
 
     /// Whether a name in this folder still stands for an open file or folder.
-    pub(crate) fn holds(&self, name: &str, file: impl AsFd) -> bool {
-        let (Ok(named), Ok(opened)) = (statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW), fstat(file)) else { return false };
-        (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+    pub(crate) fn holds(&self, name: &str, file: Identity) -> bool {
+        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| Identity(named.st_ino, named.st_dev) == file)
     }
 
     /// Gives a file another name, which must be free.
@@ -180,9 +190,9 @@ mod tests {
         let file = namespace.made("own.jsonl", How::Append).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(inside.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(namespace.holds("own.jsonl", &file));
+        assert!(namespace.holds("own.jsonl", Identity::of(&file).unwrap()));
         namespace.rename("own.jsonl", "gone.jsonl").unwrap();
-        assert!(!namespace.holds("own.jsonl", &file));
+        assert!(!namespace.holds("own.jsonl", Identity::of(&file).unwrap()));
     }
 
     #[test]

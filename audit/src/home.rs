@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    folder::Folder,
+    folder::{Folder, Identity},
     settings::{Instance, Settings},
 };
 
@@ -20,7 +20,8 @@ const FLOOR: u64 = 64 << 20;
 pub(crate) struct Home {
     path: PathBuf,
     folder: Folder,
-    lock: File,
+    _lock: File,
+    locked: Identity,
     lock_name: String,
     writer: String,
 }
@@ -35,7 +36,8 @@ impl Home {
             let writer = format!("{}-{}", settings.service, instance.numbered(number));
             let lock_name = format!(".{writer}.lock");
             if let Some(lock) = folder.lock(&lock_name)? {
-                return Ok(Self { path: path.to_path_buf(), folder, lock, lock_name, writer });
+                let locked = Identity::of(&lock)?;
+                return Ok(Self { path: path.to_path_buf(), folder, _lock: lock, locked, lock_name, writer });
             }
         }
         let who = format!("{}-{instance}", settings.service);
@@ -54,7 +56,7 @@ impl Home {
 
     /// Whether the folder is still there, and the lock with it.
     pub(crate) fn in_place(&self) -> bool {
-        self.folder.stands_at(&self.path) && self.folder.holds(&self.lock_name, &self.lock)
+        self.folder.stands_at(&self.path) && self.folder.holds(&self.lock_name, self.locked)
     }
 
     /// Whether its disk has more left than the part that is kept for records that must be written.

@@ -14,6 +14,7 @@
 
 pub mod audit;
 pub mod chain;
+pub mod descriptors;
 pub mod file;
 mod folder;
 mod head;

@@ -23,6 +23,8 @@ pub struct Settings {
     pub seal: Seal,
     /// The bounds of what waits for a disk.
     pub queue: Bounds,
+    /// Streams that may be open at a time, in all regions together: three descriptors each ([`crate::descriptors`]).
+    pub open_streams: usize,
 }
 
 /// The name of one writer of a service: a label, as it stands in names of files.

@@ -14,6 +14,7 @@ use std::{
 use bulkhead_tenancy::{clock::Clock, tenant::Tenant};
 
 use crate::{
+    descriptors::Room,
     file::{Disk, Files, Left, Writing},
     home::Home,
     names::Names,
@@ -25,8 +26,6 @@ use crate::{
 /// What became of records, for counting: `written`, `merged`, `lost`, `refused`.
 pub type Count = Arc<dyn Fn(Option<&Tenant>, &'static str, u64) + Send + std::marker::Sync>;
 
-/// Streams whose files are open at a time: three descriptors each.
-const OPEN: usize = 96;
 /// How often the disk is synced under [`Sync::Batch`], and a folder that failed is tried again.
 const SECOND: Duration = Duration::from_secs(1);
 /// How often a stream that fails says so, and one that is full looks whether files were taken away.
@@ -40,15 +39,18 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) count: Count,
+    pub(crate) room: Room,
 }
 
 /// A running writer.
 pub(crate) struct RegionWriter {
     pub(crate) queues: Arc<Queues>,
+    shared: Arc<Shared>,
 }
 
 impl Drop for RegionWriter {
     fn drop(&mut self) {
+        self.shared.room.leave();
         self.queues.end(Duration::ZERO);
     }
 }
@@ -78,6 +80,7 @@ impl RegionWriter {
             dirty,
             tried_us: None,
             streams: HashMap::new(),
+            open: 0,
             turn: 0,
         };
         let waiting = Arc::clone(&queues);
@@ -87,7 +90,8 @@ impl RegionWriter {
             }
             writer.finish();
         })?;
-        Ok(Self { queues })
+        shared.room.enter();
+        Ok(Self { queues, shared })
     }
 }
 
@@ -117,6 +121,8 @@ struct Writer {
     /// When the folder was tried last and could not be opened, and why.
     tried_us: Option<(u64, Refused)>,
     streams: HashMap<StreamName, Stream>,
+    /// Streams that are open, or were closed since they were counted.
+    open: usize,
     turn: u64,
 }
 
@@ -163,6 +169,9 @@ impl Writer {
         let most = self.shared.settings.stream_bytes;
         let stream = self.streams.entry(Arc::clone(name)).or_default();
         stream.turn = turn;
+        if stream.files.is_none() {
+            self.open += 1;
+        }
         if let Err(error) = stream.open(home, name, &self.writing, now_us) {
             let refused = Refused::from(error);
             stream.complain(name, &refused, now_us);
@@ -277,15 +286,22 @@ impl Writer {
         }
     }
 
-    /// Closes the files that were not written for longest, so that ten thousand tenants do not take as many descriptors.
+    /// Closes the files that were not written for longest, so that tenants do not take more descriptors than there are: a quarter of them in one go, since who
+    /// is open is counted for it.
     fn close_idle(&mut self) {
+        let most = self.shared.room.of_each();
+        if self.open <= most {
+            return;
+        }
         let mut open: Vec<(u64, &mut Stream)> =
             self.streams.values_mut().filter(|stream| stream.files.is_some()).map(|stream| (stream.turn, stream)).collect();
-        if open.len() <= OPEN {
+        self.open = open.len();
+        if open.len() <= most {
             return;
         }
         open.sort_unstable_by_key(|(turn, _)| *turn);
-        let over = open.len() - OPEN;
+        let over = open.len() - most + most / 4;
+        self.open -= over;
         for (_, stream) in open.into_iter().take(over) {
             stream.files = None;
         }

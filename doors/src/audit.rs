@@ -12,6 +12,7 @@ use std::{
 use bulkhead_audit::{
     audit::Audit,
     chain::Seal,
+    descriptors,
     settings::{Bounds, Instance, Rotation, Settings, Sync},
     verify::{Anchor, verify as verify_streams},
 };
@@ -87,6 +88,7 @@ pub fn open(args: &AuditArgs, service: &'static str, clock: Arc<dyn Clock>, metr
         stream_bytes: args.audit_stream_bytes,
         seal: seal(args.audit_key_file.as_deref())?,
         queue: Bounds::default(),
+        open_streams: descriptors::streams(),
     };
     Ok(Arc::new(Audit::new(settings, clock, Arc::new(move |tenant, outcome, by| records.add(tenant, outcome, by)))))
 }

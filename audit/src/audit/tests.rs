@@ -76,6 +76,7 @@ fn settings(directory: &Path) -> Settings {
         stream_bytes: 1 << 30,
         seal: Seal::Plain,
         queue: Bounds::default(),
+        open_streams: 100,
     }
 }
 

@@ -35,6 +35,7 @@ impl Stage {
             stream_bytes: 1 << 30,
             seal: Seal::Plain,
             queue: Bounds::default(),
+            open_streams: 100,
         };
         let streams = Arc::new(Streams::new(settings, Arc::new(SystemClock), Arc::new(|_, _, _| {})));
         let metrics = Metrics::with_tenant_series(10).unwrap();

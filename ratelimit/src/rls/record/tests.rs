@@ -81,6 +81,7 @@ async fn recorded(api: &str, broken: bool) -> (Result<(), Refused>, Vec<(String,
         stream_bytes: 1 << 30,
         seal: Seal::Plain,
         queue: Bounds::default(),
+        open_streams: 100,
     };
     let streams = Arc::new(Streams::on(settings, Arc::new(SystemClock), Arc::new(|_, _, _| {}), Arc::new(Loose { broken })));
     let snapshot = Catalog::new(Arc::new(SystemClock)).apply(changes_of(&FILES)).unwrap();
