@@ -1,9 +1,6 @@
 //! What it costs to read: the same request with a body that no policy reads, and with one that a policy reads.
 
-use std::{
-    fmt::{self, Write as _},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bulkhead_tests::service::Service;
 use serde_json::{Value, json};
@@ -14,6 +11,7 @@ use crate::{
     household::Household,
     load::{Measured, Subject, compare, middle},
     matrix::Sockets,
+    table,
 };
 
 /// What a tenant has done with bodies.
@@ -103,15 +101,16 @@ pub(crate) fn body(bytes: usize) -> String {
 
 /// As a table; none where nothing was measured.
 pub(crate) fn table(rows: &[Row]) -> Option<String> {
-    let mut text = String::from(
-        "What reading costs: processor time of ext-authz for a request with a JSON body.\n\n| read | KiB | us a request | more than unread, us | us a KiB |\n|---|---|---|---|---|\n",
-    );
     let shown = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"));
-    for row in rows {
+    let line = |row: &Row| {
         let (more, each) = (shown(row.more_than_unread(rows)), shown(row.more_a_kib(rows)));
-        let _ = writeln!(text, "| {} | {} | {:.1} | {more} | {each} |", row.reading.as_str(), row.kib, row.server_us());
-    }
-    (!rows.is_empty()).then_some(text)
+        format!("| {} | {} | {:.1} | {more} | {each} |", row.reading.as_str(), row.kib, row.server_us())
+    };
+    table::table(
+        "What reading costs: processor time of ext-authz for a request with a JSON body.",
+        "| read | KiB | us a request | more than unread, us | us a KiB |",
+        rows.iter().map(line),
+    )
 }
 
 /// As JSON.

@@ -1,9 +1,6 @@
 //! One tenant's latency while another floods, beside the same while that other sends as many ordinary requests.
 
-use std::{
-    fmt::{self, Write as _},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bulkhead_tests::{
     issuer::{Issuer, Mood},
@@ -16,7 +13,9 @@ use crate::{
     calls::Calls,
     client::{Client, Sent},
     household::Household,
-    load::{ROUNDS, median},
+    load::ROUNDS,
+    median::{median, of_ratios},
+    table,
 };
 
 /// What the other tenant does.
@@ -124,16 +123,19 @@ pub(crate) async fn measure(time: Duration, told: impl Fn(&Row)) -> Vec<Row> {
 
 /// As a table; none where nothing was measured.
 pub(crate) fn table(rows: &[Row]) -> Option<String> {
-    let mut text = format!(
-        "A tenant's p99 with {WATCHED} calls in flight, alone, beside {FLOODING} ordinary calls of another tenant, and beside {FLOODING} of a flood.\n\n| flood | alone, us | beside ordinary, us | beside the flood, us | over ordinary | over alone | refused |\n|---|---|---|---|---|---|---|\n"
-    );
     let middle = |figures: &[f64]| median(figures.iter().copied());
-    for row in rows {
+    let line = |row: &Row| {
         let (alone, ordinary, flood) = (middle(&row.alone), middle(&row.beside_ordinary), middle(&row.beside_flood));
         let (name, over_ordinary, over_alone, refused) = (row.flood.as_str(), row.over_ordinary(), row.over_alone(), row.refused);
-        let _ = writeln!(text, "| {name} | {alone:.0} | {ordinary:.0} | {flood:.0} | {over_ordinary:.2} | {over_alone:.2} | {refused} |");
-    }
-    (!rows.is_empty()).then_some(text)
+        format!("| {name} | {alone:.0} | {ordinary:.0} | {flood:.0} | {over_ordinary:.2} | {over_alone:.2} | {refused} |")
+    };
+    table::table(
+        &format!(
+            "A tenant's p99 with {WATCHED} calls in flight, alone, beside {FLOODING} ordinary calls of another tenant, and beside {FLOODING} of a flood."
+        ),
+        "| flood | alone, us | beside ordinary, us | beside the flood, us | over ordinary | over alone | refused |",
+        rows.iter().map(line),
+    )
 }
 
 /// As JSON.
@@ -150,12 +152,12 @@ pub(crate) fn json(rows: &[Row]) -> Value {
 impl Row {
     /// The watched tenant's 99th percentile beside the flood, over the one beside ordinary requests of the same turn: the median.
     pub(crate) fn over_ordinary(&self) -> f64 {
-        median(self.beside_flood.iter().zip(&self.beside_ordinary).map(|(flood, ordinary)| flood / ordinary))
+        of_ratios(self.beside_flood.iter().copied(), self.beside_ordinary.iter().copied())
     }
 
     /// The same over the tenant alone.
     pub(crate) fn over_alone(&self) -> f64 {
-        median(self.beside_flood.iter().zip(&self.alone).map(|(flood, alone)| flood / alone))
+        of_ratios(self.beside_flood.iter().copied(), self.alone.iter().copied())
     }
 }
 

@@ -1,11 +1,7 @@
 //! The whole path: the same requests through the real Envoy as it is shipped, with both services, with two that decide nothing in their
 //! place, and with none. The upstream is an Envoy that answers by itself (the gateway's own route may not: Envoy asks for no limit there).
 
-use std::{
-    fmt::{self, Write as _},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use bulkhead_tests::{
     envoy::{
@@ -24,7 +20,9 @@ use crate::{
     floor::Floor,
     household::Household,
     http1::{self, Requests},
-    load::{ROUNDS, median},
+    load::ROUNDS,
+    median::{median, of_ratios},
+    table,
 };
 
 /// Who stands behind Envoy.
@@ -151,17 +149,18 @@ fn requests(household: &Household) -> Requests {
 
 /// As a table; none where nothing was measured.
 pub(crate) fn table(rows: &[Row]) -> Option<String> {
-    let mut text = String::from(
-        "The whole path through Envoy, to an upstream that only answers.\n\n| behind Envoy | connections | p50, us | p99, us | a second | p50 over two that decide nothing | p50 over Envoy alone | denied |\n|---|---|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
+    let line = |row: &Row| {
         let over = |behind| row.over(behind, rows, p50).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let (name, connections, rate, refused) = (row.behind.as_str(), row.connections, row.rate(), row.refused());
         let (half, most) = (row.middle(p50), row.middle(|sent| sent.latency_us(0.99)));
         let (floor, alone) = (over(Behind::Floor), over(Behind::Nobody));
-        let _ = writeln!(text, "| {name} | {connections} | {half:.0} | {most:.0} | {rate:.0} | {floor} | {alone} | {refused} |");
-    }
-    (!rows.is_empty()).then_some(text)
+        format!("| {name} | {connections} | {half:.0} | {most:.0} | {rate:.0} | {floor} | {alone} | {refused} |")
+    };
+    table::table(
+        "The whole path through Envoy, to an upstream that only answers.",
+        "| behind Envoy | connections | p50, us | p99, us | a second | p50 over two that decide nothing | p50 over Envoy alone | denied |",
+        rows.iter().map(line),
+    )
 }
 
 /// As JSON.
@@ -184,14 +183,13 @@ impl Row {
 
     /// Its median.
     pub(crate) fn middle(&self, figure: impl Fn(&Sent) -> f64) -> f64 {
-        median(self.figures(figure).into_iter())
+        median(self.figures(figure))
     }
 
     /// The median over the rounds of a figure over that of another row's same round.
     pub(crate) fn over(&self, behind: Behind, rows: &[Self], figure: impl Fn(&Sent) -> f64) -> Option<f64> {
         let other = rows.iter().find(|row| row.behind == behind && row.connections == self.connections)?;
-        let ratios = self.figures(&figure).into_iter().zip(other.figures(&figure)).map(|(mine, others)| mine / others);
-        Some(median(ratios))
+        Some(of_ratios(self.figures(&figure), other.figures(&figure)))
     }
 
     /// Answers a second.

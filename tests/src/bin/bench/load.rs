@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{calls::Calls, client::Client, cpu};
+use crate::{
+    calls::Calls,
+    client::Client,
+    cpu,
+    median::{median, of_ratios},
+};
 
 /// How often service and floor take turns. Every figure is the median over the rounds.
 pub(crate) const ROUNDS: usize = 5;
@@ -54,13 +59,13 @@ pub(crate) struct Measured {
 impl Measured {
     /// The service's figure over the floor's of the same turn: the median.
     pub(crate) fn ratio(&self, figure: impl Fn(&Round) -> f64) -> f64 {
-        median(self.service.iter().zip(&self.floor).map(|(service, floor)| figure(service) / figure(floor)))
+        of_ratios(self.service.iter().map(&figure), self.floor.iter().map(&figure))
     }
 
     /// What a server that does nothing but verify would need, over what the service needs, in processor time.
     pub(crate) fn share_of_signature(&self) -> f64 {
         let alone = self.alone_us.unwrap_or(0.0);
-        median(self.service.iter().zip(&self.floor).map(|(service, floor)| (floor.server_cpu + alone) / service.server_cpu))
+        of_ratios(self.floor.iter().map(|floor| floor.server_cpu + alone), self.service.iter().map(|service| service.server_cpu))
     }
 
     /// Answers of the service that were no allow, in all rounds.
@@ -72,13 +77,6 @@ impl Measured {
 /// The median of a figure over rounds.
 pub(crate) fn middle(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     median(rounds.iter().map(figure))
-}
-
-/// The middle one of some figures.
-pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_unstable_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Measures a service against the floor, each side for `time` in each round.

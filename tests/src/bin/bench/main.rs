@@ -16,8 +16,10 @@ mod http1;
 mod load;
 mod loading;
 mod matrix;
+mod median;
 mod report;
 mod subject;
+mod table;
 mod target;
 
 use std::{path::PathBuf, time::Duration};

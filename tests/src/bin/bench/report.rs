@@ -12,6 +12,7 @@ use crate::{
     load::{Measured, Round, middle},
     loading::Loading,
     matrix::{Case, Setup},
+    table::table,
     target,
 };
 
@@ -32,24 +33,16 @@ pub(crate) struct Row {
 }
 
 /// The columns of a [`Row`].
-const COLUMNS: &str = "| what | tenants | streams | metering | sockets | throughput | by CPU | p50 | p99 | p99.9 | server CPU | server us | store us | floor: a second | floor: p50 us | floor: server us | denied |\n\
-                       |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+const COLUMNS: &str = "| what | tenants | streams | metering | sockets | throughput | by CPU | p50 | p99 | p99.9 | server CPU | server us | store us | floor: a second | floor: p50 us | floor: server us | denied |";
 
 impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        if let Some(loading) = &self.loading {
-            text.push_str(&changes(loading));
-        }
-        if !self.rows.is_empty() {
-            text.push_str("Ratios to a tonic server that decides nothing, measured in turn with it:\n\n");
-            text.push_str(COLUMNS);
-            for row in &self.rows {
-                let _ = writeln!(text, "{}", row.line());
-            }
-            text.push('\n');
-        }
-        for table in [bodies::table(&self.bodies), gateway::table(&self.gateway), floods::table(&self.floods)].into_iter().flatten() {
+        let loading = self.loading.as_ref().and_then(changes);
+        let decisions =
+            table("Ratios to a tonic server that decides nothing, measured in turn with it:", COLUMNS, self.rows.iter().map(Row::line));
+        let others = [bodies::table(&self.bodies), gateway::table(&self.gateway), floods::table(&self.floods)];
+        for table in [loading, decisions].into_iter().chain(others).flatten() {
             let _ = writeln!(text, "{table}");
         }
         text.push_str(&target::text(self));
@@ -156,18 +149,20 @@ fn side(rounds: &[Round]) -> Vec<Value> {
     rounds.iter().map(round).collect()
 }
 
-fn changes(loading: &Loading) -> String {
+fn changes(loading: &Loading) -> Option<String> {
     let ([edit, worst_edit], [suspension, worst_suspension]) = (extremes(&loading.edits), extremes(&loading.suspensions));
-    format!(
-        "10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:\n\n\
-         | load until ready | memory | at its highest | memory a tenant | contract edited, until decided upon | tenant suspended, until refused |\n\
-         |---|---|---|---|---|---|\n\
-         | {:.1} s | {} MB | {} MB | {} KB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |\n\n",
-        loading.edits.len(),
+    let row = format!(
+        "| {:.1} s | {} MB | {} MB | {} KB | {edit:.0} ms, {worst_edit:.0} ms | {suspension:.0} ms, {worst_suspension:.0} ms |",
         loading.start.as_secs_f64(),
         loading.resident_mb,
         loading.peak_mb,
         loading.resident_mb * 1024 / 10_000
+    );
+    let title = format!("10,000 tenants, 4 APIs and 10 subscriptions each (ext-authz); changes: median, worst of {}:", loading.edits.len());
+    table(
+        &title,
+        "| load until ready | memory | at its highest | memory a tenant | contract edited, until decided upon | tenant suspended, until refused |",
+        [row],
     )
 }
 
