@@ -20,6 +20,7 @@ use self::held::Held;
 use crate::verdict::{Denial, Reason};
 
 mod held;
+pub mod small;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,9 @@ pub use held::Hold;
 const LEAST_PLACES: usize = 4;
 /// How many pieces of a tenant's work wait or run at a time.
 const WAITING: usize = 64;
+/// How many pieces of bodies and events of a tenant wait until they are among those. What they hold is bounded in bytes with all else that it holds
+/// ([`Hold`]).
+const QUEUED: usize = 1024;
 
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +41,31 @@ pub struct Room {
     pub places: usize,
     /// Of these, one tenant's.
     pub each: usize,
-    /// Pieces of one tenant's work that wait or run.
+    /// Pieces of one tenant's work that wait or run, of each of both kinds ([`Crowd`]).
     pub waiting: usize,
+    /// Pieces that wait until they are among those.
+    pub queued: usize,
+}
+
+/// What becomes of work where as much of its tenant's is in progress as may be. The two kinds take nothing from each other but the time of the tenant's
+/// places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowd {
+    /// It is refused at once: whoever asked can ask again.
+    Refused,
+    /// It waits for its turn: it is a part of what is under way, which nobody can ask for again.
+    Queued,
+}
+
+/// Whose work it is, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'t> {
+    /// The tenant's uid.
+    pub tenant: &'t TenantUid,
+    /// When nobody waits for it any more.
+    pub until: Instant,
+    /// In a crowd.
+    pub crowd: Crowd,
 }
 
 /// The places, and who has them.
@@ -53,6 +80,9 @@ pub struct Offload {
 /// One tenant's way to the places.
 struct Lane {
     waiting: Arc<Semaphore>,
+    /// Those that wait or run after they were queued.
+    turns: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     running: Arc<Semaphore>,
 }
 
@@ -88,7 +118,7 @@ impl Offload {
     #[must_use]
     pub fn with_places(places: usize) -> Self {
         let places = places.max(LEAST_PLACES);
-        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING })
+        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING, queued: QUEUED })
     }
 
     /// Places as they are given.
@@ -97,7 +127,7 @@ impl Offload {
         Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default(), held: Held::default() }
     }
 
-    /// Does a tenant's work in one of its places, and gives what came of it.
+    /// Does a tenant's work in one of its places, and gives what came of it. In a crowd it is refused.
     ///
     /// # Errors
     /// The tenant has too much in progress, or the work was not done until `until`.
@@ -107,8 +137,26 @@ impl Offload {
         until: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Undone> {
+        self.run_in(Turn { tenant, until, crowd: Crowd::Refused }, work).await
+    }
+
+    /// The same in a turn.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_in<T: Send + 'static>(
+        &self,
+        Turn { tenant, until, crowd }: Turn<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Undone> {
         let lane = self.lane(tenant);
-        let waiting = Arc::clone(&lane.waiting).try_acquire_owned().map_err(|_| Undone::Crowded)?;
+        let waiting = match crowd {
+            Crowd::Refused => free(&lane.waiting)?,
+            Crowd::Queued => {
+                let _queued = free(&lane.queue)?;
+                place(&lane.turns, until).await?
+            }
+        };
         let own = place(&lane.running, until).await?;
         let any = place(&self.places, until).await?;
         // The places go with the work, not with the request that waits for it.
@@ -136,8 +184,9 @@ impl Offload {
         if lanes.len() == lanes.capacity() {
             lanes.retain(|_, lane| lane.strong_count() > 0);
         }
-        let Room { each, waiting, .. } = self.room;
-        let lane = Arc::new(Lane { waiting: Arc::new(Semaphore::new(waiting)), running: Arc::new(Semaphore::new(each)) });
+        let Room { each, waiting, queued, .. } = self.room;
+        let [waiting, turns, queue, running] = [waiting, waiting, queued, each].map(|room| Arc::new(Semaphore::new(room)));
+        let lane = Arc::new(Lane { waiting, turns, queue, running });
         lanes.insert(tenant.clone(), Arc::downgrade(&lane));
         lane
     }
@@ -152,10 +201,19 @@ impl Offload {
         (lane, waiting)
     }
 
+    /// How many pieces of a tenant's work wait until they may be among those that wait or run.
+    pub(crate) fn queued(&self, tenant: &TenantUid) -> usize {
+        self.room.queued - self.lane(tenant).queue.available_permits()
+    }
+
     /// How many more pieces of a tenant's work may wait or run.
     pub(crate) fn room_of(&self, tenant: &TenantUid) -> usize {
         self.lane(tenant).waiting.available_permits()
     }
+}
+
+fn free(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Undone> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Undone::Crowded)
 }
 
 async fn place(places: &Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, Undone> {

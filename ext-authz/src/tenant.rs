@@ -152,7 +152,7 @@ impl Identity {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, provider: Arc<dyn KeyProvider>) -> Self {
         let fetches = Arc::new(Semaphore::new(settings.fetches));
         let supply = Supply { provider, clock: Arc::clone(&clock), pace: settings.pace, fetches };
-        let room = Room { places: settings.verifications, each: settings.caps.verifying, waiting: settings.caps.first_sights };
+        let room = Room { places: settings.verifications, each: settings.caps.verifying, waiting: settings.caps.first_sights, queued: 0 };
         Self {
             clock,
             wait: settings.wait,

@@ -11,19 +11,13 @@ use bulkhead_tenancy::{
 use super::Asked;
 use crate::{
     attributes::{Attributes, Body},
-    offload::{Offload, Undone},
+    offload::{Crowd, Offload, Turn, Undone, small::is_small},
     verdict::{Denial, Findings, Process, Reason},
 };
 
 pub mod shadow;
 #[cfg(test)]
 mod tests;
-
-/// The most steps that are taken at once, on a thread that others' calls wait for: one to two tenths of a millisecond, and as many as 4 KiB of ordinary
-/// content take.
-const AT_ONCE: u64 = 100_000;
-/// The largest body that is tried to be read so, in bytes.
-const SMALL: usize = 4 << 10;
 
 /// Reads a request as the policy of its tenant asks. What is found is kept, also where it denies.
 ///
@@ -61,14 +55,8 @@ async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
         Err(why) => return Ok(Seen { found: bulkhead_content::Found::default(), unread: Some(why) }),
     };
     let work = Work::of(asked.policy, asked.request);
-    if work.is_small() {
-        let seen = work.enforced(&Budget::new(AT_ONCE));
-        if seen.unread != Some(Unscannable::Effort) {
-            return Ok(seen);
-        }
-    }
-    let until = asked.until;
-    offload.run(tenant, until, move || work.enforced(&Budget::default().until(until.into_std()).within(&hold))).await
+    let turn = Turn { tenant, until: asked.until, crowd: Crowd::Refused };
+    offload.read(turn, work.is_small(), hold, move |budget| work.enforced(budget)).await
 }
 
 /// The bytes of what is read.
@@ -113,11 +101,9 @@ impl Work {
         self.read(&self.policy.guardrails().content, false, budget)
     }
 
-    /// Patterns are not counted by what they take: large ones can make a small body cost as much as a large one, and would hold up every tenant's
-    /// calls (S5).
     fn is_small(&self) -> bool {
-        let is_light = self.policy.guardrails().content.filter.topics().are_light();
-        is_light && self.encodings.is_empty() && self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) <= SMALL
+        let bytes = self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len);
+        is_small(&self.policy.guardrails().content.filter, !self.encodings.is_empty(), bytes)
     }
 
     /// Reads as one filter asks for; `whole`: also what is left to ext_proc.

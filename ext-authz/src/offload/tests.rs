@@ -37,6 +37,40 @@ async fn s5_a_tenant_whose_work_never_ends_keeps_nobody_else_waiting() {
 }
 
 #[tokio::test]
+async fn s5_what_is_queued_waits_until_there_is_no_queue_or_no_time_left_and_takes_no_room_of_what_is_not() {
+    let offload = Arc::new(Offload::new(Room { places: 4, each: 1, waiting: 2, queued: 3 }));
+    let (stop, stopped) = mpsc::channel::<()>();
+    let stopped = Arc::new(Mutex::new(stopped));
+    let hostile = uid("hostile");
+    let queued = |until| Turn { tenant: &hostile, until, crowd: Crowd::Queued };
+    assert_eq!(offload.run_in(queued(soon()), || 7).await, Ok(7));
+    let stuck: Vec<_> = (0..4)
+        .map(|_| {
+            let (offload, stopped) = (Arc::clone(&offload), Arc::clone(&stopped));
+            tokio::spawn(async move {
+                let turn = Turn { tenant: &uid("hostile"), until: soon(), crowd: Crowd::Queued };
+                offload.run_in(turn, move || stopped.lock().unwrap().recv().unwrap_err()).await
+            })
+        })
+        .collect();
+    while offload.queued(&hostile) < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(offload.run_in(queued(Instant::now()), || ()).await, Err(Undone::Late), "the third in the queue gives up");
+    let third = offload.run_in(queued(soon()), || ());
+    tokio::pin!(third);
+    assert!(futures::poll!(&mut third).is_pending());
+    assert_eq!(offload.run_in(queued(soon()), || ()).await, Err(Undone::Crowded), "nobody is a fourth");
+    assert_eq!(offload.room_of(&hostile), 2, "Checks of the same tenant have their own");
+    assert_eq!(offload.run_in(Turn { tenant: &uid("other"), until: soon(), crowd: Crowd::Queued }, || 7).await, Ok(7));
+    drop(stop);
+    for work in stuck {
+        assert!(work.await.unwrap().is_ok());
+    }
+    assert_eq!(third.await, Ok(()));
+}
+
+#[tokio::test]
 async fn work_that_is_late_or_breaks_has_no_result() {
     let offload = Offload::with_places(4);
     let (stop, stopped) = mpsc::channel::<()>();

@@ -14,7 +14,7 @@ pub struct AsShown;
 
 impl Reader for AsShown {
     /// To look is less than a microsecond for each 10 KiB.
-    fn is_light(&self, _bytes: usize) -> bool {
+    fn is_light(&self, _: &Representation, _bytes: usize) -> bool {
         true
     }
 

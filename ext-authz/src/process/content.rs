@@ -12,7 +12,10 @@ use super::{
     Side,
     reader::{Reader, Reading, Refusal, Representation},
 };
-use crate::verdict::{Denial, Reason};
+use crate::{
+    offload::small::is_small,
+    verdict::{Denial, Reason},
+};
 
 /// Reads as the tenant's policy says.
 pub struct OfPolicy {
@@ -38,6 +41,10 @@ impl OfPolicy {
 }
 
 impl Reader for OfPolicy {
+    fn is_light(&self, representation: &Representation, bytes: usize) -> bool {
+        is_small(&self.content().filter, representation.is_coded(), bytes)
+    }
+
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let content = self.content();
         let media = representation.media();
@@ -85,6 +92,10 @@ impl Everything {
 static EVERYTHING: LazyLock<Filter> = LazyLock::new(|| Filter::new(Detector::ALL.into(), Topics::default()));
 
 impl Reader for Everything {
+    fn is_light(&self, representation: &Representation, bytes: usize) -> bool {
+        is_small(&EVERYTHING, representation.is_coded(), bytes)
+    }
+
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         match EVERYTHING.redact(&representation.media(), body, budget) {
             Ok(Redacted { body, found }) => Ok(Reading { body, found, unread: None }),

@@ -1,7 +1,7 @@
 //! Whoever reads a body on its way: personal data and topics ([`super::content`]), MCP's filter of `tools/list`.
 //!
 //! Several may read one body. Each reads what the one before it left, and the first that denies answers. A reader is a pure function of the body and of
-//! what it was built from: it is run off the I/O threads (S5), and what it finds are kinds and names, never values.
+//! what it was built from: what is not small is run off the I/O threads (S5), and what it finds are kinds and names, never values.
 
 use std::sync::Arc;
 
@@ -24,8 +24,9 @@ pub trait Reader: Send + Sync {
     /// A refusal: the body goes no further.
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal>;
 
-    /// Whether so many bytes are read in less time than the way to another thread takes.
-    fn is_light(&self, _bytes: usize) -> bool {
+    /// Whether so many bytes are read at once, or tried to be: in less time than the way to another thread takes, or in steps that are counted
+    /// ([`crate::offload::small`]).
+    fn is_light(&self, _representation: &Representation, _bytes: usize) -> bool {
         false
     }
 }
@@ -67,6 +68,12 @@ impl Representation {
         let values = |name| headers.all(name).map(<[u8]>::to_vec).collect();
         let of_error = headers.all(":status").any(|status| matches!(status, [b'4'..=b'9', _, _]));
         Self { content_type: values("content-type"), content_encoding: values("content-encoding"), of_error }
+    }
+
+    /// Whether it names a coding, if only `identity`.
+    #[must_use]
+    pub fn is_coded(&self) -> bool {
+        !self.content_encoding.is_empty()
     }
 
     /// The same, for the content library.
@@ -117,7 +124,8 @@ impl Refusal {
 ///
 /// # Errors
 /// The first refusal.
-pub fn read(readers: &[Arc<dyn Reader>], mut representation: Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
+pub fn read(readers: &[Arc<dyn Reader>], representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
+    let mut representation = representation.clone();
     let mut whole = Reading::default();
     for reader in readers {
         let reading = reader.read(&representation, whole.body.as_deref().unwrap_or(body), budget)?;

@@ -2,14 +2,17 @@
 
 use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
-use bulkhead_content::{Budget, Found, Unscannable};
+use bulkhead_content::{Found, Unscannable};
 use bulkhead_doors::traces::{Span, Traces};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::{
     ProcessingRequest, ProcessingResponse, external_processor_server::ExternalProcessor,
 };
 use bulkhead_tenancy::{clock::Clock, snapshot::Live};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout, timeout_at},
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -21,7 +24,7 @@ use super::{
     told::Told,
 };
 use crate::{
-    offload::{Hold, Offload},
+    offload::{Crowd, Hold, Offload, Turn},
     record::{Handled, Kept, Processed, Record},
     verdict::{Denial, Facts, Findings, Reason},
 };
@@ -252,7 +255,7 @@ fn handled(reading: &Reading, before: bool) -> Handled {
 }
 
 impl Processor {
-    /// Reads a body off the I/O threads, within the tenant's share of them and of memory.
+    /// Reads a body within the tenant's share of memory: a small one here, any other off the I/O threads within its share of places.
     async fn read(
         &self,
         plan: &Plan,
@@ -267,14 +270,17 @@ impl Processor {
         let refuse = |denial| Refusal::new(side, denial);
         let hold = self.offload.hold(&plan.tenant.uid, body.len()).map_err(|why| Refusal::unread(side, why))?;
         let readers = plan.readers(side).clone();
-        if readers.iter().all(|reader| reader.is_light(body.len())) {
-            return reader::read(&readers, representation, &body, &Budget::default().within(&hold));
+        let small = readers.iter().all(|reader| reader.is_light(&representation, body.len()));
+        if small {
+            // However fast events come in one stream, others' messages have their turn between any two.
+            yield_now().await;
         }
-        let work = move || {
-            let budget = Budget::default().until(until.into_std()).within(&hold);
-            reader::read(&readers, representation, &body, &budget)
-        };
-        self.offload.run(&plan.tenant.uid, until, work).await.map_err(|undone| refuse(undone.into()))?
+        // A stream that is under way cannot be asked for again: it waits.
+        let turn = Turn { tenant: &plan.tenant.uid, until, crowd: Crowd::Queued };
+        self.offload
+            .read(turn, small, hold, move |budget| reader::read(&readers, &representation, &body, budget))
+            .await
+            .map_err(|undone| refuse(undone.into()))?
     }
 
     fn tell(&self, exchange: Option<&Exchange>, side: Side, (found, unread): (Found, Option<Unscannable>), handled: Handled) -> Kept {

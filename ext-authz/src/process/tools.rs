@@ -28,7 +28,7 @@ impl ToolsList {
 }
 
 impl Reader for ToolsList {
-    fn is_light(&self, bytes: usize) -> bool {
+    fn is_light(&self, _: &Representation, bytes: usize) -> bool {
         bytes <= READ_AT_ONCE
     }
 

@@ -229,7 +229,7 @@ fn s5_what_takes_more_than_its_budget_is_unread_whatever_the_policy_lets_pass() 
 async fn what_is_small_and_costs_much_is_read_off_the_io_threads() {
     let costly = format!(r#"{{"a":"{} a@example.com"}}"#, "12 ".repeat(1_000));
     let work = work("piiDetection: block", &costly);
-    assert!(work.is_small() && work.enforced(&Budget::new(AT_ONCE)).unread == Some(Unscannable::Effort));
+    assert!(work.is_small() && work.enforced(&Budget::new(crate::offload::small::AT_ONCE)).unread == Some(Unscannable::Effort));
     assert_eq!(answer("piiDetection: block", json(&costly)).await, "pii");
 }
 

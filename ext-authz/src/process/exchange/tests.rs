@@ -69,7 +69,7 @@ fn through(exchange: &mut Exchange, message: Message) -> Answer {
         Next::Answer(answer) => answer,
         Next::Read(side, representation, body) => {
             let readers = exchange.plan().unwrap().readers(side).clone();
-            exchange.read(reader::read(&readers, representation, &body, &Budget::default()))
+            exchange.read(reader::read(&readers, &representation, &body, &Budget::default()))
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::{collections::HashMap, sync::Mutex};
 
 use bulkhead_audit::refused::Refused;
+use bulkhead_content::Budget;
 use bulkhead_proto::{
     contract::{METADATA_NAMESPACE, metadata as key},
     pb::{
@@ -28,6 +29,8 @@ use crate::{
     record::{Noted, Seen},
     verdict::{Decision, Process},
 };
+
+mod crowd;
 
 const PATIENCE: Duration = Duration::from_millis(800);
 const NOW_S: u64 = 1_800_000_000;
@@ -220,15 +223,19 @@ async fn s5_a_body_that_there_is_no_room_for_is_denied() {
 
 /// The answers in a stream of events that was opened, in which one event has come and nothing more does.
 fn open(service: &ProcessService) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Unpin + use<> {
+    let plan = plan_with(Doing(|| Ok(Reading::default())), Process::Response);
+    stream_of(service, Plan { expires: Some(i64::try_from(NOW_S).unwrap() + 60), ..plan }, "data: 1")
+}
+
+/// The same with this plan and this event.
+fn stream_of(service: &ProcessService, plan: Plan, event: &str) -> impl Stream<Item = Result<ProcessingResponse, Status>> + Unpin + use<> {
     let header =
         |(key, value): (&str, &str)| HeaderValue { key: key.to_owned(), raw_value: value.as_bytes().to_vec(), ..HeaderValue::default() };
     let headers = [(":status", "200"), ("content-type", "text/event-stream")].map(header).to_vec();
     let head = HttpHeaders { headers: Some(HeaderMap { headers }), ..HttpHeaders::default() };
-    let event = HttpBody { body: b"data: 1\n\n".to_vec(), ..HttpBody::default() };
+    let event = HttpBody { body: format!("{event}\n\n").into_bytes(), ..HttpBody::default() };
     let of = |asked| Ok(ProcessingRequest { request: Some(asked), ..ProcessingRequest::default() });
     let messages = [Ok(post(None)), of(Asked::ResponseHeaders(head)), of(Asked::ResponseBody(event))];
-    let plan = plan_with(Doing(|| Ok(Reading::default())), Process::Response);
-    let plan = Plan { expires: Some(i64::try_from(NOW_S).unwrap() + 60), ..plan };
     let exchange = Exchange::new(Ok(plan), None);
     Box::pin(service.converse(stream::iter(messages).chain(stream::pending()), Some(exchange), Span::default()))
 }

@@ -1,0 +1,50 @@
+//! Small bodies, small events and short paths are read where the request is: the way to another thread and back costs more than to read them, and takes a
+//! place that a large one needs. What looks small may cost much, so the steps that may be taken so are few; what they do not suffice for is read from its
+//! start in one of the tenant's places (S5).
+
+use bulkhead_content::{Budget, Filter};
+
+use super::{Hold, Offload, Turn, Undone};
+
+/// The most steps that are taken at once, on a thread that others' calls wait for: one to two tenths of a millisecond, and as many as 4 KiB of ordinary
+/// content take.
+pub const AT_ONCE: u64 = 100_000;
+/// The most that is tried to be read so, in bytes.
+const SMALL: usize = 4 << 10;
+
+/// Whether a filter is tried at once on so many bytes; `coded`: they are to be undone first.
+///
+/// Patterns are not counted by what they take: large ones can make a small body cost as much as a large one, and would hold up every tenant's
+/// calls (S5).
+#[must_use]
+pub fn is_small(filter: &Filter, coded: bool, bytes: usize) -> bool {
+    !coded && bytes <= SMALL && filter.topics().are_light()
+}
+
+impl Offload {
+    /// Reads what a tenant sent, within what it holds: at once if it is small and takes no more than [`AT_ONCE`], else in one of the tenant's places
+    /// and until its turn's end. `work` gives up what it did when its budget is spent, and is then begun anew.
+    ///
+    /// # Errors
+    /// The tenant has too much in progress, or the work was not done in time.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        turn: Turn<'_>,
+        small: bool,
+        hold: Hold,
+        work: impl Fn(&Budget<'_>) -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        if let Some(done) = small.then(|| at_once(&work, &hold)).flatten() {
+            return Ok(done);
+        }
+        let until = turn.until.into_std();
+        self.run_in(turn, move || work(&Budget::default().until(until).within(&hold))).await
+    }
+}
+
+/// What came of it, if that took few steps.
+fn at_once<T>(work: &impl Fn(&Budget<'_>) -> T, hold: &Hold) -> Option<T> {
+    let budget = Budget::new(AT_ONCE).within(hold);
+    let done = work(&budget);
+    (budget.spent() < AT_ONCE).then_some(done)
+}
