@@ -98,7 +98,8 @@ async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Resu
     let bytes = match &asked.request.body {
         Body::Whole(bytes) => bytes,
         // Only ext_proc sees what was sent (`super::process::instead`): without it, one message is judged and another may be sent.
-        Body::Doubtful(bytes) if asked.declared.process => bytes,
+        // A coding that was shown so is hardly ever undone, and ext_proc could not tell from it what was judged.
+        Body::Doubtful(bytes) if asked.declared.process && coding.is_none() => bytes,
         Body::Doubtful(_) => {
             let detail = "Envoy shows bodies as text (pack_as_bytes: false), and a `!` in this one may be a byte of another message";
             return Err(Denial::new(Reason::Unreadable, detail));

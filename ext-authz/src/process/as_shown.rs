@@ -7,18 +7,25 @@ use super::{
     Side,
     reader::{Reader, Reading, Refusal, Representation},
 };
-use crate::verdict::{Denial, Reason};
+use crate::{
+    guardrails::mcp::READ_AT_ONCE,
+    verdict::{Denial, Reason},
+};
 
 /// Lets a body pass that Envoy cannot have shown as another.
 pub struct AsShown;
 
 impl Reader for AsShown {
-    /// To look is less than a microsecond for each 10 KiB.
-    fn is_light(&self, _: &Representation, _bytes: usize) -> bool {
-        true
+    /// To look is a microsecond for each 10 KiB of ASCII, and ten for other letters.
+    fn is_light(&self, _: &Representation, bytes: usize) -> bool {
+        bytes <= READ_AT_ONCE
     }
 
-    fn read(&self, _: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
+    fn read(&self, representation: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
+        // What is coded was judged as it is, or refused: Check judges none as text.
+        if representation.content_encoding.iter().any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            return Ok(Reading::default());
+        }
         match std::str::from_utf8(body) {
             Ok(_) => Ok(Reading::default()),
             Err(_) => {
@@ -26,5 +33,29 @@ impl Reader for AsShown {
                 Err(Refusal::new(Side::Request, Denial::new(Reason::Unreadable, detail)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(coding: Option<&[u8]>, body: &[u8]) -> bool {
+        let content_encoding = coding.into_iter().map(<[u8]>::to_vec).collect();
+        let representation = Representation { content_type: vec![b"application/json".to_vec()], content_encoding, of_error: false };
+        AsShown.read(&representation, body, &Budget::default()).is_ok()
+    }
+
+    #[test]
+    fn s14_only_what_envoy_can_have_shown_as_another_text_is_refused() {
+        assert!(passes(None, "{\"a\":\"ü!\"}".as_bytes()) && !passes(None, b"{\"a\":\"\xff\"}"));
+        assert!(!passes(Some(b"identity"), b"\xff"), "no coding at all");
+        assert!(passes(Some(b"gzip"), b"\x1f\x8b\x08\xff"), "judged as bytes, or refused by Check");
+    }
+
+    #[test]
+    fn s5_what_is_long_is_looked_at_off_the_io_threads() {
+        let representation = Representation { content_type: Vec::new(), content_encoding: Vec::new(), of_error: false };
+        assert!(AsShown.is_light(&representation, READ_AT_ONCE) && !AsShown.is_light(&representation, READ_AT_ONCE + 1));
     }
 }

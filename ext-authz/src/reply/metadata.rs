@@ -26,7 +26,8 @@ pub(super) fn write(decision: &Decision, fields: &mut Written) {
         text(key::GENERATION, &generation.to_string());
     }
     let expires = verdict.outcome.as_ref().ok().and_then(|allowed| allowed.caller.expires);
-    if let Some(expires) = expires.filter(|_| process.responses()) {
+    // Also where only the request is to be read: a policy that comes meanwhile may have the answer read, and that may be a stream.
+    if let Some(expires) = expires.filter(|_| process != Process::None) {
         text(key::EXPIRES, &expires.to_string());
     }
     if let Some(tenant) = tenant {

@@ -28,10 +28,18 @@ impl Coding {
     }
 }
 
-/// Whether a lax parser could begin to read an object, an array or a comment, behind white space and marks of a byte order.
+/// Whether a lax parser could begin to read an object or a comment, behind white space and marks of a byte order. An array alone is no sign: brotli of more than
+/// 64 KiB begins with `[` as a rule. It must go on as one until something begins in it that could hold a message.
 fn may_be_message(body: &[u8]) -> bool {
     let skipped = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
-    body.iter().find(|byte| !skipped(byte)).is_some_and(|byte| matches!(byte, b'{' | b'[' | b'/' | b'#'))
+    let of_a_list = |byte: &u8| skipped(byte) || byte.is_ascii_alphanumeric() || matches!(byte, b'[' | b']' | b',' | b'.' | b'+' | b'-');
+    let mut rest = body.iter().skip_while(|byte| skipped(byte));
+    match rest.next() {
+        Some(b'{' | b'#') => true,
+        Some(b'/') => matches!(rest.next(), Some(b'/' | b'*')),
+        Some(b'[') => rest.find(|byte| !of_a_list(byte)).is_some_and(|byte| matches!(byte, b'{' | b'"' | b'\'' | b'/' | b'#')),
+        _ => false,
+    }
 }
 
 /// Whether a body that begins as zlib (RFC 1950) begins as a block without that header, too (RFC 1951): the low bits of zlib's first byte are those of a
@@ -94,6 +102,13 @@ mod tests {
         assert_eq!(bulkhead_content::decoded(&[b"br"], &message, &Budget::default()).unwrap().len(), 0x7b3, "it is brotli");
         assert_eq!(undone("br", &message), None);
         assert_eq!(undone("br", &[b"\xef\xbb\xbf", PLAIN.as_bytes()].concat()), None);
+        for message in ["[{", "[ 1, [{", "[\"x\",{", "/*x*/{", "//x\n{", "#x\n{"] {
+            assert!(may_be_message(message.as_bytes()), "{message}");
+        }
+        // How brotli of 70 KB to 200 KB begins by default, and with a window of 16 MiB.
+        for begun in [[0x5b, 0xc8, 0x11], [0x5b, 0xf8, 0x86], [0x5b, 0x28, 0xfc], [0x5b, 0x98, 0x0d], [0x2f, 0x98, 0x0d]] {
+            assert!(!may_be_message(&begun), "{begun:x?}");
+        }
         // zlib to one server, a stored block to the other.
         let zlib = zlib(PLAIN.as_bytes());
         let length = u16::from_le_bytes([zlib[1], zlib[2]]);

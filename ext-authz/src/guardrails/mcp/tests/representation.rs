@@ -111,4 +111,7 @@ async fn s14_a_message_that_envoy_may_have_altered_is_passed_only_where_ext_proc
     let denial = Sent { process: false, shown: Body::Doubtful, ..post() }.full(greeting.as_bytes()).await.0.unwrap_err();
     assert!(denial.detail.contains("pack_as_bytes"), "{denial:?}");
     assert_eq!(Sent { method: "DELETE", shown: Body::Doubtful, ..post() }.send("!").await, "400 unreadable");
+    // Under a coding that can be undone although one of its bytes was another.
+    let coded = Sent { process: true, shown: Body::Doubtful, ..post() }.with("content-encoding", "gzip");
+    assert_eq!(coded.full(&gzipped(&greeting)).await.0.unwrap_err().status, 400);
 }
