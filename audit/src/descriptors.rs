@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::queue::STREAMS;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The descriptors of one open stream: its folder, its current file and its head.
@@ -41,9 +42,9 @@ impl Room {
         self.writers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How many streams each writer may have open.
+    /// How many streams each writer keeps open when it has written: so many less than its part as it may open before it looks again.
     pub(crate) fn of_each(&self) -> usize {
-        (self.streams / self.writers.load(Ordering::Relaxed).max(1)).max(1)
+        (self.streams / self.writers.load(Ordering::Relaxed).max(1)).saturating_sub(STREAMS).max(1)
     }
 }
 
@@ -64,11 +65,13 @@ mod tests {
 
     #[test]
     fn writers_share_them() {
-        let room = Room::of(100);
-        assert_eq!(room.of_each(), 100);
+        let room = Room::of(300);
+        assert_eq!(room.of_each(), 300 - STREAMS);
         (0..3).for_each(|_| room.enter());
-        assert_eq!(room.of_each(), 33);
+        assert_eq!(room.of_each(), 100 - STREAMS);
         room.leave();
-        assert_eq!(room.of_each(), 50);
+        assert_eq!(room.of_each(), 150 - STREAMS);
+        (0..9).for_each(|_| room.enter());
+        assert_eq!(room.of_each(), 1, "a stream is written all the same");
     }
 }

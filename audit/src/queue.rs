@@ -69,7 +69,7 @@ struct Stream {
 /// What one stream may write in one turn, in bytes.
 const TURN: usize = 256 << 10;
 /// How many streams have their turn before those who wait are told.
-const STREAMS: usize = 64;
+pub(crate) const STREAMS: usize = 64;
 
 impl Queues {
     pub(crate) fn new(bounds: Bounds) -> Self {

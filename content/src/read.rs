@@ -170,7 +170,7 @@ impl<'f> Reading<'f> {
         let mut inner = Self { edits: self.edits.as_ref().map(|_| Vec::new()), ..self.inner() };
         inner.text(Layer::Plain, held.as_bytes(), 0..held.len(), piece.key)?;
         let Some(kind) = inner.found.pii.first().copied() else {
-            self.budget.release(piece.at.len());
+            self.budget.release(room(piece));
             self.take(inner);
             return self.look(body, piece).map(|_| ());
         };
@@ -179,7 +179,7 @@ impl<'f> Reading<'f> {
             _ => piece.form.clone(),
         };
         drop(held);
-        self.budget.release(piece.at.len());
+        self.budget.release(room(piece));
         self.edit(piece.at.clone(), kind, form)?;
         self.take(inner);
         let mut whole = self.inner();
@@ -188,7 +188,7 @@ impl<'f> Reading<'f> {
         Ok(())
     }
 
-    /// The JSON that a piece holds, if it does: for it so many bytes are held as the piece has.
+    /// The JSON that a piece holds, if it does: its [`room`] is held then.
     fn held(&self, body: &[u8], piece: &Piece<'_>) -> Result<Option<String>, Unscannable> {
         let bytes = body.get(piece.at.clone()).unwrap_or_default();
         // Escapes may hide what it begins with.
@@ -202,11 +202,11 @@ impl<'f> Reading<'f> {
             return Ok(None);
         }
         self.budget.spend(4 * bytes.len())?;
-        self.budget.hold(bytes.len())?;
-        let mut held = String::with_capacity(bytes.len());
+        self.budget.hold(room(piece))?;
+        let mut held = String::with_capacity(room(piece));
         piece.layer.each(bytes, &mut held)?;
         if !json::looks_like(held.as_bytes(), &(0..held.len())) {
-            self.budget.release(bytes.len());
+            self.budget.release(room(piece));
             return Ok(None);
         }
         Ok(Some(held))
@@ -228,6 +228,11 @@ impl<'f> Reading<'f> {
         self.take(inner);
         Ok(())
     }
+}
+
+/// The most bytes that a piece has once its escapes are undone: what is no UTF-8 in a form becomes a character of three.
+fn room(piece: &Piece<'_>) -> usize {
+    if piece.layer == Layer::Json { piece.at.len() } else { 3 * piece.at.len() }
 }
 
 /// The name that pieces stand under, as context: what it says, without escapes.

@@ -154,6 +154,12 @@ impl Topics {
         self.0.as_ref().is_none_or(|compiled| compiled.light)
     }
 
+    /// Whether there are patterns, whose work is not counted by what it takes.
+    #[must_use]
+    pub fn have_patterns(&self) -> bool {
+        self.0.as_ref().is_some_and(|compiled| !compiled.of_pattern.is_empty())
+    }
+
     /// The labels.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|compiled| compiled.source.keys().map(String::as_str))

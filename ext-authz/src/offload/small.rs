@@ -11,6 +11,8 @@ use super::{Hold, Offload, Turn, Undone};
 pub const AT_ONCE: u64 = 100_000;
 /// The most that is tried to be read so, in bytes.
 const SMALL: usize = 4 << 10;
+/// The same where there are patterns: a text can be written so that each byte of it takes a pattern hundreds of steps.
+const SMALL_FOR_PATTERNS: usize = 256;
 
 /// Whether a filter is tried at once on so many bytes; `coded`: they are to be undone first.
 ///
@@ -18,7 +20,8 @@ const SMALL: usize = 4 << 10;
 /// calls (S5).
 #[must_use]
 pub fn is_small(filter: &Filter, coded: bool, bytes: usize) -> bool {
-    !coded && bytes <= SMALL && filter.topics().are_light()
+    let most = if filter.topics().have_patterns() { SMALL_FOR_PATTERNS } else { SMALL };
+    !coded && bytes <= most && filter.topics().are_light()
 }
 
 impl Offload {

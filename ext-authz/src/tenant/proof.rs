@@ -156,15 +156,17 @@ impl Identity {
         }
     }
 
-    /// Verifies. A signature costs 30 to 50 microseconds: the first ones of a tenant are verified here, by the I/O thread; a flood of them waits off these
+    /// Verifies. A signature of a usual key costs 30 to 50 microseconds: the first ones of a tenant are verified here, by the I/O thread; a flood of them, and
+    /// what larger keys or several of them take, waits off these
     /// threads for places of the tenant's own and of all (S5), and keeps nobody else waiting. So does whatever a source brings that failed lately.
     async fn verify(&self, token: &Arc<UnverifiedToken>, keys: &SharedKeys, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
         let Sought { tenant, compartment, standing, deadline } = sought;
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
+        let here = standing == Standing::Good && token.is_cheap(&keys);
         let work = move || token.verify(&keys);
-        let work = match standing {
-            Standing::Suspect => work,
-            Standing::Good => match at_once::spend([&compartment.at_once, &self.at_once], work) {
+        let work = match here {
+            false => work,
+            true => match at_once::spend([&compartment.at_once, &self.at_once], work) {
                 Ok(signed) => return Ok(signed),
                 Err(work) => work,
             },

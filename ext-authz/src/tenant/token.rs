@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     claims::{Claims, Unfit},
-    keys::{Fingerprint, KeySet},
+    keys::{Fingerprint, Key, KeySet},
 };
 use crate::json;
 
@@ -79,6 +79,12 @@ impl UnverifiedToken {
     /// Whether any key of the set could be the one: of the token's algorithm, and of its `kid` where both have one.
     pub(super) fn has_candidate(&self, keys: &KeySet) -> bool {
         keys.candidates(self.algorithm, self.kid()).next().is_some()
+    }
+
+    /// Whether one key alone could be the one, and a signature of it is cheap.
+    pub(super) fn is_cheap(&self, keys: &KeySet) -> bool {
+        let mut candidates = keys.candidates(self.algorithm, self.kid());
+        candidates.next().is_some_and(Key::is_cheap) && candidates.next().is_none()
     }
 
     /// The signed claims and the key that verified them; absent where none of the set's keys did. Costs tens of microseconds a key.

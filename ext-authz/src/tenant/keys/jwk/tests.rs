@@ -98,3 +98,11 @@ fn what_is_no_key_is_refused() {
         assert!(read(&jwk).is_err());
     }
 }
+
+#[test]
+fn s5_large_keys_are_not_cheap() {
+    let cheap = |jwk: &Value| Key::read(jwk, &Algorithm::ALL.into()).unwrap().is_cheap();
+    let rsa = |bytes: usize| cheap(&json!({"kty": "RSA", "n": base64(vec![0xff; bytes]), "e": "AQAB"}));
+    assert!(cheap(&Signer::p256().jwk("k")) && cheap(&Signer::ed25519().jwk("k")) && cheap(&Signer::rsa(0).jwk("k")) && rsa(384));
+    assert!(!cheap(&Signer::p384().jwk("k")) && !rsa(512) && !rsa(1024));
+}
