@@ -1,7 +1,7 @@
 //! The chain of HTTP filters: which stand in it, in which order, and whether any can change what ours write (S7, S15, S3).
 
 use bulkhead_proto::contract::{METADATA_NAMESPACE, metadata};
-use bulkhead_tenancy::tree::Node;
+use bulkhead_tenancy::tree::{Node, Value};
 
 use crate::{
     Findings, authorizer, limiter,
@@ -86,9 +86,7 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
         processing(filter, findings);
     }
     let order: Vec<usize> = [authorizer, limiter, processor].into_iter().flatten().collect();
-    for off in order.iter().filter_map(|at| filters.get(*at)?.get("disabled")).filter(|off| off.is_true()) {
-        findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it");
-    }
+    order.iter().filter_map(|at| filters.get(*at)).for_each(|filter| dormant(filter, findings));
     let always = [authorizer, limiter].into_iter().flatten().filter_map(|at| filters.get(at)?.get("typed_config.extension_config"));
     for sometimes in always {
         findings.add(
@@ -107,12 +105,24 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     switched_off(manager, findings);
 }
 
+/// One of ours that stands there and does nothing.
+pub(crate) fn dormant(filter: &Node, findings: &mut Findings) {
+    if let Some(off) = filter.get("disabled").filter(|off| off.is_true()) {
+        findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it");
+    }
+}
+
+/// Whether a filter of this kind writes no metadata of ours.
+pub(crate) fn is_harmless(kind: &str) -> bool {
+    HARMLESS.contains(&kind)
+}
+
 /// Whatever is not known to be harmless, before the last of ours.
 fn strangers(filters: &[Node], ours: &[usize], authorizer: Option<usize>, findings: &mut Findings) {
     let last = ours.iter().max().copied().unwrap_or(0);
     for (at, filter) in filters.iter().enumerate().take(last) {
         let kind = kind(filter);
-        if ours.contains(&at) || HARMLESS.contains(&kind) {
+        if ours.contains(&at) || is_harmless(kind) {
             continue;
         }
         let (rule, mend) = match authorizer {
@@ -171,16 +181,45 @@ pub(crate) fn processing(filter: &Node, findings: &mut Findings) {
     }
 }
 
-/// Whom ext_proc does not see is for ext-authz's metadata to say, and for nothing that a client or a route chooses.
+/// Whom ext_proc does not see is for ext-authz's metadata to say, and for nothing that a client or a route chooses: `process: none`, or no `process` at all.
 fn skipped(matcher: &Node, findings: &mut Findings) {
-    matcher.each(&mut |node| {
-        let Some(input) = node.get("input.typed_config") else { return };
-        let path: Vec<_> = input.get("path").map_or(&[][..], View::items).iter().filter_map(|step| step.get("key")?.text()).collect();
-        if input.get("filter").and_then(View::text) != Some(METADATA_NAMESPACE) || path != [metadata::PROCESS] {
-            let what = "ext_proc is passed by for another reason than ext-authz's `process: none`: bodies that it should read go on unread";
-            findings.add(input, "S14", what, "match on the metadata `process` alone, as envoy/envoy.yaml does");
-        }
+    passed_by(matcher, false, findings);
+}
+
+/// `negated`: under an odd number of `not_matcher`.
+fn passed_by(node: &Node, negated: bool, findings: &mut Findings) {
+    let asks = node.get("input").is_none_or(|input| {
+        let test = node.get("custom_match.typed_config");
+        of_process(input) && test.is_some_and(|test| !holds(test, "invert") && says_none(test, negated))
     });
+    // What nothing matched is passed by, too.
+    if !asks || node.get("on_no_match.action").is_some() {
+        let what = "ext_proc is passed by for another reason than ext-authz's `process: none`: bodies that it should read go on unread";
+        findings.add(node, "S14", what, "match on the metadata `process` alone, as envoy/envoy.yaml does");
+    }
+    match &node.value {
+        Value::Scalar(_) => {}
+        Value::List(items) => items.iter().for_each(|item| passed_by(item, negated, findings)),
+        Value::Mapping(entries) => {
+            entries.iter().for_each(|entry| passed_by(&entry.node, negated != (&*entry.key == "not_matcher"), findings));
+        }
+    }
+}
+
+fn of_process(input: &Node) -> bool {
+    let config = input.get("typed_config");
+    let path = config.and_then(|config| config.get("path")).map_or(&[][..], View::items);
+    let path: Vec<_> = path.iter().filter_map(|step| step.get("key")?.text()).collect();
+    config.and_then(|config| config.get("filter")).and_then(View::text) == Some(METADATA_NAMESPACE) && path == [metadata::PROCESS]
+}
+
+fn says_none(test: &Node, negated: bool) -> bool {
+    let field = if negated { "value.present_match" } else { "value.string_match" };
+    let Some(leaf) = test.get(field) else { return false };
+    if negated {
+        return leaf.is_true();
+    }
+    matches!(&leaf.value, Value::Mapping(entries) if entries.len() == 1) && leaf.get("exact").and_then(View::text) == Some("none")
 }
 
 /// Where upstreams are resolved for contracts, the resolved address is checked (S3).

@@ -8,6 +8,7 @@ use crate::{Findings, authorizer, chain, clusters, limiter, view::View, view::ki
 
 mod envoy_gateway;
 mod istio;
+mod patch;
 #[cfg(test)]
 mod tests;
 
@@ -36,13 +37,7 @@ pub(crate) fn judge(document: &Node, findings: &mut Findings) -> Option<Unjudged
         ("gateway.envoyproxy.io", "EnvoyExtensionPolicy") => envoy_gateway::extensions(document, findings),
         ("gateway.envoyproxy.io", "ClientTrafficPolicy") => envoy_gateway::clients(document, findings),
         ("gateway.envoyproxy.io", "EnvoyProxy") => envoy_gateway::order(document, findings),
-        ("gateway.envoyproxy.io", "EnvoyPatchPolicy") => {
-            for patch in document.get("spec.jsonPatches").map_or(&[][..], View::items) {
-                if let Some(value) = patch.get("operation.value") {
-                    part(value, document, findings);
-                }
-            }
-        }
+        ("gateway.envoyproxy.io", "EnvoyPatchPolicy") => patch::policy(document, findings),
         // What they say of limits, retries and clusters is about upstreams, and the gateway's own.
         ("gateway.envoyproxy.io", "BackendTrafficPolicy") => {}
         _ => return None,
@@ -59,5 +54,38 @@ fn part(value: &Node, within: &Node, findings: &mut Findings) {
         _ if value.get("load_assignment").is_some() => clusters::added(value, findings),
         _ => {}
     }
+    if is_ours(kind(value)) {
+        chain::dormant(value, findings);
+    }
     chain::switched_off(value, findings);
+}
+
+/// What is inserted into a chain next to one of ours may stand between them.
+fn stranger(filter: &Node, findings: &mut Findings) {
+    let kind = kind(filter);
+    if !is_ours(kind) && !chain::is_harmless(kind) {
+        let named = if kind.is_empty() { "a filter without a name" } else { kind };
+        let what = format!("{named} may change the tenant in our metadata, wherever it stands between ext_authz and the last of ours");
+        findings.add(filter, "S7", what, "insert it before ext_authz (Istio: INSERT_FIRST), or nowhere");
+    }
+}
+
+/// Whether a word is one of our filters: its type, or the end of its name.
+fn is_ours(word: &str) -> bool {
+    matches!(word, "ExtAuthz" | "ext_authz" | "RateLimit" | "ratelimit" | "ExternalProcessor" | "ext_proc")
+}
+
+/// Whether a path or a name mentions one of our filters. `local_ratelimit` is none.
+fn mentions_ours(text: &str) -> bool {
+    text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).any(is_ours)
+}
+
+/// One of ours is taken out, or something else put in its place.
+fn removed(at: &Node, findings: &mut Findings) {
+    findings.add(at, "S9", "one of our filters is removed: nobody is asked what it decides", "leave it in");
+}
+
+/// What a patch leaves of something shows in the whole only.
+fn partial(at: &Node, what: &str, findings: &mut Findings) {
+    findings.add(at, "S9", what, "patch a whole filter or cluster, and check what Envoy answers to GET /config_dump");
 }

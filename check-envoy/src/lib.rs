@@ -2,11 +2,11 @@
 //! rules that keep tenants apart, and how to mend it. What a file does not hold (routes by RDS, clusters by CDS) it cannot judge. Objects of Istio and Envoy
 //! Gateway hold a part of what their Envoy gets: that part is judged, and it is said that the rest is not there.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bulkhead_tenancy::{
     fault::Fault,
-    tree::Node,
+    tree::{Node, Value},
     yaml::{self, Bounds},
 };
 
@@ -53,6 +53,18 @@ impl Findings {
     pub(crate) fn add(&mut self, at: &Node, rule: &'static str, what: impl Into<String>, mend: &'static str) {
         self.0.push(Finding { line: at.line, rule, what: what.into(), mend });
     }
+
+    /// Keys that are there twice: the first is judged, and others may read the last.
+    pub(crate) fn repeated(&mut self, document: &Node) {
+        document.each(&mut |node| {
+            let Value::Mapping(entries) = &node.value else { return };
+            let mut seen = BTreeSet::new();
+            for entry in entries.iter().filter(|entry| !seen.insert(&entry.key)) {
+                let what = format!("`{}` is there twice: which of the two holds cannot be judged", entry.key);
+                self.0.push(Finding { line: entry.line, rule: "S9", what, mend: "remove one" });
+            }
+        });
+    }
 }
 
 /// What there is to say of a file.
@@ -85,6 +97,7 @@ pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
         return Err(vec![bulkhead_tenancy::place::Place::file(&file).fault(what)]);
     }
     let all: Vec<&Node> = documents.iter().collect();
+    documents.iter().for_each(|document| findings.repeated(document));
     for manager in managers {
         listener::judge(manager, &mut findings);
         chain::judge(manager, &all, &mut findings);

@@ -125,6 +125,37 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
 }
 
 #[test]
+fn ext_proc_is_passed_by_for_ext_authzs_word_alone() {
+    for (from, to) in [
+        ("exact: none", "exact: read"),
+        ("exact: none", "prefix: \"\""),
+        ("exact: none", "exact: none, ignore_case: true"),
+        ("{ string_match: { exact: none } }", "{ present_match: true }"),
+        ("{ string_match: { exact: none } } }", "{ string_match: { exact: none } }, invert: true }"),
+        ("- not_matcher:", "- and_matcher:"),
+        ("{ present_match: true }", "{ string_match: { exact: none } }"),
+        ("path: [ { key: process } ]", "path: [ { key: tenant } ]"),
+        ("filter: envoy.filters.http.ext_authz, path: [ { key: process } ]", "filter: mine, path: [ { key: process } ]"),
+        (
+            "                      or_matcher:\n                        predicate:\n",
+            "                      not_matcher:\n                        predicate:\n",
+        ),
+        (
+            "              xds_matcher:\n",
+            "              xds_matcher:\n                on_no_match: { action: { name: skip, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter } } }\n",
+        ),
+    ] {
+        broken(OWN, from, to, "S14", "another reason");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_found() {
+    let twice = "failure_mode_allow: false\n              failure_mode_allow: true";
+    broken(OWN, "failure_mode_allow: false", twice, "S9", "`failure_mode_allow` is there twice");
+}
+
+#[test]
 fn a_chain_without_ratelimit_says_on_every_route_that_check_charges_the_limits() {
     let says = "ratelimit does not stand";
     for (from, to) in [

@@ -7,7 +7,14 @@ use crate::{Findings, authorizer, view::View};
 
 /// `SecurityPolicy`: who is asked about a request.
 pub(super) fn security(policy: &Node, findings: &mut Findings) {
-    let Some(asked) = policy.get("spec.extAuth") else { return };
+    let Some(asked) = policy.get("spec.extAuth") else {
+        // The more specific policy takes the place of the whole of the other, unless it is merged.
+        if policy.get("spec.mergeType").is_none() {
+            let what = "a SecurityPolicy without extAuth takes the gateway's away from what it targets";
+            findings.add(policy.get("spec").unwrap_or(policy), "S9", what, "repeat extAuth in it, or set mergeType");
+        }
+        return;
+    };
     if let Some(open) = asked.get("failOpen").filter(|open| open.is_true()) {
         authorizer::open(open, "set failOpen: false", findings);
     }
@@ -102,17 +109,19 @@ pub(super) fn clients(policy: &Node, findings: &mut Findings) {
     }
 }
 
-/// `EnvoyProxy`: where `filterOrder` moves one of ours past another.
+/// Where Envoy Gateway puts these by itself: before ext_authz.
+const EARLY: [&str; 3] = ["envoy.filters.http.health_check", "envoy.filters.http.fault", "envoy.filters.http.cors"];
+
+/// `EnvoyProxy`: where `filterOrder` moves one of ours past another. A filter that is moved stands next to the one that is named, wherever that is.
 pub(super) fn order(proxy: &Node, findings: &mut Findings) {
-    let ours = |node: Option<&Node>| {
-        let name = node.and_then(View::text)?;
+    let ours = |name: &str| {
         ["envoy.filters.http.ext_authz", "envoy.filters.http.ratelimit", "envoy.filters.http.ext_proc"].iter().position(|one| *one == name)
     };
     for moved in proxy.get("spec.filterOrder").map_or(&[][..], View::items) {
-        let Some(filter) = ours(moved.get("name")) else { continue };
-        let authorizer = |place: usize| place == 0;
-        let before = ours(moved.get("before")).is_some_and(|other| authorizer(other) && !authorizer(filter));
-        let after = ours(moved.get("after")).is_some_and(|other| !authorizer(other) && authorizer(filter));
+        let Some(filter) = moved.get("name").and_then(View::text).and_then(ours) else { continue };
+        let beside = |field| moved.get(field).and_then(View::text);
+        let before = beside("before").is_some_and(|other| ours(other).map_or(filter > 0, |other| other < filter));
+        let after = beside("after").is_some_and(|other| ours(other).map_or(filter == 0 || EARLY.contains(&other), |other| other > filter));
         if before || after {
             findings.add(moved, "S15", "our filters stand in another order", "order them ext_authz, ratelimit, ext_proc, router");
         }

@@ -7,7 +7,7 @@ use bulkhead_tenancy::{
     yaml::{self, Bounds},
 };
 
-use super::part;
+use super::{is_ours, mentions_ours, part, partial, removed, stranger};
 use crate::{
     Finding, Findings, authorizer,
     view::{View, kind},
@@ -19,9 +19,22 @@ const LATER: [&str; 4] = ["RateLimit", "ratelimit", "ExternalProcessor", "ext_pr
 /// An `EnvoyFilter`.
 pub(super) fn filter(document: &Node, findings: &mut Findings) {
     for patch in document.get("spec.configPatches").map_or(&[][..], View::items) {
-        let Some(value) = patch.get("patch.value") else { continue };
-        part(value, document, findings);
         let operation = patch.get("patch.operation").and_then(View::text).unwrap_or_default();
+        let to = patch.get("applyTo").and_then(View::text).unwrap_or_default();
+        // Without a name every filter is meant.
+        let to_ours = to == "HTTP_FILTER"
+            && patch.get("match.listener.filterChain.filter.subFilter.name").and_then(View::text).is_none_or(mentions_ours);
+        let value = patch.get("patch.value");
+        let replaced = operation == "REPLACE" && !value.is_some_and(|value| is_ours(kind(value)));
+        if to_ours && (operation == "REMOVE" || replaced) {
+            removed(patch, findings);
+        }
+        let Some(value) = value else { continue };
+        if to_ours && operation == "MERGE" && value.get("typed_config.@type").is_none() {
+            partial(value, "a part is merged into one of our filters: what that leaves cannot be judged", findings);
+            continue;
+        }
+        part(value, document, findings);
         if LATER.contains(&kind(value)) && operation == "INSERT_FIRST" {
             findings.add(
                 value,
@@ -30,17 +43,9 @@ pub(super) fn filter(document: &Node, findings: &mut Findings) {
                 "insert it with INSERT_BEFORE and the subFilter envoy.filters.http.router",
             );
         }
-        stranger(patch, value, findings);
-    }
-}
-
-/// What is inserted next to the router stands after ext_authz, and before whoever reads its metadata there.
-fn stranger(patch: &Node, value: &Node, findings: &mut Findings) {
-    let is_filter = patch.get("applyTo").and_then(View::text) == Some("HTTP_FILTER");
-    if is_filter && matches!(kind(value), "Lua" | "lua" | "Wasm" | "wasm" | "Config" | "set_metadata" | "golang") {
-        let what =
-            format!("{} may change the tenant in our metadata, wherever it stands between ext_authz and the last of ours", kind(value));
-        findings.add(value, "S7", what, "insert it before ext_authz (INSERT_FIRST), or nowhere");
+        if to == "HTTP_FILTER" && operation != "REMOVE" {
+            stranger(value, findings);
+        }
     }
 }
 
@@ -50,9 +55,16 @@ pub(super) fn mesh(document: &Node, findings: &mut Findings) -> bool {
         return providers(document, findings);
     };
     let (line, text) = text;
-    let (inner, _) = yaml::documents(&Arc::from("mesh"), text, Bounds::OPERATOR);
+    let (inner, faults) = yaml::documents(&Arc::from("mesh"), text, Bounds::OPERATOR);
     let mut found = Findings::default();
-    let named = inner.iter().map(|document| providers(document, &mut found)).fold(false, |any, one| any | one);
+    let named = inner.iter().map(|document| providers(document, &mut found)).fold(!faults.is_empty(), |any, one| any | one);
+    if named {
+        inner.iter().for_each(|document| found.repeated(document));
+    }
+    for fault in faults {
+        let what = format!("the mesh cannot be judged: it {}", fault.message);
+        found.0.push(Finding { line: fault.line, rule: "S9", what, mend: "mend the text of data.mesh" });
+    }
     // A block of text begins on the line below its key.
     findings.0.extend(found.0.into_iter().map(|finding| Finding { line: finding.line + line, ..finding }));
     named

@@ -51,8 +51,120 @@ fn every_rule_is_found_broken_in_objects_of_istio() {
         ("authority: ratelimit } }", "authority: ratelimit }, retry_policy: {} }", "S24", "charges twice"),
         ("operation: INSERT_BEFORE", "operation: INSERT_FIRST", "S15", "stands before it"),
         ("envoy.extensions.filters.http.ratelimit.v3.RateLimit", "envoy.extensions.filters.http.lua.v3.Lua", "S7", "Lua"),
+        ("failOpen: false\n", "failOpen: false\n        failOpen: true\n", "S9", "`failOpen` is there twice"),
+        ("        failOpen: false\n", "        failOpen: [\n", "S9", "the mesh cannot be judged"),
+        ("typed_config:\n", "disabled: true\n        typed_config:\n", "S9", "switched off"),
     ] {
         broken(ISTIO, from, to, rule, says);
+    }
+    let patch = |name: &str, what: &str| {
+        format!(
+            "  configPatches:\n  - applyTo: HTTP_FILTER\n    match: {{ listener: {{ filterChain: {{ filter: {{ subFilter: {{ name: {name} }} }} }} }} }}\n    patch: {{ {what} }}\n"
+        )
+    };
+    for name in ["envoy.filters.http.ext_authz", "envoy.filters.http.ratelimit", "envoy.filters.http.ext_proc"] {
+        broken(ISTIO, "  configPatches:\n", &patch(name, "operation: REMOVE"), "S9", "is removed");
+        let other = "operation: REPLACE, value: { name: envoy.filters.http.buffer }";
+        broken(ISTIO, "  configPatches:\n", &patch(name, other), "S9", "is removed");
+        let part = "operation: MERGE, value: { typed_config: { failure_mode_allow: true } }";
+        broken(ISTIO, "  configPatches:\n", &patch(name, part), "S9", "cannot be judged");
+    }
+    broken(
+        ISTIO,
+        "  configPatches:\n",
+        "  configPatches:\n  - { applyTo: HTTP_FILTER, patch: { operation: REMOVE } }\n",
+        "S9",
+        "is removed",
+    );
+    passes(ISTIO, "  configPatches:\n", &patch("envoy.filters.http.local_ratelimit", "operation: REMOVE"));
+}
+
+/// A fixture with one text replaced, in which nothing is found.
+#[track_caller]
+fn passes(text: &str, from: &str, to: &str) {
+    assert!(text.contains(from), "nothing to change: {from}");
+    let found = check("mine.yaml", &text.replacen(from, to, 1)).unwrap().findings;
+    assert!(found.is_empty(), "{to}: {found:#?}");
+}
+
+#[test]
+fn a_stranger_between_ours_is_found_whatever_brings_it() {
+    for (text, family) in [(ISTIO, "Istio"), (GATEWAY, "Envoy Gateway")] {
+        for (of, kind) in [
+            ("lua.v3.Lua", "Lua"),
+            ("json_to_metadata.v3.JsonToMetadata", "JsonToMetadata"),
+            ("dynamic_modules.v3.DynamicModuleFilter", "DynamicModuleFilter"),
+            ("composite.v3.Composite", "Composite"),
+        ] {
+            assert!(text.contains("ratelimit.v3.RateLimit"), "{family}");
+            broken(text, "ratelimit.v3.RateLimit", of, "S7", kind);
+        }
+        let at = "name: envoy.filters.http.ratelimit\n";
+        let (before, after) = text.split_once(at).unwrap();
+        let harmless = after.replacen("ratelimit.v3.RateLimit", "buffer.v3.Buffer", 1);
+        let found = check("mine.yaml", &format!("{before}name: envoy.filters.http.buffer\n{harmless}")).unwrap().findings;
+        assert!(found.is_empty(), "{family}: {found:#?}");
+    }
+    // A filter whose type and name say nothing is one for where it is put.
+    let named = "name: mine\n        typed_config:\n          \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n        other:\n";
+    broken(GATEWAY, "name: envoy.filters.http.ratelimit\n        typed_config:\n", named, "S7", "TypedStruct");
+}
+
+#[test]
+fn what_a_patch_takes_from_ours_is_found() {
+    let patch = |operation: &str| format!("  jsonPatches:\n  - {{ type: Listener, name: l, operation: {{ {operation} }} }}\n");
+    let filter = |name: &str| format!("..http_filters[?(@.name=='envoy.filters.http.{name}')]");
+    for name in ["ext_authz", "ratelimit", "ext_proc", "ext_authz/securitypolicy/default/bulkhead"] {
+        let at = filter(name);
+        for (operation, says) in [
+            (format!("op: remove, jsonPath: \"{at}\""), "is removed"),
+            (format!("op: replace, jsonPath: \"{at}\", value: {{ name: envoy.filters.http.buffer }}"), "is removed"),
+            (format!("op: replace, jsonPath: \"{at}.typed_config.failure_mode_allow\", value: true"), "cannot be judged"),
+            (format!("op: add, jsonPath: \"{at}\", path: /typed_config/failure_mode_allow, value: true"), "cannot be judged"),
+            (format!("op: add, jsonPath: \"{at}['disabled']\", value: true"), "cannot be judged"),
+            (format!("op: move, from: /0, jsonPath: \"{at}\""), "cannot be judged"),
+        ] {
+            broken(GATEWAY, "  jsonPatches:\n", &patch(&operation), "S9", says);
+        }
+    }
+    for operation in [
+        "op: remove, path: /default_filter_chain/filters/0/typed_config/http_filters/2",
+        "op: remove, jsonPath: \"..typed_config.normalize_path\"",
+        "op: replace, path: /default_filter_chain/filters/0/typed_config/merge_slashes, value: false",
+        "op: replace, jsonPath: \"..http_filters\", value: [ { name: envoy.filters.http.router } ]",
+    ] {
+        broken(GATEWAY, "  jsonPatches:\n", &patch(operation), "S9", "cannot be judged");
+    }
+    passes(GATEWAY, "  jsonPatches:\n", &patch(&format!("op: remove, jsonPath: \"{}\"", filter("local_ratelimit"))));
+}
+
+#[test]
+fn a_security_policy_without_ext_auth_takes_the_gateways_away() {
+    let begin = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec:\n";
+    let checked = check("mine.yaml", &format!("{begin}  cors: {{}}\n")).unwrap();
+    assert!(checked.findings.iter().any(|finding| finding.rule == "S9" && finding.what.contains("takes the gateway's away")));
+    let merged = check("mine.yaml", &format!("{begin}  mergeType: StrategicMerge\n  cors: {{}}\n")).unwrap();
+    assert!(merged.findings.is_empty(), "{:#?}", merged.findings);
+}
+
+#[test]
+fn our_filters_are_moved_in_their_order_only() {
+    let moved = "{ name: envoy.filters.http.ratelimit, before: envoy.filters.http.ext_proc }";
+    let to = |name: &str, side: &str, other: &str| format!("{{ name: envoy.filters.http.{name}, {side}: envoy.filters.http.{other} }}");
+    for (name, side, other) in [
+        ("ratelimit", "before", "cors"),
+        ("ratelimit", "before", "ext_authz"),
+        ("ext_proc", "before", "jwt_authn"),
+        ("ext_proc", "before", "ratelimit"),
+        ("ratelimit", "after", "ext_proc"),
+        ("ratelimit", "after", "cors"),
+        ("ext_authz", "after", "rbac"),
+        ("ext_authz", "after", "ratelimit"),
+    ] {
+        broken(GATEWAY, moved, &to(name, side, other), "S15", "another order");
+    }
+    for (name, side, other) in [("ext_proc", "after", "ratelimit"), ("ext_authz", "before", "cors"), ("cors", "before", "ext_authz")] {
+        passes(GATEWAY, moved, &to(name, side, other));
     }
 }
 
