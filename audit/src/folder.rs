@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, renameat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fsync, mkdirat, openat, renameat, statat};
 
 /// An open folder.
 #[derive(Debug)]
@@ -29,8 +29,11 @@ pub(crate) struct Identity(u64, u64);
 
 impl Identity {
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
-        let stat = fstat(file)?;
-        Ok(Self(stat.st_ino, stat.st_dev))
+        Ok(Self::told(&fstat(file)?))
+    }
+
+    fn told(stat: &Stat) -> Self {
+        Self(stat.st_ino, stat.st_dev)
     }
 }
 
@@ -101,13 +104,13 @@ impl Folder {
 
     /// Whether a path still leads to this folder: it may have been moved or deleted under us.
     pub(crate) fn stands_at(&self, path: &Path) -> bool {
-        let (Ok(named), Ok(opened)) = (rustix::fs::stat(path), fstat(&self.0)) else { return false };
-        (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+        let (Ok(named), Ok(opened)) = (rustix::fs::stat(path), Identity::of(&self.0)) else { return false };
+        Identity::told(&named) == opened
     }
 
     /// Whether a name in this folder still stands for an open file or folder.
     pub(crate) fn holds(&self, name: &str, file: Identity) -> bool {
-        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| Identity(named.st_ino, named.st_dev) == file)
+        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| Identity::told(&named) == file)
     }
 
     /// Gives a file another name, which must be free.

@@ -1,6 +1,6 @@
 //! The shipped files pass; each rule is broken once, and found at its line.
 
-use super::check;
+use super::{Finding, check};
 
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
 const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");
@@ -19,13 +19,14 @@ fn the_shipped_files_pass() {
 
 /// A shipped file with one text replaced, the rule that this breaks, and what is said of it.
 #[track_caller]
-fn broken(text: &str, from: &str, to: &str, rule: &str, says: &str) {
+pub(crate) fn broken(text: &str, from: &str, to: &str, rule: &str, says: &str) -> Finding {
     assert!(text.contains(from), "nothing to break: {from}");
     let changed = text.replacen(from, to, 1);
     let found = check("mine.yaml", &changed).unwrap().findings;
     let hit = found.iter().find(|finding| finding.rule == rule && finding.what.contains(says));
     let hit = hit.unwrap_or_else(|| panic!("{rule} {says:?} is not found: {found:#?}"));
     assert!(hit.line > 0 && !hit.mend.is_empty(), "{hit}");
+    hit.clone()
 }
 
 #[test]
