@@ -4,12 +4,17 @@
 mod counters;
 mod explain;
 
+use std::sync::Arc;
+
 use axum::{Router, body::Body};
 use bulkhead_doors::admin::{AdminRoutes, Caller};
+use bulkhead_tenancy::snapshot::Snapshot;
 use http::{Method, Request, StatusCode, header};
+use tokio::runtime::Runtime;
 use tower::Service as _;
 
 pub(crate) use self::{counters::counters, explain::explain};
+use crate::contract;
 
 /// The longest answer that is looked at, in bytes.
 const LONGEST: usize = 1 << 24;
@@ -82,5 +87,37 @@ impl Door {
         let (status, text) = self.answer(&asked).await.unwrap_or_else(|| panic!("{target} is no path"));
         assert_eq!(status, StatusCode::OK, "{target}: {text}");
         serde_json::from_str(&text).expect("JSON")
+    }
+}
+
+/// A service with another tenant in it, and one without.
+struct Services {
+    runtime: Runtime,
+    both: Door,
+    alone: Door,
+}
+
+impl Services {
+    /// The services of a partition of acme's, each behind the door that is made of its snapshot.
+    fn start(acme: &str, door: impl AsyncFn(Arc<Snapshot>) -> Door) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let door = |snapshot: Option<Arc<Snapshot>>| runtime.block_on(door(snapshot.expect("the operator's files are good")));
+        let (both, alone) = (door(contract::snapshot(acme)), door(contract::alone(acme)));
+        Self { runtime, both, alone }
+    }
+
+    /// Status and text of the answer, which broke nothing, and is a tenant's own: the same without the other tenant, nothing that it changed, and nothing to a
+    /// token of before.
+    async fn answer(&self, asked: &Asked<'_>) -> Option<(StatusCode, String)> {
+        let (status, text) = self.both.answer(asked).await?;
+        assert!(!status.is_server_error(), "{status}: {text}");
+        // Both are asked, whoever asks: what the operator changes is changed in both.
+        let without = self.alone.answer(asked).await;
+        if !asked.is_the_operators() {
+            assert_eq!(Some((status, text.clone())), without, "another tenant shows");
+            assert!(status != StatusCode::OK || asked.method == Method::GET, "a tenant had something done: {text}");
+            assert!(status != StatusCode::OK || !asked.is_of_another(), "a token of before was told: {text}");
+        }
+        Some((status, text))
     }
 }

@@ -1,5 +1,5 @@
 //! Messages written field by field (the protobuf encoding of <https://protobuf.dev/programming-guides/encoding/>), from where their texts are: no message of
-//! strings, lists and maps is made first. What is answered to every request is half as dear so.
+//! strings, lists and maps is made first, for what is answered to every request.
 
 use prost::{
     bytes::BufMut as _,

@@ -76,7 +76,7 @@ async fn s25_a_token_is_bounded_whatever_the_subject_is() {
     let token = tokens.sign(&longest, &uuid::Uuid::now_v7().to_string(), 3600).unwrap();
     assert!(token.as_str().len() < 1_500, "{}", token.as_str().len());
     let claims = read(&tokens.jwks(), &token, "https://billing.acme.internal", NOW).unwrap();
-    assert_eq!(claims["sub"].as_str(), Some(&*claim::visible(&"ü".repeat(5_000))));
+    assert_eq!(claims["sub"].as_str(), claim::visible(&"ü".repeat(5_000)).as_deref());
 }
 
 #[tokio::test]

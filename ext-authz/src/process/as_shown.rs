@@ -16,7 +16,7 @@ use crate::{
 pub struct AsShown;
 
 impl Reader for AsShown {
-    /// To look is a microsecond for each 10 KiB of ASCII, and ten for other letters.
+    /// To look takes as long as the message is: a long one is looked at elsewhere.
     fn is_light(&self, _: &Representation, bytes: usize) -> bool {
         bytes <= READ_AT_ONCE
     }

@@ -30,8 +30,7 @@ pub(super) fn set<'a>(decision: &'a Decision, allowed: &'a Allowed) -> Set<'a> {
         (header::HOP, "1".into()),
     ]);
     set.extend(subscription.as_ref().map(|subscription| (header::SUBSCRIPTION, subscription.name.as_str().into())));
-    let subject = caller.subject.as_deref().map(claim::visible);
-    set.extend(subject.filter(|subject| !subject.is_empty()).map(|subject| (header::SUBJECT, subject)));
+    set.extend(caller.subject.as_deref().and_then(claim::visible).map(|subject| (header::SUBJECT, subject)));
     set.extend(obligations.context_token.as_ref().map(|token| (header::CONTEXT, token.as_str().into())));
     if let Some(upstream) = &obligations.upstream {
         set.push((header::CLUSTER, upstream.cluster.into()));

@@ -45,7 +45,7 @@ pub(super) fn write(decision: &Decision, fields: &mut Written) {
     if let Some(subscription) = subscription {
         text(key::SUBSCRIPTION, subscription.name.as_str());
     }
-    if let Some(subject) = subject.as_deref().map(claim::visible).filter(|subject| !subject.is_empty()) {
+    if let Some(subject) = subject.as_deref().and_then(claim::visible) {
         text(key::SUBJECT, &subject);
     }
     if let Some(cost) = cost {

@@ -95,7 +95,7 @@ impl Key {
         size_of::<Self>() + material + self.kid.as_ref().map_or(0, String::len) + self.algorithms.len()
     }
 
-    /// Whether a signature of it takes less than 100 microseconds to verify: Ed25519, P-256, RSA of at most 3072 bits.
+    /// Whether a signature of it is among the fast ones to verify: Ed25519, P-256, RSA of at most 3072 bits.
     pub(in crate::tenant) fn is_cheap(&self) -> bool {
         use jsonwebtoken::DecodingKeyKind;
         match self.material.kind() {
