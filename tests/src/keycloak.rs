@@ -6,10 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    compose, deadline, parts,
-    process::{Process, free_address},
-};
+use crate::{compose, deadline, parts, port::free_address, process::Process};
 
 /// A first start imports two realms and makes their keys: a minute of two busy cores.
 const STARTS_WITHIN: Duration = Duration::from_secs(300);

@@ -13,6 +13,7 @@
 //! | [`double`] | doubles of the two services, of an external processor and of a collector of spans, which record what was sent |
 //! | [`client`] | requests as bytes on a socket: odd paths, duplicate headers; HTTP/2 with trailers |
 //! | [`config`] | a configuration folder that changes by atomic renames |
+//! | [`port`] | ports for programs that cannot tell which one they were given |
 //! | [`shared`] | one part for all tests that run at the same time |
 //! | [`scale`] | a configuration folder of 10,000 tenants |
 //! | [`deadline`] | waiting for a condition, never for luck |
@@ -30,6 +31,7 @@ pub mod envoy;
 pub mod issuer;
 pub mod keycloak;
 pub mod parts;
+pub mod port;
 pub mod process;
 pub mod scale;
 pub mod service;

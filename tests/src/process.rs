@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -101,14 +100,4 @@ impl Drop for Process {
             eprintln!("---- the end of {}'s log\n{}\n----", self.name, self.tail());
         }
     }
-}
-
-/// A loopback address that was free a moment ago, for programs that cannot tell which port 0 became. Another process can take it in between:
-/// whoever starts such a program tries again with another one.
-///
-/// # Panics
-/// Where the machine has no free port.
-#[must_use]
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
 }

@@ -9,12 +9,12 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, process::Command};
 
 use redis::FromRedisValue;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-
-use crate::{
-    deadline, parts,
-    process::{Process, free_address},
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
 };
+
+use crate::{deadline, parts, port::free_address, process::Process};
 
 /// The name of its unix socket, in its directory.
 const SOCKET: &str = "socket";
@@ -61,9 +61,11 @@ impl Valkey {
         all.extend(["--unixsocket".to_owned(), directory.path().join(SOCKET).display().to_string()]);
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let mut process = spawn(&binary, &all, directory.path());
+        let socket = &directory.path().join(SOCKET);
         let up = deadline::until("Valkey to listen or to give up", deadline::PATIENCE, || {
             let ended = process.ended().is_some();
-            async move { if ended { Some(false) } else { TcpStream::connect(address).await.is_ok().then_some(true) } }
+            // At the port may be another one, at the socket in its own directory cannot; and who answers there has every port that it wanted.
+            async move { if ended { Some(false) } else { answers(socket).await.then_some(true) } }
         });
         up.await.then_some(Self { process, binary, arguments: all, address, directory })
     }
@@ -130,8 +132,8 @@ impl Valkey {
         let mut all = self.arguments.clone();
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self.process = spawn(&self.binary, &all, self.directory.path());
-        let address = self.address;
-        self.process.until("it listens", || async move { TcpStream::connect(address).await.is_ok().then_some(()) }).await;
+        let socket = self.directory.path().join(SOCKET);
+        self.process.until("it answers", || async { answers(&socket).await.then_some(()) }).await;
     }
 
     /// Stops it without closing its connections (SIGSTOP): a store that hangs. [`Valkey::resume`] ends it.
@@ -159,6 +161,16 @@ pub async fn try_ask<T: FromRedisValue>(url: &str, words: &[&str]) -> redis::Red
     let mut command = redis::Cmd::new();
     command.arg(words);
     command.query_async(&mut connection).await
+}
+
+/// Whether something is answered at a unix socket: an error too.
+async fn answers(socket: &Path) -> bool {
+    let ask = async {
+        let mut stream = UnixStream::connect(socket).await.ok()?;
+        stream.write_all(b"PING\r\n").await.ok()?;
+        stream.read_u8().await.ok()
+    };
+    ask.await.is_some()
 }
 
 fn spawn(binary: &Path, arguments: &[String], directory: &Path) -> Process {

@@ -14,7 +14,7 @@ use bulkhead_tests::{
     client::Request,
     double::{Authorizer, Limiter, allow, with_headers},
     envoy::{Envoy, shipped::Shipped},
-    process::free_address,
+    port::free_address,
     upstream::Upstream,
 };
 use tonic::Status;

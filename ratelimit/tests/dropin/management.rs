@@ -5,9 +5,12 @@
 mod server;
 
 use bulkhead_proto::pb::ratelimit::config::ratelimit::v3::RateLimitUnit;
-use bulkhead_tests::deadline::{self, PATIENCE};
+use bulkhead_tests::{
+    deadline::{self, PATIENCE},
+    port::free_address,
+};
 
-use self::server::{Server, config, descriptor, free_address, limited, resource, type_url};
+use self::server::{Server, config, descriptor, limited, resource, type_url};
 use crate::{
     case::{call, told},
     standing_in::StandIn,

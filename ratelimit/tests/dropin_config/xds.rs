@@ -11,6 +11,7 @@ use bulkhead_ratelimit::dropin::{
     rules::{Descriptor, Entry, Limits, Rate, Unit},
     settings::{Settings, Variables},
 };
+use bulkhead_tests::port::free_address;
 use prost::Message;
 
 use self::server::{Said, Server, World, config, descriptor, limited, resource, type_url};
@@ -187,7 +188,7 @@ async fn rules_nested_without_end_are_refused() {
 #[tokio::test]
 async fn a_server_that_comes_late_is_found() {
     let live = Live::new(|_| ());
-    let address = server::free_address();
+    let address = free_address();
     let settings = Settings::read(Variables::new([
         ("CONFIG_TYPE", "GRPC_XDS_SOTW"),
         ("CONFIG_GRPC_XDS_SERVER_URL", &address.to_string()),
@@ -206,7 +207,7 @@ async fn a_server_that_comes_late_is_found() {
 async fn tls_with_a_client_certificate() {
     let files = server::tls_files();
     let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
-    let address = server::free_address();
+    let address = free_address();
     let mut server = Server::start(address, Some(&files)).await;
     let settings = |ca: &str| {
         Settings::read(Variables::new([

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Valkey;
-use crate::{deadline, parts, process::free_address};
+use crate::{deadline, parts, port::free_address};
 
 /// All slots, a third for each master.
 const THIRDS: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383];

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, process::Command};
 use tempfile::TempDir;
 
 use super::{Valkey, try_ask};
-use crate::{
-    deadline, parts,
-    process::{Process, free_address},
-};
+use crate::{deadline, parts, port::free_address, process::Process};
 
 /// The name that the sentinels know the primary by.
 pub const PRIMARY: &str = "buckets";

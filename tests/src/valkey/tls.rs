@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Extend
 use tempfile::TempDir;
 
 use super::Valkey;
-use crate::{parts, process::free_address};
+use crate::{parts, port::free_address};
 
 /// A server with TLS, and the files that a client needs.
 pub struct TlsServer {

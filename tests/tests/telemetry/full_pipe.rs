@@ -12,7 +12,7 @@ use bulkhead_tests::{
     client::Request,
     deadline::{self, PATIENCE},
     parts,
-    process::free_address,
+    port::free_address,
     scale::Scale,
 };
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use bulkhead_tests::{
     deadline::{self, PATIENCE},
     double::{Collector, Received},
     envoy::shipped,
-    process::free_address,
+    port::free_address,
     service,
     world::{Builder, World},
 };

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -24,6 +24,7 @@ use bulkhead_ratelimit::dropin::{
     live::{Live, Load},
     settings::{Settings, Variables},
 };
+use bulkhead_tests::port::free_address;
 use prost::{Message, Name};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -57,10 +58,6 @@ pub(super) fn limited(mut descriptor: RateLimitDescriptor, requests_per_unit: u3
 
 pub(super) fn resource(config: &RateLimitConfig) -> Any {
     Any { type_url: type_url(), value: config.encode_to_vec() }
-}
-
-pub(super) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// What the client said.
