@@ -67,7 +67,7 @@ async fn tell<I: Identify>(snapshot: &Arc<Snapshot>, judge: &Judge<I>, request: 
 }
 
 /// Decides about a request as it is decided in service, and gives the response that Envoy would get; but its limits are looked at and not charged.
-async fn decided<I: Identify>(
+pub(crate) async fn decided<I: Identify>(
     snapshot: &Arc<Snapshot>,
     judge: &Judge<I>,
     limits: Option<&Charging>,

@@ -9,11 +9,12 @@ use std::{sync::Arc, time::Duration};
 use bulkhead_doors::metrics::Metrics;
 use bulkhead_ratelimit::{
     answer,
-    charge::Scope,
+    charge::{Charge, Scope},
     counts::Counts,
     levels::Levels,
     limiter::{Fallback, Limiter, Ruling},
     limits::Limits,
+    look::Look,
     outcome::{self, Standing},
 };
 use bulkhead_tenancy::snapshot::Snapshot;
@@ -38,8 +39,15 @@ pub struct Charged {
     pub cost: u64,
     /// The limiter's ruling.
     pub ruling: Ruling,
-    /// Whether that cost was asked for, or only how the limits stand.
-    looked: bool,
+    /// It was only looked at.
+    looked: Option<Looked>,
+}
+
+/// What a look found besides the ruling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    /// Requests of the tenant's that this process holds in advance; none where they are not leased.
+    held: Option<u64>,
 }
 
 impl Charging {
@@ -65,16 +73,22 @@ impl Charging {
         let cost = allowed.cost;
         let left = until.saturating_duration_since(Instant::now());
         // With less than half of it, it would not be the store that was late.
-        let ruling = if left < kept / 2 { Ruling::Unavailable } else { self.rule(snapshot, allowed, cost, left).await };
-        Self::put(verdict, Charged { cost, ruling, looked: false });
+        let ruling = if left < kept / 2 {
+            Ruling::Unavailable
+        } else {
+            let (charge, fallback) = self.asked(snapshot, allowed);
+            self.limiter.decide(&charge, fallback, Some(left)).await
+        };
+        Self::put(verdict, Charged { cost, ruling, looked: None });
     }
 
-    /// Says what the limits would answer now, as far as its own tenant's go, and charges nothing.
+    /// Says what the limits would answer now, and charges nothing.
     pub async fn look(&self, snapshot: &Snapshot, verdict: &mut Verdict) {
         let Ok(allowed) = &verdict.outcome else { return };
-        let ruling = self.rule(snapshot, allowed, 0, self.deadline()).await;
-        let charged = Charged { cost: allowed.cost, ruling, looked: true };
-        Self::put(verdict, charged);
+        let cost = allowed.cost;
+        let (charge, fallback) = self.asked(snapshot, allowed);
+        let Look { ruling, held } = self.limiter.look(&charge, fallback).await;
+        Self::put(verdict, Charged { cost, ruling, looked: Some(Looked { held }) });
     }
 
     fn put(verdict: &mut Verdict, charged: Charged) {
@@ -87,11 +101,10 @@ impl Charging {
         verdict.charged = Some(charged);
     }
 
-    async fn rule(&self, snapshot: &Snapshot, allowed: &Allowed, cost: u64, left: Duration) -> Ruling {
-        let Allowed { caller, api, subscription, .. } = allowed;
-        let charge = self.levels.charge(snapshot, &caller.tenant, subscription.as_ref(), Some(api), cost);
-        let fallback = Fallback { mode: caller.tenant.on_store_failure, replicas: snapshot.platform().limiter.replicas };
-        self.limiter.decide(&charge, fallback, Some(left)).await
+    fn asked(&self, snapshot: &Snapshot, allowed: &Allowed) -> (Charge, Fallback) {
+        let Allowed { caller, api, subscription, cost, .. } = allowed;
+        let charge = self.levels.charge(snapshot, &caller.tenant, subscription.as_ref(), Some(api), *cost);
+        (charge, Fallback { mode: caller.tenant.on_store_failure, replicas: snapshot.platform().limiter.replicas })
     }
 
     /// Counts what is answered.
@@ -121,9 +134,7 @@ impl Charged {
     /// The level that denied.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
-        // Global may deny what is inside the guarantee's bucket or not: who only looks is not told.
-        let short = || self.standings().iter().find(|one| self.looked && one.scope != Scope::Global && one.remaining < self.cost);
-        self.over().map(|denial| denial.scope).or_else(|| short().map(|one| one.scope))
+        self.over().map(|denial| denial.scope)
     }
 
     fn denial(&self) -> Option<Denial> {
@@ -158,7 +169,10 @@ impl Charged {
         };
         let levels = self.standings().iter().filter(|one| one.scope != Scope::Global);
         let levels = levels.map(|one| format!("; {} {} of {} left", one.scope.as_str(), one.remaining, one.bucket.capacity()));
-        let not = if self.looked { ", not charged for an explanation" } else { "" };
-        format!("cost {} {how}{not}{}", self.cost, levels.collect::<String>())
+        let not = if self.looked.is_some() { ", not charged for an explanation, as it would stand afterwards" } else { "" };
+        let held = self.looked.and_then(|looked| looked.held);
+        let held = held
+            .map(|held| format!("; {held} more held in advance by this process, and what other replicas hold is not among what is left"));
+        format!("cost {} {how}{not}{}{}", self.cost, levels.collect::<String>(), held.unwrap_or_default())
     }
 }

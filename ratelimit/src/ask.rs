@@ -14,7 +14,7 @@ pub const HOLD_US: u64 = 2_000_000;
 pub struct Ask {
     /// What is charged each time.
     pub charge: Charge,
-    /// How many times, at least 1. A charge of several parts is asked once at a time: the store decides one, and denies the rest.
+    /// How many times. 0 looks: what its levels hold is told, and nothing is paid; only for a charge of one level. A charge of several parts is asked once at a time: the store decides one, and denies the rest.
     pub count: u32,
     /// Tokens in advance, if all of `count` are admitted. Only for a charge of one part.
     pub ahead: Option<Ahead>,
@@ -70,7 +70,12 @@ impl Answer {
     /// An ask that touched a key which is no bucket, or that no store decides.
     #[must_use]
     pub fn faulty(now_us: u64) -> Self {
-        Self { admitted: 0, ahead: 0, until_us: 0, now_us, faulty: true, seen: Vec::new() }
+        Self { faulty: true, ..Self::nothing(now_us) }
+    }
+
+    /// Nothing asked, and nothing admitted.
+    pub(crate) fn nothing(now_us: u64) -> Self {
+        Self { admitted: 0, ahead: 0, until_us: 0, now_us, faulty: false, seen: Vec::new() }
     }
 
     /// How the copy of a number (from 0) stands.

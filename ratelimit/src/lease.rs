@@ -30,7 +30,7 @@ use self::{entry::Entry, returns::Returns};
 use crate::{
     ask::{Ahead, Answer, Ask},
     charge::{Charge, Role, Shape},
-    key::{self, Keyed},
+    key::{self, Account, Keyed},
     store::{Adjustment, Tally},
 };
 
@@ -177,6 +177,19 @@ impl Book {
             tallies.extend(entry.tally(&claim));
         }
         Dues { returns: self.returns.take(), tallies }
+    }
+
+    /// What a request would be answered with from what is in hand, or remembered; none if the store would be asked. Nothing is used.
+    #[must_use]
+    pub fn look(&self, claim: &Claim, now_us: u64) -> Option<Answer> {
+        self.entries.get(claim).and_then(|entry| entry.look(now_us))
+    }
+
+    /// What is in hand of one payer and may still be used, in requests.
+    #[must_use]
+    pub fn held_of(&self, payer: Option<&Account>, now_us: u64) -> u64 {
+        let own = self.entries.iter().filter(|(claim, _)| claim.shape.payer() == payer);
+        own.map(|(claim, entry)| entry.usable(now_us).saturating_mul(claim.cost)).sum()
     }
 
     /// Copies in hand, of everything.

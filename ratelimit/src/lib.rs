@@ -22,6 +22,7 @@ pub mod lease;
 pub mod levels;
 pub mod limiter;
 pub mod limits;
+pub mod look;
 pub mod metering;
 mod model;
 pub mod outcome;

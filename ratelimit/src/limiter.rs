@@ -16,6 +16,7 @@ pub use self::alone::Alone;
 use crate::{
     ask::Ask,
     charge::Charge,
+    look::{self, InHand, Look},
     metering::later::Later,
     outcome::{Outcome, Verdict},
     store::{Store, StoreError},
@@ -106,6 +107,22 @@ impl Limiter {
             }
             Err(error) => self.without_store(charge, fallback, error.as_str(), !error.is_unknown()),
         }
+    }
+
+    /// How a charge of one part would be ruled now, and what is held in advance: nothing is charged, counted or billed.
+    pub async fn look(&self, charge: &Charge, fallback: Fallback) -> Look {
+        let leased = charge.parts().iter().any(|part| part.shape().lease().is_some());
+        let InHand { requests, answer } = self.store.in_hand(charge);
+        let answer = match answer {
+            Some(answer) => Ok(answer),
+            None => tokio::time::timeout(self.deadline, look::at(self.store.as_ref(), None, charge)).await.unwrap_or(Err(StoreError::Late)),
+        };
+        let ruling = match answer.map(|answer| answer.outcome(charge, 0)) {
+            Ok(outcome) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),
+            Err(StoreError::Busy) => Ruling::Unavailable,
+            Ok(_) | Err(_) => self.alone.look(charge, fallback),
+        };
+        Look { ruling, held: leased.then_some(requests) }
     }
 
     /// Why an answer did not come in time. Behind too many of its payer's own it is refused; behind nobody's, or behind another's flood, the tenant's failure mode

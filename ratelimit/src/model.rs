@@ -89,7 +89,7 @@ impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
 }
 
 /// How many copies of a cost pass, one after the other: each that a level denies takes nothing.
-fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u64, copies: u64) -> u64 {
+pub(crate) fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u64, copies: u64) -> u64 {
     let mut passing = copies;
     let mut guaranteed = 0;
     for (level, credit) in held {
@@ -116,7 +116,7 @@ fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u64, copies: 
 pub(crate) fn decide<'c>(ask: &'c Ask, now_us: u64, read: impl Fn(&Key) -> Option<State>) -> Decision<'c> {
     let faulty = || Decision { answer: Answer::faulty(now_us), writes: Vec::new() };
     let mut working = Working { read, now_us, keys: Vec::new() };
-    let mut answer = Answer { admitted: 0, ahead: 0, until_us: 0, now_us, faulty: false, seen: Vec::new() };
+    let mut answer = Answer::nothing(now_us);
     match ask.charge.parts() {
         [part] => {
             let Some(passing) = working.take(part, u64::from(ask.count), &mut answer.seen) else { return faulty() };

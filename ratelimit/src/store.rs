@@ -17,6 +17,7 @@ pub use self::ledger::{Adjustment, Change, Hour, Ledger, METER_KEPT_MS, Metered,
 use crate::{
     ask::{Answer, Ask},
     charge::Charge,
+    look::InHand,
     outcome::Outcome,
 };
 
@@ -44,6 +45,11 @@ pub trait Store: Send + Sync + 'static {
     /// is late because of its payer, which is no failure of the store's. Where nothing stands behind others, what is late is.
     fn stood_behind_own(&self, _charge: &Charge, _since: Instant) -> bool {
         false
+    }
+
+    /// What is held in advance of a charge's payer, and what of it would answer the charge. Where nothing is leased, nothing.
+    fn in_hand(&self, _charge: &Charge) -> InHand {
+        InHand::default()
     }
 
     /// What it keeps beside deciding. A store that stands before another one has that one's.

@@ -15,8 +15,9 @@ use bulkhead_proto::{
 };
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
+    metering::later::Later,
     rls::Rls,
-    store::{Ledger, Micros, Store, StoreError, memory::MemoryStore},
+    store::{Ledger, Micros, Store, StoreError, leasing::Leasing, memory::MemoryStore},
 };
 use bulkhead_tenancy::{
     catalog::{Catalog, changes_of},
@@ -35,6 +36,8 @@ use crate::{
     verdict::Decision,
 };
 use bulkhead_audit::refused::Refused;
+
+mod look;
 
 /// How long the store may take.
 const DEADLINE: Duration = Duration::from_millis(20);
@@ -92,6 +95,10 @@ impl Record for Notes {
 
 /// Tenants of three failure modes, with ten requests each and three for a subscription; one level more for an API.
 fn live() -> Live {
+    live_with(&[])
+}
+
+fn live_with(more: &[(&str, &str)]) -> Live {
     let tenant = |name: &str, mode: &str| {
         format!(
             "
@@ -139,7 +146,8 @@ spec: { rateLimit: { requestsPerMinute: 10 }, guaranteed: { requestsPerMinute: 1
         files.push((format!("tenants/{name}.yaml"), own));
         files.push((format!("namespaces/tenant-{name}/all.yaml"), rest));
     }
-    let files: Vec<(&str, &str)> = files.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
+    let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    let files: Vec<(&str, &str)> = files.chain(more.iter().copied()).collect();
     let mut catalog = Catalog::new(Arc::new(SystemClock));
     let live = Live::default();
     live.publish(catalog.apply(changes_of(&files)).unwrap());
@@ -148,6 +156,7 @@ spec: { rateLimit: { requestsPerMinute: 10 }, guaranteed: { requestsPerMinute: 1
 }
 
 struct Stage {
+    live: Live,
     service: CheckService<Stand>,
     charging: Charging,
     notes: Arc<Notes>,
@@ -162,17 +171,22 @@ impl Stage {
     }
 
     fn of(hangs: bool, notes: Notes) -> Self {
+        Self::with(live(), hangs, notes)
+    }
+
+    fn with(live: Live, hangs: bool, notes: Notes) -> Self {
         let clock = ManualClock::at_us(1_700_000_000_000_000);
         let spy = Arc::new(Spy { store: MemoryStore::new(Arc::new(clock.clone())), asked: Mutex::default(), hangs });
         let metrics = Metrics::with_tenant_series(10).unwrap();
-        let limiter = Arc::new(Limiter::new(Arc::<Spy>::clone(&spy), Arc::new(clock), DEADLINE));
+        let later = Arc::new(Later::new(Arc::<Spy>::clone(&spy), Arc::new(clock.clone())));
+        let leases = Arc::new(Leasing::before(Arc::<Spy>::clone(&spy), later));
+        let limiter = Arc::new(Limiter::new(leases, Arc::new(clock), DEADLINE));
         let charging = || Charging::new(Levels::default(), Arc::clone(&limiter), &metrics);
-        let live = live();
         let rls = Rls::new(live.clone(), Levels::default(), Arc::clone(&limiter), &Metrics::with_tenant_series(10).unwrap());
         let notes = Arc::new(notes);
         let judge = Judge::new(Stand, Arc::new(SystemClock), Declared { limits: true, ..Declared::default() });
-        let service = CheckService::new(live, judge, Arc::<Notes>::clone(&notes)).charging(Some(charging()));
-        Self { service, charging: charging(), notes, spy, rls, metrics }
+        let service = CheckService::new(live.clone(), judge, Arc::<Notes>::clone(&notes)).charging(Some(charging()));
+        Self { live, service, charging: charging(), notes, spy, rls, metrics }
     }
 
     async fn check(&self, asked: &Asked) -> CheckResponse {

@@ -105,6 +105,18 @@ impl Entry {
         self.leases.iter().map(|lease| u64::from(lease.left)).sum()
     }
 
+    /// Those of them that may be used at a moment.
+    pub(super) fn usable(&self, now_us: u64) -> u64 {
+        self.leases.iter().filter(|lease| lease.deadline_us > now_us).map(|lease| u64::from(lease.left)).sum()
+    }
+
+    /// What a request would be answered with here.
+    pub(super) fn look(&self, now_us: u64) -> Option<Answer> {
+        let lease = self.leases.iter().find(|lease| lease.deadline_us > now_us && lease.left > 0);
+        let denied = || self.denied.as_ref().filter(|(until_us, _)| *until_us > now_us);
+        lease.map(|lease| &lease.standing).or_else(|| denied().map(|(_, answer)| answer)).cloned()
+    }
+
     pub(super) fn request(&mut self, now_us: u64, returns: &mut Returns) -> Step {
         self.expire(now_us, returns);
         if self.size == 0 && self.idle_us(now_us) < HOT_US {

@@ -256,3 +256,31 @@ fn only_one_charge_of_one_leased_shape_is_leased() {
     let several = Ask { charge: Charge::of(leased, 1), count: 2, ahead: None };
     assert_eq!(Claim::of(&several), None);
 }
+
+#[test]
+fn a_look_tells_what_is_answered_from_the_hand_and_uses_nothing() {
+    let (mut world, claim) = (World::new(), World::claim(&shape(limit(30, 40)), 2));
+    let payer = Keyspace::default().account(&uid());
+    let (mut from_hand, mut denied) = (0, 0);
+    for step in 0..2_000_u64 {
+        world.pass([200, 900, 0, 3_000, 40_000, 250_000][(step % 97 % 6) as usize]);
+        let looked = world.book.look(&claim, world.now_us);
+        assert_eq!(looked, world.book.look(&claim, world.now_us));
+        assert_eq!(world.book.held_of(Some(&payer), world.now_us), 2 * world.book.in_hand());
+        assert_eq!(world.book.held_of(None, world.now_us), 0, "another's");
+        match (looked, world.book.request(&claim, world.now_us)) {
+            (Some(looked), Step::Done(answer)) => {
+                from_hand += answer.admitted;
+                denied += 1 - answer.admitted;
+                assert_eq!(looked, answer, "{step}");
+            }
+            (looked, Step::Ask(ahead)) => {
+                assert!(looked.is_none_or(|looked| looked.admitted == 1), "what is in hand answers if the store does not");
+                let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+                world.book.answered(&claim, ahead, world.now_us, answer, world.now_us);
+            }
+            (None, Step::Done(answer)) => panic!("{step}: {answer:?}"),
+        }
+    }
+    assert!(from_hand > 20 && denied > 20, "{from_hand} from the hand, {denied} denied");
+}

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use bulkhead_tenancy::{clock::Clock, tenant::StoreFailure};
 
 use super::{Fallback, Ruling};
-use crate::{charge::Charge, metering::later::Later, outcome::Verdict, store::memory::MemoryStore};
+use crate::{
+    charge::Charge,
+    look,
+    metering::later::Later,
+    outcome::{Outcome, Verdict},
+    store::memory::MemoryStore,
+};
 
 /// A replica without its store.
 pub struct Alone {
@@ -29,7 +35,7 @@ impl Alone {
     /// Answers by the failure mode. `untold`: the store has surely not metered this charge.
     #[must_use]
     pub fn rule(&self, charge: &Charge, fallback: Fallback, untold: bool) -> Ruling {
-        let ruling = self.fall_back(charge, fallback);
+        let ruling = Self::by_mode(charge, fallback, |share| self.shares.decide_one(None, share));
         let admitted = match &ruling {
             Ruling::Local(outcome) | Ruling::Exact(outcome) => Some(outcome.verdict() == Verdict::Admitted),
             Ruling::Open => Some(true),
@@ -41,12 +47,21 @@ impl Alone {
         ruling
     }
 
-    fn fall_back(&self, charge: &Charge, fallback: Fallback) -> Ruling {
+    /// What it would answer: nothing is charged, and nothing counted.
+    #[must_use]
+    pub fn look(&self, charge: &Charge, fallback: Fallback) -> Ruling {
+        Self::by_mode(charge, fallback, |share| {
+            let answers = look::asks(share).iter().map(|ask| self.shares.answer(None, ask)).collect();
+            look::answer(share, answers).map_or_else(Outcome::faulty, |answer| answer.outcome(share, 0))
+        })
+    }
+
+    fn by_mode(charge: &Charge, fallback: Fallback, decide: impl FnOnce(&Charge) -> Outcome) -> Ruling {
         match fallback.mode {
             // What a limit of 0 denies is denied whether or not there is a store: the share of nothing is nothing.
             StoreFailure::Open if !charge.is_hopeless() => Ruling::Open,
             StoreFailure::Closed => Ruling::Unavailable,
-            StoreFailure::Open | StoreFailure::Local => match self.shares.decide_one(None, &charge.share(fallback.replicas)) {
+            StoreFailure::Open | StoreFailure::Local => match decide(&charge.share(fallback.replicas)) {
                 outcome if outcome.verdict() == Verdict::Faulty => Ruling::Unavailable,
                 outcome => Ruling::Local(outcome),
             },

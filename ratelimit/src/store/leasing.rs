@@ -16,6 +16,7 @@ use crate::{
     ask::{Ahead, Answer, Ask},
     charge::Charge,
     lease::{Book, Claim, Dues, Step, unreturned},
+    look::InHand,
     metering::later::Later,
 };
 
@@ -199,6 +200,13 @@ impl Store for Leasing {
 
     fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
         self.desk.store.stood_behind_own(charge, since)
+    }
+
+    fn in_hand(&self, charge: &Charge) -> InHand {
+        let (desk, now_us) = (&self.desk, self.desk.now_us());
+        let requests = desk.books.iter().map(|book| lock(book).held_of(charge.payer(), now_us)).sum();
+        let answer = Claim::of(&Ask::one(charge.clone())).and_then(|claim| lock(desk.book(&claim)?).look(&claim, now_us));
+        InHand { requests, answer }
     }
 
     fn ledger(&self) -> &dyn Ledger {

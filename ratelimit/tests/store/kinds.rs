@@ -8,8 +8,9 @@ use bulkhead_ratelimit::{
     bucket::{Bucket, CalendarQuota, Sliding, Window},
     charge::{Charge, Scope, Shape},
     key::{Key, Keyspace},
+    look,
     outcome::Verdict,
-    store::{Adjustment, Change, Hour, Micros, Store, Tally, memory::MemoryStore},
+    store::{Adjustment, Change, Hour, Micros, Store, StoreError, Tally, memory::MemoryStore},
 };
 use bulkhead_tenancy::{
     calendar::{Calendar, Per},
@@ -192,6 +193,32 @@ fn copies_of_one_charge_are_decided_as_if_each_were_asked_alone() {
             for copy in 0..count {
                 let alone = stores.decide(store, START, &[Ask::one(single.clone())]).remove(0);
                 prop_assert_eq!(answer.outcome(&one(&together), copy), alone.outcome(&single, 0), "{}, copy {}", name, copy);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_look_tells_exactly_what_the_next_request_meets_and_changes_nothing() {
+    let stores = Stores::start();
+    let wait = prop_oneof![4 => Just(0_u64), 6 => 0_u64..20_000_000, 2 => 0_u64..10_000_000_000];
+    check(200, vec((wait, any_step()), 1..30), |schedule| {
+        for (name, store) in stores.both() {
+            let (keys, mut now) = (own_keys(), START);
+            for (wait, step) in &schedule {
+                now += wait;
+                let Step::Ask { levels: (tenant, guarantee, _, levels, shadow), cost, count, ahead } = step else { continue };
+                let charge = Charge::of(shape(&keys, &(*tenant, *guarantee, false, levels.clone(), *shadow)), *cost);
+                let look = || stores.runtime.block_on(look::at(store, Some(Micros(now)), &charge));
+                if charge.levels().next().is_none() {
+                    prop_assert_eq!(look(), Err(StoreError::Garbled));
+                    continue;
+                }
+                let looked = (look().unwrap().outcome(&charge, 0), look().unwrap().outcome(&charge, 0));
+                let ask = Ask { charge: charge.clone(), count: *count, ahead: *ahead };
+                let met = stores.decide(store, now, &[ask]).remove(0).outcome(&charge, 0);
+                prop_assert_eq!(looked, (met.clone(), met), "{} at {}", name, now);
             }
         }
         Ok(())

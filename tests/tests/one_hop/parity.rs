@@ -161,16 +161,18 @@ async fn an_explanation_looks_at_the_limits_and_charges_nothing() {
         let told = world.ext_authz.admin_request(post).await.json();
         let last = told["steps"].as_array().and_then(|steps| steps.last()).expect("steps").clone();
         assert_eq!(last["step"], "limits", "{told}");
-        (told["verdict"].as_str().expect("a verdict").to_owned(), last["learnt"].as_str().unwrap_or_default().to_owned())
+        let body = told["response"]["deniedResponse"]["body"].as_str().unwrap_or_default().to_owned();
+        (told["verdict"].as_str().expect("a verdict").to_owned(), last["learnt"].as_str().unwrap_or_default().to_owned(), body)
     };
     for _ in 0..3 {
-        let (verdict, learnt) = explained().await;
+        let (verdict, learnt, _) = explained().await;
         assert_eq!(verdict, "allow", "{learnt}");
-        assert!(learnt.contains("not charged for an explanation") && learnt.ends_with("tenant 1 of 1 left"), "{learnt}");
+        assert!(learnt.contains("not charged for an explanation") && learnt.ends_with("tenant 0 of 1 left"), "{learnt}");
         assert!(!learnt.contains("global"), "{learnt}");
     }
     assert_eq!(world.send(&request).await.status, 200);
-    let (verdict, learnt) = explained().await;
+    let (verdict, learnt, body) = explained().await;
     assert_eq!(verdict, "over_limit");
+    assert!(body.contains(r#""scope":"tenant""#), "the limiter's own words: {body}");
     assert!(learnt.ends_with("tenant 0 of 1 left"), "{learnt}");
 }
