@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::{
     attributes::{Attributes, Context, understood_as},
     guardrails::{Asked, Found, Guardrails, Passed, access},
+    purse::{Allowance, Purse},
     route::{
         self,
         address::{Address, Host},
@@ -32,6 +33,11 @@ pub trait Identify: Send + Sync + 'static {
         addressed: Addressed<'_>,
         sender: Sender,
     ) -> impl Future<Output = Result<Caller, Refusal>> + Send;
+
+    /// The time of I/O threads that it shares with whatever else is done there.
+    fn at_once(&self) -> Arc<Purse> {
+        Arc::new(Purse::full(Allowance::of_all()))
+    }
 }
 
 impl Identify for Identity {
@@ -43,6 +49,10 @@ impl Identify for Identity {
         sender: Sender,
     ) -> impl Future<Output = Result<Caller, Refusal>> + Send {
         Self::identify(self, snapshot, presented, addressed, sender)
+    }
+
+    fn at_once(&self) -> Arc<Purse> {
+        Arc::clone(Self::at_once(self))
     }
 }
 
@@ -100,7 +110,8 @@ struct Trail {
 impl<I: Identify> Judge<I> {
     /// A judge over an identity step.
     pub fn new(identity: I, clock: Arc<dyn Clock>, declared: Declared) -> Self {
-        Self { identity, clock, declared, guardrails: Guardrails::default() }
+        let guardrails = Guardrails::sharing(identity.at_once());
+        Self { identity, clock, declared, guardrails }
     }
 
     /// The guardrails that it judges by.

@@ -16,6 +16,7 @@ use crate::{
     attributes::Attributes,
     decide::Declared,
     offload::{Hold, Offload},
+    purse::Purse,
     verdict::{Caller, Denial, Findings, Process, ShadowMark},
 };
 
@@ -89,6 +90,12 @@ pub struct Guardrails {
 }
 
 impl Guardrails {
+    /// Guardrails whose small work spends of a purse that others spend of, too.
+    #[must_use]
+    pub fn sharing(at_once: Arc<Purse>) -> Self {
+        Self { offload: Arc::new(Offload::default().sharing(at_once)) }
+    }
+
     /// Where work is done that takes processor time because of what a tenant wrote or sent.
     #[must_use]
     pub fn offload(&self) -> &Arc<Offload> {

@@ -15,6 +15,7 @@ pub mod limits;
 mod noninterference;
 pub mod offload;
 pub mod process;
+pub mod purse;
 pub mod record;
 pub mod reply;
 pub mod route;

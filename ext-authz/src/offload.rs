@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use self::held::Held;
-use crate::verdict::{Denial, Reason};
+use crate::{
+    purse::{self, Allowance, Purse},
+    verdict::{Denial, Reason},
+};
 
 mod held;
 pub mod small;
@@ -45,6 +48,8 @@ pub struct Room {
     pub waiting: usize,
     /// Pieces that wait until they are among those.
     pub queued: usize,
+    /// Time of the threads that others' calls wait for, for one tenant's small work.
+    pub at_once: Allowance,
 }
 
 /// What becomes of work where as much of its tenant's is in progress as may be. The two kinds take nothing from each other but the time of the tenant's
@@ -75,6 +80,8 @@ pub struct Offload {
     /// By uid. A lane lives as long as somebody is in it.
     lanes: Mutex<HashMap<TenantUid, Weak<Lane>>>,
     held: Held,
+    /// The same time, for all tenants together.
+    at_once: Arc<Purse>,
 }
 
 /// One tenant's way to the places.
@@ -118,13 +125,35 @@ impl Offload {
     #[must_use]
     pub fn with_places(places: usize) -> Self {
         let places = places.max(LEAST_PLACES);
-        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING, queued: QUEUED })
+        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING, queued: QUEUED, at_once: Allowance::of_small_work() })
     }
 
     /// Places as they are given.
     #[must_use]
     pub fn new(room: Room) -> Self {
-        Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default(), held: Held::default() }
+        let at_once = Arc::new(Purse::full(Allowance::of_all()));
+        Self { room, places: Arc::new(Semaphore::new(room.places)), lanes: Mutex::default(), held: Held::new(room.at_once), at_once }
+    }
+
+    /// The same places, with a purse that all tenants spend from who do something at once, here or elsewhere.
+    #[must_use]
+    pub fn sharing(self, at_once: Arc<Purse>) -> Self {
+        Self { at_once, ..self }
+    }
+
+    /// That purse.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Purse> {
+        &self.at_once
+    }
+
+    /// Does a tenant's small work at once, on a thread that others' calls wait for, while it and all together have time left for that; else gives it
+    /// back, to be done in a place.
+    ///
+    /// # Errors
+    /// The work, undone.
+    pub fn at_once<T, W: FnOnce() -> T>(&self, tenant: &TenantUid, work: W) -> Result<T, W> {
+        purse::spend([&self.held.of(tenant).at_once, &self.at_once], work)
     }
 
     /// Does a tenant's work in one of its places, and gives what came of it. In a crowd it is refused.
@@ -180,10 +209,7 @@ impl Offload {
         if let Some(lane) = lanes.get(tenant).and_then(Weak::upgrade) {
             return lane;
         }
-        // Empty lanes are dropped before the map would grow for a new one.
-        if lanes.len() == lanes.capacity() {
-            lanes.retain(|_, lane| lane.strong_count() > 0);
-        }
+        make_room(&mut lanes, |lane| lane.strong_count() > 0);
         let Room { each, waiting, queued, .. } = self.room;
         let [waiting, turns, queue, running] = [waiting, waiting, queued, each].map(|room| Arc::new(Semaphore::new(room)));
         let lane = Arc::new(Lane { waiting, turns, queue, running });
@@ -192,8 +218,21 @@ impl Offload {
     }
 }
 
+/// Drops what nobody needs any more before the map would grow for a new one. It has room for as many again then: so whoever adds hardly ever looks at all.
+fn make_room<T>(map: &mut HashMap<TenantUid, T>, needed: impl Fn(&T) -> bool) {
+    if map.len() == map.capacity() {
+        map.retain(|_, one| needed(one));
+        map.reserve(map.len().max(1));
+    }
+}
+
 #[cfg(test)]
 impl Offload {
+    /// A tenant that has spent its time of the threads that others' calls wait for.
+    pub(crate) fn exhaust(&self, tenant: &TenantUid) {
+        self.held.of(tenant).at_once.pay(std::time::Duration::from_secs(3600), std::time::Instant::now());
+    }
+
     /// One of a tenant's pieces of work, that does nothing until it is dropped.
     pub(crate) fn idle(&self, tenant: &TenantUid) -> impl Sized + use<> {
         let lane = self.lane(tenant);

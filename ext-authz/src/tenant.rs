@@ -4,7 +4,6 @@
 //! Status, roles and subscriptions are judged later: this step only proves who is there.
 
 mod api_key;
-mod at_once;
 mod claims;
 mod compartment;
 mod failures;
@@ -22,7 +21,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -35,17 +33,16 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     offload::{Offload, Room},
+    purse::{Allowance, Purse},
     verdict::{Caller, Denial, Reason},
 };
 
 pub use crate::shares::Shares;
-pub use at_once::Allowance;
 pub use compartment::Caps;
 pub use keys::{Ahead, FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
 pub use presented::Presented;
 
 use api_key::KeyProof;
-use at_once::Purse;
 use compartment::Compartments;
 use failures::{Counters, Source, Unresolved};
 use keys::{Standing, Supply};
@@ -108,7 +105,7 @@ pub struct Settings {
     pub fetches: usize,
     /// First-sight verifications of all tenants that run at a time.
     pub verifications: usize,
-    /// Time of I/O threads that first-sight verifications of all tenants may take.
+    /// Time of I/O threads that first-sight verifications and other small work of all tenants may take.
     pub at_once: Allowance,
 }
 
@@ -120,15 +117,9 @@ impl Default for Settings {
             caps: Caps::default(),
             fetches: 256,
             verifications: 32,
-            at_once: half_of_all(),
+            at_once: Allowance::of_all(),
         }
     }
-}
-
-/// Half of what the processors can do: the other half answers, whoever floods.
-fn half_of_all() -> Allowance {
-    let processors = u32::try_from(thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
-    Allowance { a_second: Duration::from_millis(500) * processors, saved: Duration::from_millis(1) }
 }
 
 /// Everything that proving needs beside the snapshot: key sets, verified tokens, failure counts, caps.
@@ -138,7 +129,6 @@ pub struct Identity {
     compartments: Arc<Compartments>,
     verified: VerifiedTokens,
     verifications: Offload,
-    at_once: Purse,
     by_source: Counters,
     by_name: Counters,
     unresolved: Unresolved,
@@ -152,19 +142,25 @@ impl Identity {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, provider: Arc<dyn KeyProvider>) -> Self {
         let fetches = Arc::new(Semaphore::new(settings.fetches));
         let supply = Supply { provider, clock: Arc::clone(&clock), pace: settings.pace, fetches };
-        let room = Room { places: settings.verifications, each: settings.caps.verifying, waiting: settings.caps.first_sights, queued: 0 };
+        let Caps { verifying, first_sights, at_once, .. } = settings.caps;
+        let room = Room { places: settings.verifications, each: verifying, waiting: first_sights, queued: 0, at_once };
         Self {
             clock,
             wait: settings.wait,
             compartments: Arc::new(Compartments::new(settings.caps, supply)),
             verified: VerifiedTokens::new(),
-            verifications: Offload::new(room),
-            at_once: Purse::full(settings.at_once),
+            verifications: Offload::new(room).sharing(Arc::new(Purse::full(settings.at_once))),
             by_source: Counters::new(),
             by_name: Counters::new(),
             unresolved: Unresolved::new(),
             swept: AtomicU64::new(0),
         }
+    }
+
+    /// The time of I/O threads that is left for all tenants: for whoever else spends of it.
+    #[must_use]
+    pub fn at_once(&self) -> &Arc<Purse> {
+        self.verifications.shared()
     }
 
     /// Proves who makes a request.

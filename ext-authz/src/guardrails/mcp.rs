@@ -122,10 +122,13 @@ async fn read(
     offload: &Offload,
     held: &mut Vec<Hold>,
 ) -> Result<(Posted, usize), Denial> {
-    if coding.is_none() && bytes.len() <= READ_AT_ONCE {
-        return Ok((message::read(bytes)?, bytes.len()));
-    }
     let (tenant, until) = (&asked.caller.tenant.uid, asked.until);
+    if coding.is_none()
+        && bytes.len() <= READ_AT_ONCE
+        && let Ok(posted) = offload.at_once(tenant, || message::read(bytes))
+    {
+        return Ok((posted?, bytes.len()));
+    }
     let hold = offload.hold(tenant, bytes.len())?;
     let bytes = bytes.to_vec();
     let read = move || {
@@ -215,11 +218,18 @@ impl Judged {
 
     /// Do the arguments fit? What a schema and a body together make long is done off the I/O threads (S5).
     async fn arguments(&self, asked: &Asked<'_>, offload: &Offload, bytes: usize) -> Result<(), Denial> {
-        let fit = if bytes <= JUDGED_AT_ONCE && self.arguments.iter().all(|(schema, _)| schema.is_light()) {
-            fits(&self.arguments)
-        } else {
-            let arguments = self.arguments.clone();
-            offload.run(&asked.caller.tenant.uid, asked.until, move || fits(&arguments)).await?
+        if self.arguments.is_empty() {
+            return Ok(());
+        }
+        let tenant = &asked.caller.tenant.uid;
+        let light = bytes <= JUDGED_AT_ONCE && self.arguments.iter().all(|(schema, _)| schema.is_light());
+        let here = light.then(|| offload.at_once(tenant, || fits(&self.arguments)).ok()).flatten();
+        let fit = match here {
+            Some(fit) => fit,
+            None => {
+                let arguments = self.arguments.clone();
+                offload.run(tenant, asked.until, move || fits(&arguments)).await?
+            }
         };
         fit.map_err(|misfit| match misfit {
             Misfit::Schema | Misfit::Confusable => Denial::new(Reason::Tool, misfit.to_string()).with_status(400),

@@ -1,10 +1,11 @@
 //! Small bodies, small events and short paths are read where the request is: the way to another thread and back costs more than to read them, and takes a
-//! place that a large one needs. What looks small may cost much, so the steps that may be taken so are few; what they do not suffice for is read from its
-//! start in one of the tenant's places (S5).
+//! place that a large one needs. What looks small may cost much, so the steps that may be taken so are few; and there may be very many of it, so each tenant has a purse
+//! of time for it. What the steps or the purse do not suffice for is read from its start in one of the tenant's places (S5).
 
 use bulkhead_content::{Budget, Filter};
 
 use super::{Hold, Offload, Turn, Undone};
+use crate::purse::spend;
 
 /// The most steps that are taken at once, on a thread that others' calls wait for: one to two tenths of a millisecond, and as many as 4 KiB of ordinary
 /// content take.
@@ -25,8 +26,8 @@ pub fn is_small(filter: &Filter, coded: bool, bytes: usize) -> bool {
 }
 
 impl Offload {
-    /// Reads what a tenant sent, within what it holds: at once if it is small and takes no more than [`AT_ONCE`], else in one of the tenant's places
-    /// and until its turn's end. `work` gives up what it did when its budget is spent, and is then begun anew.
+    /// Reads what a tenant sent, within what it holds: at once if it is small, takes no more than [`AT_ONCE`] and there is time left for it, else in one of the
+    /// tenant's places and until its turn's end. `work` gives up what it did when its budget is spent, and is then begun anew.
     ///
     /// # Errors
     /// The tenant has too much in progress, or the work was not done in time.
@@ -37,7 +38,7 @@ impl Offload {
         hold: Hold,
         work: impl Fn(&Budget<'_>) -> T + Send + 'static,
     ) -> Result<T, Undone> {
-        if let Some(done) = small.then(|| at_once(&work, &hold)).flatten() {
+        if small && let Ok(Some(done)) = spend([hold.at_once(), self.shared()], || at_once(&work, &hold)) {
             return Ok(done);
         }
         let until = turn.until.into_std();

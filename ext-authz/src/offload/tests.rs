@@ -38,7 +38,7 @@ async fn s5_a_tenant_whose_work_never_ends_keeps_nobody_else_waiting() {
 
 #[tokio::test]
 async fn s5_what_is_queued_waits_until_there_is_no_queue_or_no_time_left_and_takes_no_room_of_what_is_not() {
-    let offload = Arc::new(Offload::new(Room { places: 4, each: 1, waiting: 2, queued: 3 }));
+    let offload = Arc::new(Offload::new(Room { places: 4, each: 1, waiting: 2, queued: 3, at_once: Allowance::of_small_work() }));
     let (stop, stopped) = mpsc::channel::<()>();
     let stopped = Arc::new(Mutex::new(stopped));
     let hostile = uid("hostile");

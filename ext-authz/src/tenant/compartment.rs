@@ -15,13 +15,15 @@ use bulkhead_tenancy::{
 use tokio::sync::Semaphore;
 
 use super::{
-    at_once::{Allowance, Purse},
     flight::Flights,
     keys::{Keyring, Standing, Supply},
     proof::Refused,
     verified::{TokenHash, Verified},
 };
-use crate::shares::{Account, Pool, Shares};
+use crate::{
+    purse::Allowance,
+    shares::{Account, Pool, Shares},
+};
 
 /// The caps of every tenant, and the memory that they share.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +91,6 @@ pub(super) struct Compartment {
     /// Tokens that are being verified, by how whoever brings them stands: what is looked for depends on it.
     pub(super) flights: Flights<(TokenHash, Standing), Result<Arc<Verified>, Refused>>,
     rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
-    /// What is verified where the request is.
-    pub(super) at_once: Purse,
 }
 
 /// Every tenant's compartment, by uid: a tenant that is made anew under an old name starts with an empty one (S23).
@@ -118,7 +118,7 @@ impl Compartments {
     }
 
     fn empty(&self) -> Compartment {
-        let Caps { waiting, fetching, lookups, at_once, .. } = self.caps;
+        let Caps { waiting, fetching, lookups, .. } = self.caps;
         let bounds = Bounds {
             waiting: Semaphore::new(waiting),
             first: Semaphore::new(1),
@@ -128,7 +128,7 @@ impl Compartments {
             keys: self.keys.account(),
             tokens: self.tokens.account(),
         };
-        Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default(), at_once: Purse::full(at_once) }
+        Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default() }
     }
 
     /// The keys of an issuer as it is configured now: other places, keys or algorithms make a new ring.

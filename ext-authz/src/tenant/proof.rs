@@ -6,7 +6,7 @@ use bulkhead_tenancy::{issuer::Issuer, name::TenantUid, snapshot::Snapshot, tena
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Asking, Identity, at_once,
+    Asking, Identity,
     compartment::Compartment,
     keys::{Keyring, SharedKeys, Standing, Unavailable},
     token::{Signed, UnverifiedToken},
@@ -28,7 +28,6 @@ pub(super) enum Unproven {
 #[derive(Clone, Copy)]
 struct Sought<'a> {
     tenant: &'a TenantUid,
-    compartment: &'a Compartment,
     standing: Standing,
     deadline: Instant,
 }
@@ -105,7 +104,7 @@ impl Identity {
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
-        let asked = Sought { tenant: &tenant.uid, compartment, standing, deadline };
+        let asked = Sought { tenant: &tenant.uid, standing, deadline };
         let signed = self.signed(Arc::new(token), &ring, asked).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
@@ -160,13 +159,13 @@ impl Identity {
     /// what larger keys or several of them take, waits off these
     /// threads for places of the tenant's own and of all (S5), and keeps nobody else waiting. So does whatever a source brings that failed lately.
     async fn verify(&self, token: &Arc<UnverifiedToken>, keys: &SharedKeys, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
-        let Sought { tenant, compartment, standing, deadline } = sought;
+        let Sought { tenant, standing, deadline } = sought;
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
         let here = standing == Standing::Good && token.is_cheap(&keys);
         let work = move || token.verify(&keys);
         let work = match here {
             false => work,
-            true => match at_once::spend([&compartment.at_once, &self.at_once], work) {
+            true => match self.verifications.at_once(tenant, work) {
                 Ok(signed) => return Ok(signed),
                 Err(work) => work,
             },

@@ -169,7 +169,15 @@ impl Sent {
             until: tokio::time::Instant::now() + Duration::from_secs(30),
         };
         let mut found = Found::default();
-        let judged = judge(&asked, &Offload::default(), &mut found).await;
+        let offload = Offload::default();
+        let judged = judge(&asked, &offload, &mut found).await;
+        // Where the tenant has no time left of the I/O threads, nobody is told the difference.
+        offload.exhaust(&caller.tenant.uid);
+        let elsewhere = judge(&asked, &offload, &mut Found::default()).await;
+        assert_eq!(
+            format!("{:?}", judged.as_ref().map(|(passed, _)| passed)),
+            format!("{:?}", elsewhere.map(|(passed, _)| passed).as_ref())
+        );
         (judged, found)
     }
 

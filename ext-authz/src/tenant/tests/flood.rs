@@ -130,11 +130,11 @@ async fn s5_a_tenant_that_spent_its_time_of_the_io_threads_waits_for_places_and_
         let world = &world;
         async move { world.who(Ask { token: Some(&token), name: Some(name), source: Some("192.0.2.7"), ..Ask::default() }).await }
     };
-    world.identity.compartments.of(&uid("acme")).at_once.pay(Duration::from_secs(3600));
+    world.identity.verifications.exhaust(&uid("acme"));
     assert_eq!(ask(token_of(ACME), "acme").await, Err(Reason::Unavailable));
     assert_eq!(ask(token_of(GLOBEX), "globex").await.as_deref(), Ok("globex"));
     // All together have spent it.
-    world.identity.at_once.pay(Duration::from_secs(3600));
+    world.identity.at_once().pay(Duration::from_secs(3600), std::time::Instant::now());
     assert_eq!(ask(token_with(GLOBEX, json!({"jti": 1})), "globex").await, Err(Reason::Unavailable));
     drop(places);
     assert_eq!(ask(token_of(ACME), "acme").await.as_deref(), Ok("acme"));

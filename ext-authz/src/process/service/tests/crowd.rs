@@ -1,7 +1,12 @@
 //! Many streams of events of one tenant at once.
 
 use super::*;
-use crate::{offload::Room, process::content::OfPolicy, route};
+use crate::{
+    offload::Room,
+    process::content::OfPolicy,
+    purse::{Allowance, Purse},
+    route,
+};
 
 /// More than there is room for in the tenant's lane.
 const STREAMS: usize = 200;
@@ -41,12 +46,18 @@ async fn answered(service: &ProcessService, plan: &Plan, events: impl IntoIterat
     futures::future::join_all(streams).await
 }
 
-const NO_PLACES: Room = Room { places: 4, each: 1, waiting: 0, queued: 0 };
+const PLENTY: Allowance = Allowance { a_second: Duration::from_secs(100), saved: Duration::from_secs(100) };
+const NO_PLACES: Room = Room { places: 4, each: 1, waiting: 0, queued: 0, at_once: PLENTY };
+/// No places, and all the time to do at once what is small.
+fn without_places() -> Offload {
+    Offload::new(NO_PLACES).sharing(Arc::new(Purse::full(PLENTY)))
+}
+
 const NUMBERS: &str = "12 ";
 
 #[tokio::test]
 async fn s5_small_events_take_no_place_and_what_is_in_them_is_denied_as_in_any_other() {
-    let service = service_in(Offload::new(NO_PLACES));
+    let service = service_in(without_places());
     let plan = looking("acme");
     assert_eq!(answered(&service, &plan, [r#"data: {"text":"small"}"#; STREAMS]).await, [0; STREAMS]);
     assert_eq!(answered(&service, &plan, ["data: Initech", "data: a@example.com"]).await, [403, 403]);
@@ -84,4 +95,31 @@ async fn s5_events_that_need_a_place_wait_for_it_and_keep_no_other_tenant_waitin
     let (crowd, others) = futures::join!(crowd, other);
     assert_eq!(others, [0, 0]);
     assert_eq!(crowd, [0; STREAMS]);
+}
+
+#[tokio::test]
+async fn s5_whose_streams_have_spent_its_time_has_small_events_read_in_its_places_and_no_other_tenant_does() {
+    let service = service_in(without_places());
+    let (acme, globex) = (looking("acme"), looking("globex"));
+    service.processor.offload.exhaust(&acme.tenant.uid);
+    assert_eq!(answered(&service, &acme, ["data: 1"]).await, [503], "there are no places here");
+    assert_eq!(answered(&service, &globex, ["data: 1"; STREAMS]).await, [0; STREAMS]);
+    // Where there are, nobody is told the difference.
+    let service = service_in(Offload::default());
+    service.processor.offload.exhaust(&acme.tenant.uid);
+    assert_eq!(answered(&service, &acme, ["data: 1"; STREAMS]).await, [0; STREAMS]);
+    assert_eq!(answered(&service, &acme, ["data: Initech", "data: a@example.com"]).await, [403, 403]);
+    // All together have spent it.
+    service.processor.offload.shared().pay(Duration::from_secs(3600), std::time::Instant::now());
+    assert_eq!(answered(&service, &globex, ["data: 1", "data: Initech"]).await, [0, 403]);
+}
+
+#[tokio::test]
+async fn s5_tiny_events_in_a_flood_spend_their_own_tenants_time() {
+    let once = Allowance { a_second: Duration::ZERO, saved: Duration::from_nanos(1) };
+    let service = service_in(Offload::new(Room { waiting: 64, queued: STREAMS, at_once: once, ..NO_PLACES }));
+    let (acme, globex) = (looking("acme"), looking("globex"));
+    assert_eq!(answered(&service, &acme, ["data: 1"; STREAMS]).await, [0; STREAMS]);
+    assert!(service.processor.offload.at_once(&acme.tenant.uid, || ()).is_err());
+    assert!(service.processor.offload.at_once(&globex.tenant.uid, || ()).is_ok());
 }
