@@ -304,6 +304,7 @@ pub(crate) fn caller(snapshot: &Snapshot, words: &str) -> Option<Caller> {
         scopes: Vec::new(),
         by_token: true,
         expires: None,
+        signed_by: None,
         by_key: None,
     };
     for word in words {

@@ -57,11 +57,13 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let turning = tokio::spawn(turn(Arc::clone(&context_tokens)));
     let tried = Judge::new(self::identity(&clock)?, Arc::clone(&clock), declared);
     let ahead = args.keys_ahead.then(|| tokio::spawn(identity.keep_ahead(Ahead::default(), loader.live())));
+    let keys = identity.keys_in_force();
     let judge = Judge::new(identity, Arc::clone(&clock), declared);
     let records: Arc<dyn Record> = Arc::<Ledger>::clone(&ledger);
     let offload = Arc::clone(judge.guardrails().offload());
-    let process =
-        ProcessService::new(loader.live(), clock, offload, args.process_deadline, Arc::clone(&records)).tracing(telemetry.traces.clone());
+    let process = ProcessService::new(loader.live(), clock, offload, args.process_deadline, Arc::clone(&records))
+        .looking_after(keys)
+        .tracing(telemetry.traces.clone());
     // What is read can be as large as what Check sees, and is sent back.
     let process =
         ExternalProcessorServer::new(process).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -12,6 +12,7 @@ pub mod foreign;
 mod keys;
 mod presented;
 mod proof;
+mod signed_by;
 mod token;
 mod verified;
 
@@ -41,6 +42,7 @@ pub use crate::shares::Shares;
 pub use compartment::Caps;
 pub use keys::{Ahead, FetchError, HttpBounds, HttpKeys, KeyProvider, Pace};
 pub use presented::Presented;
+pub use signed_by::{KeysInForce, SignedBy};
 
 use api_key::KeyProof;
 use compartment::Compartments;
@@ -155,6 +157,12 @@ impl Identity {
             unresolved: Unresolved::new(),
             swept: AtomicU64::new(0),
         }
+    }
+
+    /// The keys of all issuers, for whoever must know of a token that was proven whether it still would be.
+    #[must_use]
+    pub fn keys_in_force(&self) -> KeysInForce {
+        KeysInForce::of(&self.compartments)
     }
 
     /// The time of I/O threads that is left for all tenants: for whoever else spends of it.
@@ -323,6 +331,7 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
             scopes: Vec::new(),
             by_token: false,
             expires: None,
+            signed_by: None,
             by_key: Some(subscription),
         };
         return Ok(caller);
@@ -341,6 +350,7 @@ fn join(token: Option<(Arc<Tenant>, Arc<Verified>)>, key: Option<KeyProof>) -> R
         scopes: claims.scopes.clone(),
         by_token: true,
         expires: Some(claims.expires(&verified.issuer)),
+        signed_by: Some(SignedBy::of(&verified)),
         by_key: by_key.map(|(_, subscription)| subscription),
     })
 }

@@ -13,7 +13,7 @@ pub use self::{
     denial::{Denial, Reason},
     facts::{Facts, Findings, Named, ShadowMark, Would},
 };
-use crate::{context_token::ContextToken, guardrails::mcp::Shown, limits::Charged};
+use crate::{context_token::ContextToken, guardrails::mcp::Shown, limits::Charged, tenant::SignedBy};
 
 /// Who makes the request: proven, never claimed.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Caller {
     pub by_token: bool,
     /// From when on that token proves nobody, in seconds since 1970: its `exp`, and its issuer's leeway.
     pub expires: Option<i64>,
+    /// The key that it was verified by.
+    pub signed_by: Option<SignedBy>,
     /// Whether an API key verified, and the subscription it belongs to.
     pub by_key: Option<Arc<Subscription>>,
 }

@@ -38,8 +38,12 @@ pub mod metadata {
     /// What an answer to MCP's `tools/list` may show: `list` (every result is one) or `any`, then the names of tools, parted by spaces. Only
     /// where ext_proc must take the rest out of the answer.
     pub const TOOLS: &str = "tools";
-    /// From when on the caller's token proves nobody, in seconds since 1970: no stream of events outlives it. Only where ext_proc reads the answer.
+    /// From when on the caller's token proves nobody, or its subscription is over, in seconds since 1970: no stream of events outlives it. Only where
+    /// ext_proc reads a body.
     pub const EXPIRES: &str = "expires";
+    /// The fingerprint of the key that the caller's token was verified by, and after a space its issuer: no stream of events outlives that key. Only where
+    /// ext_proc reads a body.
+    pub const SIGNED_BY: &str = "signed_by";
 }
 
 /// Entries of the one descriptor that the rate limit filter sends.

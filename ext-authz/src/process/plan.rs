@@ -1,7 +1,7 @@
 //! Who reads which body of one request: from what Check told and from the tenant's policy as it stands now. Where the two differ, the stricter
 //! holds (S14).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bulkhead_proto::pb::envoy::config::core::v3::Metadata;
 use bulkhead_tenancy::{
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     guardrails::process::needed,
     route,
+    tenant::{KeysInForce, SignedBy},
     verdict::{Denial, Process, Reason},
 };
 
@@ -37,8 +38,10 @@ pub struct Plan {
     pub policy: PolicyHash,
     /// The decision that let it in.
     pub decision_id: String,
-    /// From when on the token that let it in proves nobody, in seconds since 1970.
+    /// From when on the token or the subscription that let it in does not hold, in seconds since 1970.
     pub expires: Option<i64>,
+    /// The key that verified that token.
+    pub signed_by: Option<SignedBy>,
     /// Who reads the request's body, one after the other; nobody: it goes on unread.
     pub request: Vec<Arc<dyn Reader>>,
     /// Who reads the answer's body.
@@ -57,6 +60,11 @@ impl Plan {
         route::served(tenant)?;
         let policy = route::policy(tenant)?;
         let api = route::api(policy, Some(&told.api))?;
+        let signed_by = told.signed_by.as_deref().map(|signed_by| SignedBy::read(signed_by, &tenant.uid, snapshot));
+        let signed_by = match signed_by {
+            Some(None) => return Err(unavailable("the issuer of the token that was let in is not the tenant's any more")),
+            told => told.flatten(),
+        };
         let plan = Self {
             request: readers(Side::Request, &told, policy, api)?,
             response: readers(Side::Response, &told, policy, api)?,
@@ -65,6 +73,7 @@ impl Plan {
             policy: policy.hash().clone(),
             decision_id: told.decision_id,
             expires: told.expires,
+            signed_by,
         };
         let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
         if unseen {
@@ -80,10 +89,22 @@ impl Plan {
     #[must_use]
     pub fn over(&self, snapshot: Option<&Arc<Snapshot>>, now_s: i64) -> Option<Denial> {
         if self.expires.is_some_and(|expires| now_s >= expires) {
-            return Some(Denial::new(Reason::InvalidToken, "the token that the stream of events was opened with has expired"));
+            return Some(Denial::new(
+                Reason::InvalidToken,
+                "the token or subscription that the stream of events was opened with has expired",
+            ));
         }
         let changed = || unavailable("the tenant's policy is another than when the stream of events was opened: open it again");
         (!self.stands(snapshot)).then(changed)
+    }
+
+    /// Why it must not go on because of the key that verified the token it was opened with, so long ago. That it is looked for takes more than the rest.
+    #[must_use]
+    pub fn withdrawn(&self, keys: &KeysInForce, snapshot: Option<&Arc<Snapshot>>, ago: Duration) -> Option<Denial> {
+        let signed_by = self.signed_by.as_ref()?;
+        let accepted = snapshot.is_some_and(|snapshot| keys.accept(signed_by, &self.tenant.uid, snapshot, ago));
+        let detail = "the key of the token that the stream of events was opened with is withdrawn, or its issuer is configured anew";
+        (!accepted).then(|| Denial::new(Reason::InvalidToken, detail))
     }
 
     /// Whether the tenant is still served by the policy that the plan was made of.

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     offload::{Crowd, Hold, Offload, Turn},
     record::{Handled, Kept, Processed, Record},
+    tenant::KeysInForce,
     verdict::{Denial, Facts, Findings, Reason},
 };
 
@@ -46,6 +47,8 @@ struct Processor {
     /// How long one message may take.
     patience: Duration,
     records: Arc<dyn Record>,
+    /// By which streams of events are looked after.
+    keys: Option<KeysInForce>,
 }
 
 /// One stream in progress.
@@ -57,6 +60,9 @@ struct Conversation<M> {
     waiting: Option<Hold>,
     broken: bool,
     span: Span,
+    begun: Instant,
+    /// When the key was last looked for that let it in.
+    looked: Instant,
 }
 
 /// What there is to answer.
@@ -78,8 +84,17 @@ impl ProcessService {
     /// opened with.
     #[must_use]
     pub fn new(live: Live, clock: Arc<dyn Clock>, offload: Arc<Offload>, patience: Duration, records: Arc<dyn Record>) -> Self {
-        let processor = Arc::new(Processor { live, clock, offload, patience, records });
+        let processor = Arc::new(Processor { live, clock, offload, patience, records, keys: None });
         Self { processor, traces: Traces::default() }
+    }
+
+    /// The same service, whose streams of events end with the keys of the tokens that they were opened with.
+    #[must_use]
+    pub fn looking_after(self, keys: KeysInForce) -> Self {
+        let Processor { live, clock, offload, patience, records, .. } = &*self.processor;
+        let (live, clock, offload, records) = (live.clone(), Arc::clone(clock), Arc::clone(offload), Arc::clone(records));
+        let processor = Processor { live, clock, offload, patience: *patience, records, keys: Some(keys) };
+        Self { processor: Arc::new(processor), ..self }
     }
 
     /// The same service, with a span for each stream.
@@ -99,7 +114,8 @@ impl ProcessService {
         M: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
     {
         let processor = Arc::clone(&self.processor);
-        let start = Conversation { messages, exchange, processor, waiting: None, broken: false, span };
+        let now = Instant::now();
+        let start = Conversation { messages, exchange, processor, waiting: None, broken: false, span, begun: now, looked: now };
         stream::unfold(start, |mut conversation| async move {
             if conversation.broken {
                 return None;
@@ -139,9 +155,18 @@ impl<M: Stream<Item = Result<ProcessingRequest, Status>> + Unpin> Conversation<M
 
 impl<M> Conversation<M> {
     /// Why an open stream of events must not go on.
-    fn over(&self) -> Option<Denial> {
+    fn over(&mut self) -> Option<Denial> {
+        let Processor { live, clock, keys, .. } = &*self.processor;
         let plan = self.exchange.as_ref().filter(|exchange| exchange.is_open())?.plan()?;
-        plan.over(self.processor.live.load().as_ref(), self.processor.clock.now_s())
+        let snapshot = live.load();
+        let over = plan.over(snapshot.as_ref(), clock.now_s());
+        let now = Instant::now();
+        // However fast events come, the key is looked for once in a while.
+        if over.is_some() || now.saturating_duration_since(self.looked) < LOOK {
+            return over;
+        }
+        self.looked = now;
+        plan.withdrawn(keys.as_ref()?, snapshot.as_ref(), now.saturating_duration_since(self.begun))
     }
 
     /// Ends an open stream of events.

@@ -28,8 +28,10 @@ pub struct Told {
     pub policy: String,
     /// What an answer to MCP's `tools/list` may show, if one is awaited.
     pub shown: Option<Shown>,
-    /// From when on the caller's token proves nobody, in seconds since 1970.
+    /// From when on the caller's token or subscription does not hold, in seconds since 1970.
     pub expires: Option<i64>,
+    /// The key that the token was verified by, to be read by [`SignedBy::read`](crate::tenant::SignedBy::read).
+    pub signed_by: Option<String>,
 }
 
 impl Told {
@@ -48,6 +50,7 @@ impl Told {
             policy: text(ours, key::POLICY)?.to_owned(),
             shown: written(ours, key::TOOLS)?,
             expires: written(ours, key::EXPIRES)?,
+            signed_by: written(ours, key::SIGNED_BY)?,
         })
     }
 

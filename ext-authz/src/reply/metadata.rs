@@ -25,10 +25,15 @@ pub(super) fn write(decision: &Decision, fields: &mut Written) {
     if let Some(generation) = decision.generation {
         text(key::GENERATION, &generation.to_string());
     }
-    let expires = verdict.outcome.as_ref().ok().and_then(|allowed| allowed.caller.expires);
     // Also where only the request is to be read: a policy that comes meanwhile may have the answer read, and that may be a stream.
-    if let Some(expires) = expires.filter(|_| process != Process::None) {
-        text(key::EXPIRES, &expires.to_string());
+    if let Some(Allowed { caller, subscription, .. }) = verdict.outcome.as_ref().ok().filter(|_| process != Process::None) {
+        let of_subscription = subscription.as_ref().and_then(|subscription| subscription.expires_at);
+        if let Some(expires) = caller.expires.into_iter().chain(of_subscription).min() {
+            text(key::EXPIRES, &expires.to_string());
+        }
+        if let Some(signed_by) = &caller.signed_by {
+            text(key::SIGNED_BY, &signed_by.to_string());
+        }
     }
     if let Some(tenant) = tenant {
         text(key::TENANT, tenant.name.as_str());

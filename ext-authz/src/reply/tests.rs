@@ -14,23 +14,29 @@ use bulkhead_proto::{
         },
     },
 };
-use bulkhead_tenancy::{clock::SystemClock, snapshot::Snapshot};
+use bulkhead_tenancy::{clock::SystemClock, snapshot::Snapshot, subscription::Subscription};
 
 use super::*;
 use crate::{
     attributes::Attributes,
     decide::{Declared, Judge},
     fixture::{self, Asked, Stand, get},
-    verdict::{Facts, Reason, Verdict},
+    verdict::{Facts, Process, Reason, Verdict},
 };
 
 const ID: &str = "01a2010c-0000-7000-8000-000000000000";
 
 async fn answered(snapshot: &Arc<Snapshot>, asked: Asked) -> CheckResponse {
+    answered_with(snapshot, asked, |_| ()).await
+}
+
+/// The same of a verdict that was changed.
+async fn answered_with(snapshot: &Arc<Snapshot>, asked: Asked, change: impl FnOnce(&mut Verdict)) -> CheckResponse {
     let attributes = Attributes::of(asked.request()).unwrap();
-    let verdict = Judge::new(Stand, Arc::new(SystemClock), Declared::default())
+    let mut verdict = Judge::new(Stand, Arc::new(SystemClock), Declared::default())
         .decide(snapshot, &attributes, crate::decide::Due::at(tokio::time::Instant::now() + std::time::Duration::from_secs(5)))
         .await;
+    change(&mut verdict);
     Reply::to(&Decision { id: ID.to_owned(), generation: Some(7), verdict }, &attributes.headers).read().unwrap()
 }
 
@@ -282,4 +288,29 @@ fn s22_a_tenant_without_policy_shows_no_policy_hash() {
     let metadata = reply.dynamic_metadata.unwrap();
     let texts = texts(&metadata);
     assert_eq!((texts["tenant"].as_str(), texts.get("policy")), ("broken", None));
+}
+
+#[tokio::test]
+async fn s23_process_is_told_when_what_let_a_request_in_is_over() {
+    let told = async |process, of_token, of_subscription| {
+        let change = |verdict: &mut Verdict| {
+            let allowed = verdict.outcome.as_mut().unwrap();
+            allowed.obligations.process = process;
+            allowed.caller.expires = of_token;
+            let subscription = allowed.subscription.as_deref().unwrap().clone();
+            allowed.subscription = Some(Arc::new(Subscription { expires_at: of_subscription, ..subscription }));
+        };
+        let response = answered_with(&fixture::own(), get("/acme/paid-api").by("acme client:app"), change).await;
+        texts(&response.dynamic_metadata.unwrap()).get("expires").cloned()
+    };
+    for (of_token, of_subscription, earlier) in [
+        (Some(7), None, Some("7")),
+        (Some(7), Some(9), Some("7")),
+        (Some(9), Some(7), Some("7")),
+        (None, Some(7), Some("7")),
+        (None, None, None),
+    ] {
+        assert_eq!(told(Process::Response, of_token, of_subscription).await.as_deref(), earlier);
+        assert_eq!(told(Process::None, of_token, of_subscription).await, None);
+    }
 }

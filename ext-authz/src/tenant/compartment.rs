@@ -131,6 +131,11 @@ impl Compartments {
         Compartment { bounds: Arc::new(bounds), flights: Flights::new(), rings: Mutex::default() }
     }
 
+    /// How long keys are believed that cannot be fetched anew.
+    pub(super) fn longest_believed(&self) -> Duration {
+        self.supply.pace.stale
+    }
+
     /// The keys of an issuer as it is configured now: other places, keys or algorithms make a new ring.
     pub(super) fn ring(&self, compartment: &Compartment, issuer: &Arc<Issuer>) -> Arc<Keyring> {
         let mut rings = compartment.rings.lock().unwrap_or_else(PoisonError::into_inner);

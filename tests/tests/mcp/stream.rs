@@ -10,7 +10,7 @@ use axum::{body::Body, extract::State, http::header::CONTENT_TYPE, response::Int
 use bulkhead_tests::{
     client::Request,
     deadline::{self, PATIENCE},
-    issuer::token::now,
+    issuer::{key::Key, token::now},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -191,4 +191,38 @@ async fn a_stream_ends_with_the_token_that_opened_it_though_nothing_comes_in_it(
     assert!(more.is_err(), "{more:?}");
     drop(lasting);
     counted(&stage, "response_cut", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s23_a_stream_ends_with_the_key_of_the_token_that_opened_it() {
+    let source = Source::start().await;
+    let world = Stage::world([source.address, source.address], 10_000, true).await;
+    let stage = Stage { world, _servers: Vec::new() };
+    let uri = format!("http://{}/acme/tools-api", stage.world.envoy.address());
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let issuer = &stage.world.acme.issuer;
+    let open = async |bearer: String| {
+        let (answer, sends) = tokio::join!(client.get(&uri).bearer_auth(&bearer).send(), source.opened());
+        let mut seen = Seen { answer: answer.expect("an answer"), text: String::new() };
+        sends.send(Ok("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n".to_owned())).expect("open");
+        seen.until("progress").await;
+        (seen, sends)
+    };
+    let (mut old, _old) = open(stage.token("acme", "clerk")).await;
+    issuer.rotate(Key::eddsa("newer"));
+    let next = stage.token("acme", "clerk");
+    issuer.publish(vec![issuer.key().jwk()]);
+    // Whoever comes with a token of the new key has the set fetched, in which the old one is not any more.
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "nonsense" }).to_string();
+    deadline::until("the new key is known", PATIENCE, || async {
+        let request = client.post(&uri).bearer_auth(&next).header("content-type", "application/json").body(ping.clone());
+        let status = request.send().await.expect("an answer").status().as_u16();
+        (!matches!(status, 401 | 503)).then_some(())
+    })
+    .await;
+    let (mut lasting, _lasting) = open(next).await;
+    old.ends(|| ()).await;
+    counted(&stage, "response_denied", 1).await;
+    let more = tokio::time::timeout(Duration::from_millis(200), lasting.answer.chunk()).await;
+    assert!(more.is_err(), "{more:?}");
 }

@@ -41,6 +41,7 @@ pub(crate) fn plan_with(reader: impl Reader + 'static, process: Process) -> Plan
         policy: policy.hash().clone(),
         decision_id: "0190-d".to_owned(),
         expires: None,
+        signed_by: None,
         request: one(process.requests()),
         response: one(process.responses()),
     }

@@ -27,6 +27,10 @@ use crate::{
     fixture,
     process::{exchange::tests::plan_with, reader::Reader},
     record::{Noted, Seen},
+    tenant::{
+        Addressed, Identity, KeyProvider, Presented, Sender, Settings,
+        testing::{Answer as Keys, Provider, Signer, claims},
+    },
     verdict::{Decision, Process},
 };
 
@@ -287,4 +291,34 @@ async fn a_stream_of_events_that_is_cut_is_on_record() {
     }
     drop(answers);
     assert_eq!(*notes.0.lock().unwrap(), [("0190-d".to_owned(), "response_cut")]);
+}
+
+#[tokio::test]
+async fn s23_a_stream_of_events_ends_with_the_key_of_its_token_though_nothing_comes_in_it() {
+    let (service, notes, (live, clock)) = world();
+    let issuer = fixture::issuer("acme");
+    let (signer, provider) = (Signer::ed25519(), Provider::new());
+    provider.set(&issuer, Keys::Keys(vec![signer.jwk("k")]));
+    let identity = Identity::new(Settings::default(), Arc::new(clock.clone()), Arc::clone(&provider) as Arc<dyn KeyProvider>);
+    let bearer = format!("Bearer {}", signer.token("k", &claims(&issuer)));
+    let presented = Presented { authorization: vec![bearer.as_bytes()], ..Presented::default() };
+    let sender = Sender { source: None, until: tokio::time::Instant::now() + Duration::from_secs(20) };
+    let addressed = Addressed { name: Some("acme"), consistent: true };
+    let caller = identity.identify(&live.load().unwrap(), &presented, addressed, sender).await.unwrap();
+    let service = service.looking_after(identity.keys_in_force());
+    let plan = plan_with(Doing(|| Ok(Reading::default())), Process::Response);
+    let mut lasting = stream_of(&service, plan.clone(), "data: 1");
+    let mut answers = stream_of(&service, Plan { signed_by: caller.signed_by, ..plan }, "data: 1");
+    for answers in [&mut lasting, &mut answers] {
+        for _ in 0..3 {
+            assert_eq!(status(&answers.next().await.unwrap()), 0);
+        }
+    }
+    let more = timeout(Duration::from_millis(2_500), answers.next()).await;
+    assert!(more.is_err(), "it goes on: {more:?}");
+    provider.set(&issuer, Keys::Keys(vec![Signer::ed25519().jwk("k")]));
+    clock.advance_us(300_000_000);
+    assert_eq!(status(&soon(answers.next()).await.unwrap()), 401);
+    assert_eq!(*notes.0.lock().unwrap(), [("0190-d".to_owned(), "response_denied")]);
+    assert!(lasting.next().now_or_never().is_none(), "one that came with an API key is of none");
 }

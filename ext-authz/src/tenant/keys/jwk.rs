@@ -23,6 +23,20 @@ pub(in crate::tenant) struct Unusable(&'static str);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::tenant) struct Fingerprint([u8; 32]);
 
+impl Fingerprint {
+    /// All of it, as text.
+    pub(in crate::tenant) fn hex(self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The fingerprint of that text.
+    pub(in crate::tenant) fn of_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fingerprint({})", hex::encode(&self.0[..4]))

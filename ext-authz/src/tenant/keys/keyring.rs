@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{FetchError, KeyProvider, KeySet, SharedKeys, http};
+use super::{FetchError, Fingerprint, KeyProvider, KeySet, SharedKeys, http};
 use crate::tenant::compartment::Bounds;
 
 /// How often keys are fetched, and how long they are believed.
@@ -133,6 +133,16 @@ impl Keyring {
         match self.look(None) {
             Look::Keys(keys) => Some(keys),
             Look::Wait | Look::Not(_) => None,
+        }
+    }
+
+    /// Whether a key is among those that are believed at this moment; absent where nobody knows yet. Of keys that are too old to be believed it is none. A refresh is
+    /// started when it is due.
+    pub(in crate::tenant) fn holds(self: &Arc<Self>, key: Fingerprint) -> Option<bool> {
+        match self.look(None) {
+            Look::Keys(keys) => Some(keys.holds(key)),
+            Look::Wait => None,
+            Look::Not(_) => self.state().keys.is_some().then_some(false),
         }
     }
 

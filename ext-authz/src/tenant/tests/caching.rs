@@ -1,5 +1,7 @@
 //! What is remembered is who somebody is, never what they may do (S23).
 
+use bulkhead_tenancy::name::TenantUid;
+
 use super::*;
 
 #[tokio::test]
@@ -135,4 +137,67 @@ async fn s5_what_is_forgotten_gives_its_bytes_back() {
         compartment.bounds.tokens.held() == 0
     })
     .await;
+}
+
+/// What Check tells of acme's caller, and what is made of it.
+async fn told(world: &World) -> (String, SignedBy) {
+    let caller = world.ask(Ask { token: Some(&token_of(ACME)), ..Ask::default() }).await.unwrap();
+    let told = caller.signed_by.unwrap().to_string();
+    let read = SignedBy::read(&told, &caller.tenant.uid, &world.snapshot).unwrap();
+    (told, read)
+}
+
+fn uid(name: &str) -> TenantUid {
+    name.parse().unwrap()
+}
+
+const LATELY: Duration = Duration::ZERO;
+
+#[tokio::test]
+async fn s23_what_a_key_signed_is_accepted_while_its_issuer_has_it_and_no_longer_though_no_request_comes() {
+    let world = World::new();
+    let (told, signed) = told(&world).await;
+    let keys = world.identity.keys_in_force();
+    let accepted = |snapshot: &Arc<Snapshot>| keys.accept(&signed, &uid("uid-acme"), snapshot, LATELY);
+    assert!(accepted(&world.snapshot));
+    for changed in [Written { issuer: "audiences: [gateway]", ..PLAIN }, Written { uid: "uid-acme-2", ..PLAIN }] {
+        assert!(!accepted(&snapshot(changed)), "a new request is judged anew");
+    }
+    assert!(!keys.accept(&signed, &uid("uid-globex"), &world.snapshot, LATELY));
+    for (other, tenant) in [(told.as_str(), "uid-globex"), (&told[1..], "uid-acme"), ("", "uid-acme"), (&told[..64], "uid-acme")] {
+        assert!(SignedBy::read(other, &uid(tenant), &world.snapshot).is_none(), "{other:?} of {tenant}");
+    }
+    // The same key under another name is the same key.
+    world.provider.set(ACME, Answer::Keys(vec![Signer::ed25519().jwk("k"), signer(ACME).jwk("renamed")]));
+    world.clock.advance_us(301_000_000);
+    let _ = accepted(&world.snapshot);
+    until("it is asked for", || world.provider.asked() == 2).await;
+    assert!(accepted(&world.snapshot));
+    world.provider.set(ACME, Answer::Keys(vec![Signer::ed25519().jwk("k")]));
+    world.clock.advance_us(301_000_000);
+    until("it is withdrawn", || !accepted(&world.snapshot)).await;
+    assert_eq!(world.provider.asked(), 3, "by two refreshes, however often it was looked");
+}
+
+#[tokio::test]
+async fn s23_what_a_key_signed_is_not_accepted_longer_than_keys_are_believed() {
+    let world = World::new();
+    let (_, signed) = told(&world).await;
+    let accepted = |world: &World, ago| world.identity.keys_in_force().accept(&signed, &uid("uid-acme"), &world.snapshot, ago);
+    world.provider.set(ACME, Answer::Down);
+    world.clock.advance_us(3_599_000_000);
+    assert!(accepted(&world, LATELY));
+    world.clock.advance_us(2_000_000);
+    until("its keys are too old", || !accepted(&world, LATELY)).await;
+    // Where they never were, nobody knows better; but not for longer.
+    let elsewhere = World::new();
+    elsewhere.provider.set(ACME, Answer::Down);
+    for _ in 0..3 {
+        assert!(accepted(&elsewhere, Duration::from_secs(3_599)));
+        assert!(!accepted(&elsewhere, Duration::from_secs(3_600)));
+        until("it is asked for", || elsewhere.provider.asked() > 0).await;
+    }
+    elsewhere.provider.set(ACME, Answer::Keys(vec![signer(ACME).jwk("k")]));
+    elsewhere.clock.advance_us(61_000_000);
+    until("the keys are there", || accepted(&elsewhere, Duration::from_secs(9_999))).await;
 }
