@@ -25,20 +25,15 @@ const CHUNK: usize = 64 << 10;
 /// takes more than the budget.
 pub fn decoded<'b>(listed: &[&[u8]], body: &'b [u8], budget: &Budget<'_>) -> Result<Cow<'b, [u8]>, Unscannable> {
     let mut body = Cow::Borrowed(body);
-    let mut undone = 0;
     // The last one listed was applied last.
-    for coding in listed.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
-        let coding = coding.trim_ascii().to_ascii_lowercase();
-        if matches!(coding.as_slice(), b"" | b"identity") {
-            continue;
-        }
+    for (undone, coding) in listed.iter().rev().flat_map(|value| named(value).rev()).enumerate() {
         if undone == MAX_CODINGS {
             return Err(Unscannable::Encoding);
         }
         // Members without content give nothing to count.
         budget.spend(BEGUN + 16 * body.len())?;
         let mut plain = Plain { bytes: Vec::new(), window: 0, budget };
-        match coding.as_slice() {
+        match coding.to_ascii_lowercase().as_slice() {
             b"gzip" | b"x-gzip" => plain.read(flate2::bufread::MultiGzDecoder::new(&*body))?,
             b"deflate" => plain.deflate(&body)?,
             b"br" => plain.brotli(&body)?,
@@ -46,10 +41,21 @@ pub fn decoded<'b>(listed: &[&[u8]], body: &'b [u8], budget: &Budget<'_>) -> Res
             _ => return Err(Unscannable::Encoding),
         }
         budget.release(plain.window);
-        undone += 1;
         body = Cow::Owned(plain.bytes);
     }
     if body.len() > Filter::MAX_BYTES { Err(Unscannable::TooLarge) } else { Ok(body) }
+}
+
+/// Whether a body with these values of `Content-Encoding` stands as it is. `identity` is no coding and should not be sent (RFC 9110 section 8.4), nor is an
+/// element of a list that is empty (section 5.6.1).
+pub fn is_plain<'v>(listed: impl IntoIterator<Item = &'v [u8]>) -> bool {
+    listed.into_iter().all(|value| named(value).next().is_none())
+}
+
+/// The codings that a value names.
+fn named(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// What comes out of a coding, counted while it does.

@@ -19,7 +19,7 @@ mod text;
 mod topics;
 
 pub use budget::{Budget, Room};
-pub use coding::decoded;
+pub use coding::{decoded, is_plain};
 pub use detector::Detector;
 pub use filter::{Filter, Found, Redacted};
 pub use media::{Media, Unscannable};

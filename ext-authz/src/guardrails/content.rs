@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bulkhead_content::{Budget, Detector, Media, Unscannable};
+use bulkhead_content::{Budget, Detector, Media, Unscannable, is_plain};
 use bulkhead_tenancy::{
     guardrail::{ContentFilter, PiiDetection},
     policy::TenantPolicy,
@@ -103,7 +103,7 @@ impl Work {
 
     fn is_small(&self) -> bool {
         let bytes = self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len);
-        is_small(&self.policy.guardrails().content.filter, !self.encodings.is_empty(), bytes)
+        is_small(&self.policy.guardrails().content.filter, !is_plain(self.encodings.iter().map(Vec::as_slice)), bytes)
     }
 
     /// Reads as one filter asks for; `whole`: also what is left to ext_proc.

@@ -23,7 +23,7 @@ impl Reader for AsShown {
 
     fn read(&self, representation: &Representation, body: &[u8], _: &Budget<'_>) -> Result<Reading, Refusal> {
         // What is coded was judged as it is, or refused: Check judges none as text.
-        if representation.content_encoding.iter().any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        if representation.is_coded() {
             return Ok(Reading::default());
         }
         match std::str::from_utf8(body) {

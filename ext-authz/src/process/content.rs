@@ -117,6 +117,8 @@ mod tests {
         let image = Representation { content_type: vec![b"image/png".to_vec()], ..Representation::default() };
         let read = |body: &[u8]| reader.read(&image, body, &Budget::default());
         assert_eq!(read(b"\x89PNG").unwrap().unread, Some(Unscannable::Type));
+        let coded = |coding: &[u8]| Representation { content_encoding: vec![coding.to_vec()], ..Representation::default() };
+        assert!(reader.is_light(&coded(b"Identity"), 100) && reader.is_light(&coded(b""), 100) && !reader.is_light(&coded(b"gzip"), 100));
         let refused = read(b"\x89PNG a@example.com").unwrap_err();
         assert_eq!((refused.unread, refused.found.pii), (Some(Unscannable::Unrewritable), [Detector::Email].into()));
     }

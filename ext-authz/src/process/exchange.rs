@@ -1,7 +1,7 @@
 //! The order of one stream's messages, without any I/O: every message is answered at once, or gives a body to be read and is answered then.
 //! Whatever is out of order, unknown or asked twice is denied, and after a denial everything is.
 
-use bulkhead_content::{Filter, Found};
+use bulkhead_content::{Filter, Found, is_plain};
 use bulkhead_proto::pb::envoy::service::ext_proc::v3::ProcessingResponse;
 
 use super::{
@@ -285,8 +285,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// Whether events can be read as they come: one type, and no coding.
 fn is_event_stream(head: &Head) -> bool {
-    let plain = head.headers.all("content-encoding").all(|coding| coding.eq_ignore_ascii_case(b"identity"));
-    head.media_type() == EVENT_STREAM && head.headers.all("content-type").count() == 1 && plain
+    head.media_type() == EVENT_STREAM && head.headers.all("content-type").count() == 1 && is_plain(head.headers.all("content-encoding"))
 }
 
 impl Phase {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_content::{Budget, Found, Media, Unscannable};
+use bulkhead_content::{Budget, Found, Media, Unscannable, is_plain};
 
 use super::Side;
 use crate::{
@@ -70,10 +70,10 @@ impl Representation {
         Self { content_type: values("content-type"), content_encoding: values("content-encoding"), of_error }
     }
 
-    /// Whether it names a coding, if only `identity`.
+    /// Whether it is in a coding, and not as it stands.
     #[must_use]
     pub fn is_coded(&self) -> bool {
-        !self.content_encoding.is_empty()
+        !is_plain(self.content_encoding.iter().map(Vec::as_slice))
     }
 
     /// The same, for the content library.

@@ -35,7 +35,7 @@ impl Reader for ToolsList {
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let unreadable = |detail| Refusal::new(Side::Response, Denial::new(Reason::Unreadable, detail));
         // The upstream was told to use none: `Accept-Encoding` was removed on the way to it.
-        if representation.content_encoding.iter().any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        if representation.is_coded() {
             return Err(unreadable("a list of tools came with a content encoding".to_owned()));
         }
         budget.hold(json::weight(body)).map_err(|why| Refusal::unread(Side::Response, why))?;

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::is_plain;
 
 #[test]
 fn compressed_bodies_are_read_and_bounded() {
@@ -49,7 +50,18 @@ fn compressed_bodies_are_read_and_bounded() {
     }
     assert_eq!(scan(&["gzip, br"], &br(&gzip(plain))), "rivals");
     assert_eq!(scan(&["gzip", "br"], &br(&gzip(plain))), "rivals");
-    assert_eq!(scan(&["identity", ""], plain), "rivals");
+    for none in [&["identity", ""][..], &["IdentitY"], &[" ,\t,"], &["identity,identity"], &[]] {
+        assert!(is_plain(none.iter().map(|value| value.as_bytes())), "{none:?}");
+        assert_eq!(scan(none, plain), "rivals", "{none:?}");
+    }
+    for one in [&["identity", "gzip"][..], &["gzip, identity"], &["IDENTITY, gzip ,"]] {
+        assert!(!is_plain(one.iter().map(|value| value.as_bytes())), "{one:?}");
+        assert_eq!(scan(one, &gzip(plain)), "rivals", "{one:?}");
+    }
+    for unknown in ["identity;q=1", "identity identity", "\"identity\"", "x-identity"] {
+        assert!(!is_plain([unknown.as_bytes()]));
+        assert_eq!(scan(&[unknown], plain), "! encoding", "{unknown:?}");
+    }
     assert_eq!(scan(&["gzip, gzip, gzip, gzip"], &gzip(&gzip(&gzip(&gzip(plain))))), "! encoding");
     assert_eq!(scan(&["compress"], plain), "! encoding");
     // Several members are one body (RFC 1952 section 2.2).

@@ -1,6 +1,7 @@
 //! What the headers of an MCP request say. A server may believe a header where we judged the body, so what they say must be the same.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bulkhead_content::is_plain;
 use serde_json::Value;
 
 use super::{
@@ -52,10 +53,12 @@ pub(super) fn judge_representation(request: &Attributes) -> Result<Option<Coding
     if !one(request, "content-type")?.is_some_and(is_json) {
         return Err(unsupported("the content type of a message is application/json"));
     }
+    if is_plain(request.headers.all("content-encoding")) {
+        return Ok(None);
+    }
     let named = one(request, "content-encoding").map_err(|_| unsupported("a message has one content encoding at the most"))?;
     match named.map(<[u8]>::to_ascii_lowercase) {
         None => Ok(None),
-        Some(name) if name == b"identity" => Ok(None),
         Some(name) => Coding::named(&name)
             .map(Some)
             .ok_or_else(|| unsupported("the content encoding of a message is gzip, zstd, br or deflate, or none")),

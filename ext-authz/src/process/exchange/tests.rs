@@ -211,6 +211,14 @@ fn what_has_no_end_or_comes_in_parts_is_refused_where_it_must_be_read() {
         answers(get(), "200", &[("content-type", "text/event-stream"), ("content-encoding", "gzip")]),
         Some((502, Reason::Unreadable))
     );
+    for plain in ["Identity", "", "identity, identity"] {
+        let mut exchange = exchange(Process::Response);
+        through(&mut exchange, get());
+        let headers =
+            [(":status", "200"), ("content-type", "text/event-stream"), ("content-encoding", plain), ("content-encoding", "identity")];
+        through(&mut exchange, Message::ResponseHeaders(head(&headers, false)));
+        assert!(exchange.is_open(), "{plain:?} is no coding");
+    }
     assert_eq!(answers(post(), "200", &[("content-type", "text/event-stream")]), None, "an answer to a POST ends");
     assert_eq!(answers(get(), "200", &[("content-length", "99999999")]), Some((502, Reason::TooLarge)));
     assert_eq!(answers(get(), "200", &[("content-length", "10")]), None);

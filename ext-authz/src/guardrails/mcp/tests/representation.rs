@@ -21,12 +21,15 @@ async fn what_is_not_plain_json_is_415() {
     }
     assert_eq!(Sent { headers: Vec::new(), ..post() }.send(&ping).await, "415 unreadable");
     assert_eq!(post().with("content-type", "text/plain").send(&ping).await, "400 unreadable");
-    for other in ["x-br", "zlib", "gzip, gzip", "identity, gzip", "", "compress"] {
+    for other in ["x-br", "zlib", "gzip, gzip", "identity, gzip", "gzip, identity", "compress"] {
         assert_eq!(post().with("content-encoding", other).send(&ping).await, "415 unreadable", "{other}");
     }
     assert_eq!(post().with("content-encoding", "gzip").with("content-encoding", "identity").send(&ping).await, "415 unreadable");
     assert_eq!(post().with("content-encoding", "gzip").send(&ping).await, "400 unreadable", "it is not");
-    assert_eq!(post().with("content-encoding", "Identity").send(&ping).await, "allow");
+    for plain in ["Identity", "", " ,\t", "identity, IDENTITY,"] {
+        assert_eq!(post().with("content-encoding", plain).send(&ping).await, "allow", "{plain:?} is no coding");
+    }
+    assert_eq!(post().with("content-encoding", "identity").with("content-encoding", "").send(&ping).await, "allow");
     assert_eq!(post().send("").await, "400 unreadable");
 }
 
