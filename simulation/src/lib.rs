@@ -5,6 +5,7 @@
 mod chance;
 mod oracle;
 mod plan;
+mod queue;
 mod spread;
 mod world;
 
@@ -15,6 +16,10 @@ pub use crate::world::{Report, Violation};
 /// # Errors
 /// The first thing that may not be.
 pub fn simulate(seed: u64, decisions: u64, trace: bool) -> Result<Report, Violation> {
-    // Every fourth plays a store of several places.
-    if seed % 4 == 3 { spread::run(seed, decisions, trace) } else { world::run(seed, decisions, trace) }
+    // Every fourth plays a store of several places, and every eighth the queue before a store.
+    match seed % 8 {
+        3 | 7 => spread::run(seed, decisions, trace),
+        5 => queue::run(seed, decisions, trace),
+        _ => world::run(seed, decisions, trace),
+    }
 }

@@ -4,9 +4,30 @@
 
 use std::collections::VecDeque;
 
-use bulkhead_ratelimit::bucket::Bucket;
+use bulkhead_ratelimit::{
+    bucket::Bucket,
+    charge::{Charge, Scope},
+    key::Key,
+    store::{Micros, memory::MemoryStore},
+};
 
 use crate::plan::Limit;
+
+/// A guarantee holds as much for whatever time it is stated, now and as it is refilled.
+pub(crate) fn judge_restated(store: &MemoryStore, key: &Key, guarantee: Limit, at: Micros) -> Result<(), String> {
+    for later_us in [0, 50_000, 400_000, 2_500_000] {
+        let moment = Micros(at.0.saturating_add(later_us));
+        let look = |bucket: Bucket| store.decide_one(Some(moment), &Charge::new().hold(Scope::Global, key.clone(), bucket, 0));
+        let holds = |bucket| look(bucket).standings().first().map_or(0, |standing| standing.remaining);
+        let all: Vec<u64> = guarantee.however_stated().map(holds).collect();
+        let (least, most) = (all.iter().min().copied().unwrap_or(0), all.iter().max().copied().unwrap_or(0));
+        // Units are rounded down.
+        if most > least + 1 {
+            return Err(format!("a guarantee holds {all:?} by the time that it is stated for, {later_us} us later"));
+        }
+    }
+    Ok(())
+}
 
 /// Units of a request: microseconds times requests a second.
 const REQUEST: i128 = 1_000_000;

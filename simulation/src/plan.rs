@@ -27,6 +27,9 @@ const CHANGING_US: u64 = 8_000_000;
 /// The most tenants that ever are.
 const TENANTS: usize = 60;
 
+/// A guarantee may be stated for so many seconds.
+const SECONDS: [u64; 3] = [1, 3, 60];
+
 /// A token bucket in requests a second, and requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limit {
@@ -38,6 +41,11 @@ impl Limit {
     pub(crate) fn bucket(self, seconds: u64) -> Bucket {
         let rate = Rate { requests: self.rate * seconds, period_us: seconds * 1_000_000 };
         Bucket::token(RateLimit { rate, capacity: self.capacity })
+    }
+
+    /// The same, stated for each time that there is.
+    pub(crate) fn however_stated(self) -> impl Iterator<Item = Bucket> {
+        SECONDS.into_iter().map(move |seconds| self.bucket(seconds))
     }
 
     pub(crate) fn most(self, other: Self) -> Self {
@@ -60,6 +68,8 @@ pub(crate) enum Change {
     Quota(usize),
     /// A tenant's guarantee, from this one.
     Guarantee(usize, Limit),
+    /// A tenant's guarantee is the same, stated for another time: nothing may change.
+    Restated,
     /// A tenant is no more.
     Left(usize),
     /// There is another one, the last.
@@ -73,6 +83,7 @@ impl Change {
             Self::Limit(_) => "limits changed",
             Self::Quota(_) => "quotas changed",
             Self::Guarantee(..) => "guarantees changed",
+            Self::Restated => "guarantees stated for another time",
             Self::Left(_) => "tenants deleted",
             Self::Came => "tenants added",
         }
@@ -165,7 +176,7 @@ impl Plan {
             _ => {}
         }
         let of = self.tenants.get_mut(index).filter(|of| !of.gone)?;
-        match chance.within(0, 6) {
+        match chance.within(0, 7) {
             0 if !few => {
                 of.gone = true;
                 Some(Change::Left(index))
@@ -179,11 +190,15 @@ impl Plan {
                 *quota = holding(quota, chance.within(10, 2_000));
                 Some(Change::Quota(index))
             }
+            3 => {
+                of.seconds = SECONDS.get(chance.index(3)).copied().unwrap_or(1);
+                Some(Change::Restated)
+            }
             // Raised or lowered, and perhaps stated for another time; together guarantees stay within the global limit.
             _ => {
                 let before = of.guarantee;
                 of.guarantee = Limit { rate: chance.within(1, before.rate + room + 1), capacity: chance.within(8, 60) };
-                of.seconds = [1, 3, 60].get(chance.index(3)).copied().unwrap_or(1);
+                of.seconds = SECONDS.get(chance.index(3)).copied().unwrap_or(1);
                 Some(Change::Guarantee(index, before))
             }
         }

@@ -3,8 +3,8 @@
 //! them, with messages that are late or lost, places that are away, and limits and tenants that change.
 //!
 //! Beside each tenant's bucket stands one in true time, and beside each quota its count, which are never exceeded; what tokens paid for stays within the global
-//! limit; whoever is inside its guarantee is admitted though global is empty or away; of a request in several places all is charged or nothing, but for what was
-//! lost on the way; and in the end everything that was admitted was charged to global, but for the debts that were lost, everything that was taken in advance
+//! limit, and under the one that they were charged under; whoever is inside its guarantee is admitted though global is empty or away; of a request in several
+//! places all is charged or nothing, but for what was lost on the way; and in the end everything that was admitted was charged to global, but for the debts that were lost, everything that was taken in advance
 //! is there again, and the meters hold what was answered.
 
 mod configuration;
@@ -20,7 +20,10 @@ use bulkhead_ratelimit::{
     store::{
         Micros,
         memory::MemoryStore,
-        split::prepaid::{Back, Prepaid, Taken, Wish},
+        split::{
+            by_limit::ByLimit,
+            prepaid::{Back, Prepaid, Taken, Wish},
+        },
     },
 };
 use bulkhead_tenancy::clock::SystemClock;
@@ -96,6 +99,7 @@ struct Pool {
 /// A replica: a pool for each global limit that it has known, and what tenants' requests pay by its configuration.
 struct Replica {
     pools: Vec<Pool>,
+    by_limit: ByLimit<usize>,
     shapes: Vec<Option<Arc<Shape>>>,
 }
 
@@ -124,6 +128,8 @@ struct Spread {
     replicas: Vec<Replica>,
     pairs: BTreeMap<u64, Pair>,
     tokens: Shadow,
+    /// Of each global limit: what was charged under it, and what tokens paid for of its requests.
+    tolls: Vec<(Level, u64, u64)>,
     version: u64,
     /// Guarantees are not judged before: limits are changing.
     doubt_until_us: u64,
@@ -159,9 +165,12 @@ impl Spread {
             global: store(),
             own: plan.tenants.iter().map(|of| Own::new(of, 0)).collect(),
             down_until_us: vec![0; plan.tenants.len() + 1],
-            replicas: (0..plan.replicas).map(|_| Replica { pools: Vec::new(), shapes: shapes.clone() }).collect(),
+            replicas: (0..plan.replicas)
+                .map(|_| Replica { pools: Vec::new(), by_limit: ByLimit::default(), shapes: shapes.clone() })
+                .collect(),
             pairs: BTreeMap::new(),
             tokens: Shadow::new(plan.global, 0),
+            tolls: Vec::new(),
             version: 0,
             doubt_until_us: 0,
             sums: Sums::default(),
@@ -200,7 +209,10 @@ impl Spread {
             Some(Event::Debt(replica, pool, owed)) => self.debt(replica, pool, owed),
             Some(Event::Backs(toll, backs)) => self.backs(&toll, &backs),
             Some(Event::Keep(replica)) => self.keep(replica),
-            Some(Event::Fault) => self.fault(),
+            Some(Event::Fault) => {
+                self.fault();
+                self.judge_restated()?;
+            }
             Some(Event::Adopt(replica)) => self.adopt(replica),
             Some(Event::Settle(version)) => self.settle_limits(version),
             None => {}

@@ -263,7 +263,7 @@ impl World {
             Some(Event::Deadline(flight)) => self.late(flight)?,
             Some(Event::Flush(replica)) => self.flush(replica),
             Some(Event::Returned(replica, life, returns)) => self.returned(replica, life, &returns),
-            Some(Event::Fault) => self.fault(),
+            Some(Event::Fault) => self.fault()?,
             Some(Event::FailOver) => self.fail_over(),
             Some(Event::Adopt(replica)) => self.adopt(replica),
             Some(Event::Settle(version)) => self.settle(version),

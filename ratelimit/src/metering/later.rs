@@ -54,7 +54,7 @@ impl Later {
             if untold {
                 self.add(meter.clone(), self.hour(), sum);
             } else {
-                unmetered("unknown", sum);
+                unmetered("unknown", sum.costs());
             }
         }
     }
@@ -72,7 +72,7 @@ impl Later {
 
     fn add(&self, meter: Meter, hour: Hour, sum: Sum) {
         if !self.lock().add(meter, hour, sum) {
-            unmetered("full", sum);
+            unmetered("full", sum.costs());
         }
     }
 
@@ -111,9 +111,9 @@ impl Later {
                 for (meter, sum) in lines {
                     match told.next().unwrap_or(Err(StoreError::Garbled)) {
                         Ok(()) => {}
-                        Err(error) if error.is_unknown() => unmetered("unknown", sum),
+                        Err(error) if error.is_unknown() => unmetered("unknown", sum.costs()),
                         Err(_) if self.lock().again(meter, hour, sum, self.clock.now_us()) => {}
-                        Err(_) => unmetered("full", sum),
+                        Err(_) => unmetered("full", sum.costs()),
                     }
                 }
             }
@@ -121,8 +121,9 @@ impl Later {
     }
 }
 
-fn unmetered(why: &'static str, sum: Sum) {
-    metrics::counter!("bulkhead_ratelimit_unmetered_total", "why" => why).increment(sum.admitted.saturating_add(sum.denied));
+/// Costs are on no bill.
+pub(crate) fn unmetered(why: &'static str, costs: u64) {
+    metrics::counter!("bulkhead_ratelimit_unmetered_total", "why" => why).increment(costs);
 }
 
 #[cfg(test)]

@@ -15,11 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-pub use self::queue::Bounds;
-use self::{
-    call::{Finished, Slot},
-    queue::{Entered, Queue},
-};
+use self::call::{Finished, Slot};
+pub use self::queue::{Batch, Bounds, Entered, Queue, Replied};
 use super::{Ledger, Micros, Store, StoreError};
 use crate::{
     ask::{Answer, Ask},

@@ -17,13 +17,13 @@
 //! those levels admit less. What comes back to a token bucket that has been refilled meanwhile is there besides: never more than such charges cost that are on
 //! their way at once. It is counted once all is known; where a part's outcome is not, nothing is counted here, because whoever answers without the store counts.
 
+pub mod by_limit;
 pub mod parts;
 mod pool;
 pub mod prepaid;
 mod shapes;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -34,8 +34,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::shapes::{Way, apart};
-use self::{pool::Pool, prepaid::Taken, shapes::Toll};
+use self::{by_limit::ByLimit, pool::Pool, prepaid::Taken, shapes::Toll};
 use super::{Ledger, Micros, Store, StoreError};
+use crate::metering::later::unmetered;
 use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
@@ -69,8 +70,8 @@ pub struct Split {
     _keeper: AbortOnDropHandle<()>,
 }
 
-/// By the global bucket's key and limit; there is one, or two while its limit changes.
-type Pools = Mutex<HashMap<(Key, Bucket), Arc<Pool>>>;
+/// There is one, or two while the global limit changes.
+type Pools = Mutex<ByLimit<Arc<Pool>>>;
 
 impl Split {
     /// Splits charges before a store. The deadline is how long that may take to decide: a third of it is waited for the global bucket.
@@ -85,7 +86,7 @@ impl Split {
         // The map changes in one step, with nothing between that panics.
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = || Arc::new(Pool::new(Arc::clone(&self.store), key.clone(), bucket.clone()));
-        Arc::clone(pools.entry((key.clone(), bucket.clone())).or_insert_with(pool))
+        Arc::clone(pools.of(key, bucket, pool))
     }
 
     /// Whether one decision reaches all of a charge.
@@ -215,8 +216,14 @@ impl Split {
     /// The meters of a charge whose parts no single decision could count.
     async fn count(&self, charge: &Charge, admitted: bool) {
         let tallies = parts::tallies(charge, admitted);
-        if !tallies.is_empty() {
-            drop(self.store.ledger().tally(None, &tallies).await);
+        if tallies.is_empty() {
+            return;
+        }
+        let mut told = self.store.ledger().tally(None, &tallies).await.into_iter();
+        for tally in &tallies {
+            if told.next().is_none_or(|told| told.is_err()) {
+                unmetered("apart", tally.admitted.saturating_add(tally.denied));
+            }
         }
     }
 }

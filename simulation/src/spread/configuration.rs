@@ -1,7 +1,7 @@
 //! The operator changes limits, quotas and guarantees; tenants come and go. Replicas hear of it one after the other.
 
 use super::{Event, Own, Spread};
-use crate::{plan::Change, world::configuration::SETTLED_US};
+use crate::{Violation, oracle::judge_restated, plan::Change, world::configuration::SETTLED_US};
 
 impl Spread {
     pub(super) fn configure(&mut self) {
@@ -9,13 +9,15 @@ impl Spread {
         self.version += 1;
         self.count(change.name());
         let now_us = self.now_us;
-        self.doubt_until_us = now_us + SETTLED_US;
+        if !matches!(change, Change::Restated) {
+            self.doubt_until_us = now_us + SETTLED_US;
+        }
         match change {
             Change::Global(_) => self.tokens.change(now_us, self.tokens.limit().most(self.plan.global)),
             Change::Limit(index) | Change::Quota(index) | Change::Guarantee(index, _) => {
                 self.plan.tenants.get(index).zip(self.own.get_mut(index)).into_iter().for_each(|(of, own)| own.changes(of, now_us));
             }
-            Change::Left(_) => {}
+            Change::Restated | Change::Left(_) => {}
             Change::Came => {
                 self.own.extend(self.plan.tenants.last().map(|of| Own::new(of, now_us)));
                 self.down_until_us.push(0);
@@ -26,6 +28,14 @@ impl Spread {
             self.after(wait_us, Event::Adopt(replica));
         }
         self.after(SETTLED_US, Event::Settle(self.version));
+    }
+
+    pub(super) fn judge_restated(&self) -> Result<(), Violation> {
+        let mut all = self.plan.tenants.iter().zip(&self.own).filter(|(of, _)| !of.gone);
+        all.try_for_each(|(of, own)| {
+            let same = judge_restated(&own.store, &self.keys.guarantee(&of.uid), of.guarantee, self.moment());
+            same.map_err(|what| self.wrong(format!("{}: {what}", of.uid)))
+        })
     }
 
     pub(super) fn adopt(&mut self, index: usize) {

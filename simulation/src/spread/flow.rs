@@ -15,7 +15,7 @@ use bulkhead_ratelimit::{
 };
 use futures::FutureExt as _;
 
-use super::{Event, Pool, Request, Spread, Wished};
+use super::{Event, Pool, Replica, Request, Spread, Wished};
 use crate::Violation;
 
 /// A third of the deadline is waited for the global bucket.
@@ -70,12 +70,40 @@ impl Spread {
     /// The pool of the first global limit of a charge: one for each limit that the replica has known.
     fn pool(&mut self, replica: usize, charge: &Charge) -> Option<usize> {
         let (toll, _) = charge.levels().find(|(level, _)| level.role() == Role::Shared)?;
-        let pools = &mut self.replicas.get_mut(replica)?.pools;
-        let known = pools.iter().rposition(|pool| pool.toll == *toll);
-        Some(known.unwrap_or_else(|| {
+        let Replica { pools, by_limit, .. } = self.replicas.get_mut(replica)?;
+        let next = pools.len();
+        let number = *by_limit.of(toll.key(), toll.bucket(), || next);
+        if number == next {
             pools.push(Pool { toll: toll.clone(), prepaid: Prepaid::default(), fetching: false, waiting: BTreeMap::new() });
-            pools.len() - 1
-        }))
+        }
+        Some(number)
+    }
+
+    /// What was charged under a global limit, and what tokens paid for of its requests.
+    fn toll(&mut self, toll: &Level) -> Option<&mut (Level, u64, u64)> {
+        let known = self.tolls.iter().position(|(level, ..)| level == toll);
+        let index = known.unwrap_or_else(|| {
+            self.tolls.push((toll.clone(), 0, 0));
+            self.tolls.len() - 1
+        });
+        self.tolls.get_mut(index)
+    }
+
+    /// Tokens paid for a request: they were charged under the limit that it has, and together they are within the limit that stands.
+    pub(super) fn paid_by_tokens(&mut self, request: &Request) -> Result<(), Violation> {
+        let (now_us, cost) = (self.now_us, request.cost());
+        let toll = request.charge.levels().find(|(level, _)| level.role() == Role::Shared).map(|(level, _)| level.clone());
+        if let Some((_, charged, used)) = toll.and_then(|toll| self.toll(&toll)) {
+            *used += cost;
+            if used > charged {
+                let what = format!("tokens paid for {used} under a global limit, and {charged} were charged under it");
+                return Err(self.wrong(what));
+            }
+        }
+        if self.tokens.admit(now_us, cost) {
+            return Ok(());
+        }
+        Err(self.wrong(format!("tokens admitted beyond the global limit: {:?}", self.tokens.worst)))
     }
 
     fn pool_of(&mut self, replica: usize, pool: usize) -> Option<&mut Pool> {
@@ -145,7 +173,9 @@ impl Spread {
         let ahead = Ahead { want: wished.wish.ahead, share: SHARE, ttl_us: KEPT_US };
         let ask = Ask { charge, count: wished.wish.now, ahead: (wished.wish.ahead > 0).then_some(ahead) };
         let answer = self.global.answer(Some(self.moment()), &ask);
-        self.sums.charged += u64::from(answer.admitted + answer.ahead) * wished.cost;
+        let charged = u64::from(answer.admitted + answer.ahead) * wished.cost;
+        self.sums.charged += charged;
+        self.toll(&toll).into_iter().for_each(|(_, sum, _)| *sum += charged);
         let (copies, ahead) = if self.is_lost("wishes lost") { (0, 0) } else { (answer.admitted, u64::from(answer.ahead)) };
         let wait_us = self.delay();
         self.after(wait_us, Event::Brought(wished, copies, ahead * wished.cost, answer.now_us));
@@ -218,9 +248,8 @@ impl Spread {
             let charged = request.of.iter().try_for_each(|(_, cost)| own.charged(now_us, moment.0, *cost, way));
             charged.map_err(|what| self.wrong(format!("tenant {tenant} {what}")))?;
             self.sums.admitted += cost;
-            if way == Way::Paid && !self.tokens.admit(now_us, cost) {
-                let what = format!("tokens admitted beyond the global limit: {:?}", self.tokens.worst);
-                return Err(self.wrong(what));
+            if way == Way::Paid {
+                self.paid_by_tokens(&request)?;
             }
             if way == Way::Lent {
                 self.owe(&request);

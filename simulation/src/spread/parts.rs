@@ -113,8 +113,8 @@ impl Spread {
         let admitted = answers.iter().flatten().all(|answer| matches!(answer, Decided::Answered(answer) if answer.admitted == 1));
         if admitted {
             self.sums.admitted += request.cost();
-            if way == Way::Paid && !self.tokens.admit(self.now_us, request.cost()) {
-                return Err(self.wrong(format!("tokens admitted beyond the global limit: {:?}", self.tokens.worst)));
+            if way == Way::Paid {
+                self.paid_by_tokens(&request)?;
             }
             if way == Way::Lent {
                 self.owe(&request);

@@ -1,7 +1,12 @@
 //! The operator changes limits and guarantees; tenants come and go. Replicas hear of it one after the other, and meanwhile the larger limit holds.
 
-use super::{Event, Watched, World, local};
-use crate::plan::{Change, Limit};
+use bulkhead_ratelimit::store::Micros;
+
+use super::{Event, Violation, Watched, World, local};
+use crate::{
+    oracle::judge_restated,
+    plan::{Change, Limit},
+};
 
 /// By then everybody has heard of a change, and what was leased before it is over.
 pub(crate) const SETTLED_US: u64 = 5_000_000;
@@ -17,6 +22,14 @@ impl World {
             self.after(wait_us, Event::Adopt(replica));
         }
         self.after(SETTLED_US, Event::Settle(self.version));
+    }
+
+    pub(super) fn judge_restated(&self) -> Result<(), Violation> {
+        let (store, at) = (self.gate.store(), Micros(self.store_us()));
+        self.plan.tenants.iter().filter(|of| !of.gone).try_for_each(|of| {
+            let same = judge_restated(&store, &self.keys.guarantee(&of.uid), of.guarantee, at);
+            same.map_err(|what| self.wrong(format!("{}: {what}", of.uid)))
+        })
     }
 
     /// While a change reaches the replicas, the larger limit holds, and the smaller guarantee.
@@ -41,6 +54,7 @@ impl World {
                 self.global.allow(now_us, before.capacity);
                 self.global_changed(None);
             }
+            Change::Restated => {}
             Change::Left(index) => {
                 // Its debt has nobody who pays it any more.
                 let capacity = self.plan.tenants.get(index).map_or(0, |of| of.guarantee.capacity);

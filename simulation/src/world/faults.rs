@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bulkhead_ratelimit::lease::Dues;
 
 use super::{
-    Event, World,
+    Event, Violation, World,
     replica::{Replica, in_order},
     store::{Gate, fresh},
 };
@@ -14,7 +14,7 @@ use super::{
 const COST: u64 = 7;
 
 impl World {
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Result<(), Violation> {
         let wait_us = self.chance.within(20_000, 1_200_000);
         self.after(wait_us, Event::Fault);
         let faults = self.plan.faults;
@@ -37,6 +37,7 @@ impl World {
             6.. if faults.configuration => self.configure(),
             _ => {}
         }
+        self.judge_restated()
     }
 
     /// What replicas hold in advance, and what is on its way to them: the store that forgets that it is held may admit it again.

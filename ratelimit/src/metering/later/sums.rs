@@ -32,6 +32,10 @@ impl Sum {
         self.denied = self.denied.saturating_add(more.denied);
     }
 
+    pub(super) fn costs(self) -> u64 {
+        self.admitted.saturating_add(self.denied)
+    }
+
     pub(super) fn tally(self, meter: &Meter) -> Tally {
         Tally { meter: meter.clone(), admitted: self.admitted, denied: self.denied }
     }

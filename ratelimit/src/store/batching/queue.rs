@@ -49,10 +49,11 @@ impl Default for Bounds {
 }
 
 type Reply = oneshot::Sender<Result<Answer, StoreError>>;
-pub(super) type Replied = oneshot::Receiver<Result<Answer, StoreError>>;
+/// Where an answer comes. Whoever drops it has stopped waiting.
+pub type Replied = oneshot::Receiver<Result<Answer, StoreError>>;
 
-/// The queue before a store.
-pub(super) struct Queue {
+/// The queue before a store. No I/O, so that a simulation drives it.
+pub struct Queue {
     waiting: Mutex<Waiting>,
     bounds: Bounds,
 }
@@ -79,11 +80,12 @@ struct Job {
 }
 
 /// What becomes of who comes.
-pub(super) enum Entered {
+pub enum Entered {
     /// Its call may begin at once: it is counted, and ends with [`Queue::leave`].
     Begins,
     /// It waits, ask by ask.
     Waits {
+        /// Where each answer comes, or why it does not wait.
         replies: Vec<Result<Replied, StoreError>>,
         /// Another call of what waits may begin: it is counted too.
         leads: bool,
@@ -146,7 +148,9 @@ impl Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// An empty one.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
         Self { waiting: Mutex::default(), bounds }
     }
 
@@ -156,7 +160,7 @@ impl Queue {
     }
 
     /// Whoever comes while nobody waits and a call may begin, begins it; all others wait.
-    pub(super) fn enter(&self, asks: &[Ask]) -> Entered {
+    pub fn enter(&self, asks: &[Ask]) -> Entered {
         let mut waiting = self.lock();
         let has_room = waiting.has_room();
         if has_room && waiting.jobs == 0 {
@@ -181,7 +185,7 @@ impl Queue {
     }
 
     /// Ends a call: whether whoever ends it makes another one of what waits, if it can.
-    pub(super) fn leave(&self, able: bool, answered: bool) -> bool {
+    pub fn leave(&self, able: bool, answered: bool) -> bool {
         let mut waiting = self.lock();
         if answered {
             waiting.answered = Some(Instant::now());
@@ -200,7 +204,8 @@ impl Queue {
     }
 
     /// The next batch, without those whose caller has stopped waiting: they are answered by their failure mode, and must not be charged.
-    pub(super) fn take(&self) -> Batch {
+    #[must_use]
+    pub fn take(&self) -> Batch {
         let mut groups: Vec<Group> = Vec::new();
         let mut known: HashMap<(usize, u64), usize> = HashMap::new();
         let mut waiting = self.lock();
@@ -260,14 +265,15 @@ impl Group {
 }
 
 /// One call: distinct questions, and who asked each of them, how many times.
-pub(super) struct Batch {
-    pub(super) asks: Vec<Ask>,
+pub struct Batch {
+    /// What the store is asked.
+    pub asks: Vec<Ask>,
     members: Vec<Vec<(u32, Reply)>>,
 }
 
 impl Batch {
     /// Gives everybody their own answer.
-    pub(super) fn answer(self, decided: Vec<Result<Answer, StoreError>>) {
+    pub fn answer(self, decided: Vec<Result<Answer, StoreError>>) {
         let mut decided = decided.into_iter();
         for (ask, members) in self.asks.iter().zip(self.members) {
             let answer = decided.next().unwrap_or(Err(StoreError::Garbled));

@@ -243,7 +243,7 @@ pub(super) async fn keep(pools: Arc<Pools>, store: Arc<dyn Places>) {
         store.tend();
         let all: Vec<Arc<Pool>> = {
             let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
-            pools.retain(|_, pool| !pool.is_done());
+            pools.retain(|pool| !pool.is_done());
             pools.values().cloned().collect()
         };
         for pool in all {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use bulkhead_doors::metrics::Metrics;
 use bulkhead_tenancy::{
     clock::ManualClock,
     limit::{Rate, RateLimit},
@@ -25,6 +26,8 @@ pub(super) struct Spread {
     store: MemoryStore,
     /// The platform's place is away.
     away: AtomicBool,
+    /// No meter is told anything.
+    untold: AtomicBool,
     /// Tokens of the platform's place that were charged, held in advance, given back unused, and held no longer.
     global: Mutex<[u64; 4]>,
 }
@@ -77,6 +80,9 @@ impl Ledger for Spread {
     }
 
     async fn tally(&self, now: Option<Micros>, tallies: &[Tally]) -> Vec<Result<(), StoreError>> {
+        if self.untold.load(Ordering::Relaxed) {
+            return vec![Err(StoreError::Late); tallies.len()];
+        }
         self.store.ledger().tally(now, tallies).await
     }
 
@@ -87,7 +93,7 @@ impl Ledger for Spread {
 
 pub(super) fn spread() -> (Arc<Spread>, Split) {
     let store = MemoryStore::new(Arc::new(ManualClock::at_us(1_700_000_000_000_000)));
-    let spread = Arc::new(Spread { store, away: AtomicBool::new(false), global: Mutex::default() });
+    let spread = Arc::new(Spread { store, away: AtomicBool::new(false), untold: AtomicBool::new(false), global: Mutex::default() });
     let split = Split::before(Arc::clone(&spread) as Arc<dyn Places>, Duration::from_secs(20));
     (spread, split)
 }
@@ -180,6 +186,25 @@ async fn where_one_place_is_away_the_others_are_given_back_and_count_nothing() {
     let hour = Hour::of(Micros(1_700_000_000_000_000));
     let metered = split.ledger().metered(&keys.account(&acme), hour).await.unwrap();
     assert_eq!((metered[0].admitted, metered[0].denied), (1, 0));
+}
+
+#[tokio::test]
+async fn what_the_meters_of_several_places_are_not_told_is_counted_as_unmetered() {
+    // Of this process: no other test loses what several places are told.
+    let metrics = Metrics::install().unwrap();
+    let (spread, split) = spread();
+    let keys = Keyspace::default();
+    let metered = |tenant: &str, cost| {
+        let shape = Shape::new().hold(Scope::Tenant, keys.tenant(&uid(tenant)), once(4)).metered(keys.meter(&uid(tenant), None, None));
+        Part { shape: Arc::new(shape), cost }
+    };
+    let both = || Charge::from_parts(vec![metered("acme", 3), metered("globex", 1)]);
+    let lost = |costs| metrics.render().contains(&format!(r#"bulkhead_ratelimit_unmetered_total{{why="apart"}} {costs}"#));
+    assert_eq!(ask(&split, both(), 1).await, 1);
+    assert!(!metrics.render().contains(r#"why="apart""#), "all was told");
+    spread.untold.store(true, Ordering::Relaxed);
+    assert_eq!(ask(&split, both(), 1).await, 0, "acme has one left");
+    assert!(lost(4), "{}", metrics.render());
 }
 
 #[tokio::test]
