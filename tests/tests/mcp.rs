@@ -21,6 +21,8 @@ use self::server::Server;
 mod altered;
 #[path = "mcp/attacks.rs"]
 mod attacks;
+#[path = "mcp/ended.rs"]
+mod ended;
 #[path = "mcp/server.rs"]
 mod server;
 #[path = "mcp/stream.rs"]

@@ -56,7 +56,9 @@ fn mode(process: Process, response: BodySendMode) -> ProcessingMode {
 pub fn event_stream(process: Process) -> ProcessingResponse {
     let head = CommonResponse { header_mutation: removal(&STREAMED), ..CommonResponse::default() };
     let response = answer(Response::ResponseHeaders(HeadersResponse { response: Some(head) }));
-    ProcessingResponse { mode_override: Some(mode(process, BodySendMode::Streamed)), ..response }
+    // Trailers end a body without a last piece.
+    let mode = ProcessingMode { response_trailer_mode: HeaderSendMode::Send.into(), ..mode(process, BodySendMode::Streamed) };
+    ProcessingResponse { mode_override: Some(mode), ..response }
 }
 
 /// Puts this in the place of a piece of an event stream.

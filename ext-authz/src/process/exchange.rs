@@ -45,9 +45,20 @@ enum Phase {
     /// A body is being read.
     Reading(Side),
     /// Events are being read, of a stream that ends with them or goes on.
-    ReadingEvents { stream: Events, events: Vec<u8>, ends: bool },
+    ReadingEvents { stream: Events, events: Vec<u8>, then: Then },
     /// Nothing goes anywhere any more.
     Denied,
+}
+
+/// What follows events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Others may.
+    More,
+    /// Nothing: the stream ends with them.
+    End,
+    /// Trailers, which are here already: the stream has ended.
+    Trailers,
 }
 
 /// What is to be done about a message.
@@ -99,6 +110,7 @@ impl Exchange {
             (Phase::Forwarded, Message::ResponseHeaders(head)) => self.response_headers(&head),
             (Phase::ResponseBody(representation), Message::ResponseBody(body, _)) => self.reading(Side::Response, representation, body),
             (Phase::ResponseEvents(stream), Message::ResponseBody(piece, ends)) => self.events(stream, &piece, ends),
+            (Phase::ResponseEvents(stream), Message::ResponseTrailers) => self.end_of_events(stream),
             // An override that was not taken: bodies that nobody reads are shown all the same.
             (phase @ Phase::Forwarded, Message::RequestBody(_)) if !self.process().requests() => {
                 self.pass(phase, answer::body(Side::Request, None))
@@ -122,10 +134,14 @@ impl Exchange {
                 self.phase = if side == Side::Request { Phase::Forwarded } else { Phase::Answered };
                 return Answer { response: Box::new(answer::body(side, reading.body)), denied: None };
             }
-            (Phase::ReadingEvents { mut stream, events, ends }, Ok(reading)) => {
+            (Phase::ReadingEvents { mut stream, events, then }, Ok(reading)) => {
                 stream.rewritten |= reading.body.is_some();
-                self.phase = if ends { Phase::Answered } else { Phase::ResponseEvents(stream) };
-                return Answer { response: Box::new(answer::piece(reading.body.unwrap_or(events))), denied: None };
+                self.phase = if then == Then::More { Phase::ResponseEvents(stream) } else { Phase::Answered };
+                let response = match then {
+                    Then::Trailers => answer::trailers(Side::Response),
+                    Then::More | Then::End => answer::piece(reading.body.unwrap_or(events)),
+                };
+                return Answer { response: Box::new(response), denied: None };
             }
             (Phase::Reading(side), Err(refusal)) => (side, refusal),
             (Phase::ReadingEvents { .. }, Err(refusal)) => (Side::Response, refusal),
@@ -138,7 +154,7 @@ impl Exchange {
     #[must_use]
     pub fn is_told(&self, reading: &Reading) -> bool {
         match &self.phase {
-            Phase::ReadingEvents { ends, .. } => *ends || reading.found != Found::default() || reading.unread.is_some(),
+            Phase::ReadingEvents { then, .. } => *then != Then::More || reading.found != Found::default() || reading.unread.is_some(),
             _ => true,
         }
     }
@@ -236,8 +252,16 @@ impl Exchange {
             return self.pass(Phase::ResponseEvents(stream), answer::piece(events));
         }
         let representation = stream.representation.clone();
-        self.phase = Phase::ReadingEvents { stream, events: events.clone(), ends };
+        self.phase = Phase::ReadingEvents { stream, events: events.clone(), then: if ends { Then::End } else { Then::More } };
         Next::Read(Side::Response, representation, events)
+    }
+
+    /// Trailers end an event stream. An event that has begun and does not end is none (WHATWG HTML, section 9.2.6), and its place has passed: it is left out.
+    fn end_of_events(&mut self, mut stream: Events) -> Next {
+        stream.rewritten |= stream.waiting() > 0;
+        let representation = stream.representation.clone();
+        self.phase = Phase::ReadingEvents { stream, events: Vec::new(), then: Then::Trailers };
+        Next::Read(Side::Response, representation, Vec::new())
     }
 
     /// Why the body of an answer cannot be read, as far as its head says it.

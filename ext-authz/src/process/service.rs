@@ -250,7 +250,7 @@ impl<M> Conversation<M> {
 }
 
 impl<M> Drop for Conversation<M> {
-    /// A stream of events that was cut (by its caller, its upstream, or by trailers, which end it without a last piece) ends on record, too. Nobody waits for
+    /// A stream of events that was cut, by its caller or its upstream, ends on record, too. Nobody waits for
     /// that: nothing goes on.
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_begun()) {

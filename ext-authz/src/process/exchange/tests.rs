@@ -255,6 +255,24 @@ fn events_are_read_as_they_come_and_what_has_begun_waits() {
 }
 
 #[test]
+fn trailers_end_a_stream_of_events_and_what_has_begun_is_left_out() {
+    for (piece, sent, left_out) in [("id: 1\n\n", "id: 1\n\n", false), ("id: 1\n\nid: 2", "id: 1\n\n", true), ("", "", false)] {
+        let mut stream = exchange(Process::Response);
+        through(&mut stream, Message::RequestHeaders(head(&[(":method", "GET")], true)));
+        let opened = Message::ResponseHeaders(head(&[(":status", "200"), ("content-type", "text/event-stream")], false));
+        let opened = through(&mut stream, opened);
+        assert_eq!(opened.response.mode_override.unwrap().response_trailer_mode(), HeaderSendMode::Send);
+        assert_eq!(new_body(&through(&mut stream, Message::ResponseBody(piece.into(), false))), Some(sent.into()));
+        let Next::Read(Side::Response, _, body) = stream.take(Message::ResponseTrailers) else { panic!("its end is looked at") };
+        assert!(body.is_empty() && stream.is_told(&Reading::default()), "its end is on record");
+        assert_eq!(stream.has_rewritten(), left_out);
+        let answer = stream.read(Ok(Reading::default()));
+        assert!(matches!(answer.response.response, Some(Response::ResponseTrailers(_))));
+        assert!(!stream.is_begun() && refused(&through(&mut stream, Message::ResponseBody(b"id: 3\n\n".to_vec(), false))).is_some());
+    }
+}
+
+#[test]
 fn an_answer_without_a_body_is_not_waited_for() {
     let mut response = exchange(Process::Response);
     through(&mut response, Message::RequestHeaders(head(&[(":method", "HEAD")], true)));
