@@ -12,12 +12,12 @@ use crate::{
 static VALKEY: Shared<Valkey> = Shared::new();
 
 /// Rules of a domain `d` in one line: what stands between `descriptors:` and the end.
-struct Case {
-    name: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-    rules: &'static str,
-    calls: &'static [(&'static str, &'static str)],
-    counted: &'static [(&'static str, u64)],
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    pub(crate) rules: &'static str,
+    pub(crate) calls: &'static [(&'static str, &'static str)],
+    pub(crate) counted: &'static [(&'static str, u64)],
 }
 
 const YEAR5: &str = "[{ key: k, rate_limit: { unit: year, requests_per_unit: 5 } }]";
@@ -137,10 +137,10 @@ const CASES: &[Case] = &[
 ];
 
 impl Case {
-    async fn run(&self, store: &str, number: usize) {
+    async fn run(&self, store: &str, name: &str) {
         let rules = format!("domain: d\ndescriptors: {}\n", self.rules);
         // Cases share a Valkey: each has keys of its own, unless it sets the prefix itself.
-        let prefix = format!("case-{number}:");
+        let prefix = format!("{name}:");
         let mut variables = vec![("CACHE_KEY_PREFIX", prefix.as_str())];
         variables.extend(self.variables);
         let mut flags: &[&str] = &["--store", "memory"];
@@ -163,21 +163,28 @@ impl Case {
     }
 }
 
+/// Runs cases of a name in memory, or on a Valkey at an address.
+pub(crate) async fn every(cases: &[Case], name: &str, store: &str) {
+    for (number, case) in cases.iter().enumerate() {
+        case.run(store, &format!("{name}-{number}")).await;
+    }
+}
+
+/// Runs them on the Valkey that all cases share.
+pub(crate) async fn every_on_valkey(cases: &[Case], name: &str) {
+    let valkey = VALKEY.get(Valkey::start).await;
+    let url = valkey.url();
+    every(cases, name, url.strip_prefix("redis://").unwrap()).await;
+}
+
 #[tokio::test]
 async fn every_case_in_memory() {
-    for (number, case) in CASES.iter().enumerate() {
-        case.run("memory", number).await;
-    }
+    every(CASES, "case", "memory").await;
 }
 
 #[tokio::test]
 async fn every_case_on_valkey() {
-    let valkey = VALKEY.get(Valkey::start).await;
-    let url = valkey.url();
-    let host = url.strip_prefix("redis://").unwrap();
-    for (number, case) in CASES.iter().enumerate() {
-        case.run(host, number).await;
-    }
+    every_on_valkey(CASES, "case").await;
 }
 
 #[tokio::test]

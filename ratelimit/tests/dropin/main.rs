@@ -4,6 +4,7 @@
 mod answers;
 mod case;
 mod counters;
+mod edges;
 mod flood;
 mod hostile;
 mod management;

@@ -82,6 +82,8 @@ async fn prometheus_reads_the_names_of_the_default_mapping() {
     for line in [
         "ratelimit_service_rate_limit_total_hits{domain=\"d\",key1=\"k_v\"} 2",
         "ratelimit_service_rate_limit_over_limit{domain=\"d\",key1=\"k_v\"} 1",
+        "ratelimit_service_rate_limit_within_limit{domain=\"d\",key1=\"k_v\"} 1",
+        "ratelimit_service_rate_limit_near_limit{domain=\"d\",key1=\"k_v\"} 1",
         "ratelimit_service_config_load_success 1",
         "ratelimit_service_total_requests{grpc_method=\"ShouldRateLimit\"} 2",
         "ratelimit_service_response_time_seconds_count{grpc_method=\"ShouldRateLimit\"} 2",

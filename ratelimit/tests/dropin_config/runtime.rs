@@ -208,6 +208,29 @@ async fn one_bad_file_refuses_all_and_the_rules_before_stay() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_emptied_or_half_written_keeps_the_rules_before_it() {
+    let mut world = World::new();
+    world.write("root/ratelimit/config/basic.yaml", "a");
+    world.follow(&[]).await;
+    let texts = [
+        ("", "empty domain"),
+        ("\n# nothing any more\n", "empty domain"),
+        ("domain: ", "empty domain"),
+        ("domain: b\ndescriptors:\n- key: k\n  rate_lim", "error loading config file"),
+        ("domain: b\ndescriptors:\n- key: k\n  rate_limit:\n    unit: minut", "invalid rate limit unit 'minut'"),
+        ("domain: b\ndescriptors: [{ key: k, rate_limit: { unit: minute,", "error loading config file"),
+    ];
+    for (number, (text, why)) in texts.into_iter().enumerate() {
+        fs::write(world.path("root/ratelimit/config/basic.yaml"), text).unwrap();
+        world.until(|world| world.errors().len() > number, text).await;
+        assert!(world.errors()[number].contains(why), "{text:?}: {:?}", world.errors());
+        assert_eq!(world.domains(), ["a"], "{text:?}");
+    }
+    world.write("root/ratelimit/config/basic.yaml", "b");
+    world.until_domains(&["b"]).await;
+}
+
+#[tokio::test]
 async fn a_folder_that_is_not_there_is_an_error_and_no_empty_configuration() {
     let mut world = World::new();
     world.follow(&[]).await;

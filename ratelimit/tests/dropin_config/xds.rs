@@ -2,7 +2,10 @@
 
 mod server;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bulkhead_proto::pb::ratelimit::config::ratelimit::v3::RateLimitUnit;
 use bulkhead_ratelimit::dropin::{
@@ -11,8 +14,12 @@ use bulkhead_ratelimit::dropin::{
     rules::{Descriptor, Entry, Limits, Rate, Unit},
     settings::{Settings, Variables},
 };
-use bulkhead_tests::port::free_address;
+use bulkhead_tests::{
+    deadline::{PATIENCE, until},
+    port::free_address,
+};
 use prost::Message;
+use tokio::net::{TcpListener, TcpStream};
 
 use self::server::{Said, Server, World, config, descriptor, limited, resource, type_url};
 
@@ -81,7 +88,12 @@ async fn a_bad_update_is_refused_with_its_reason_and_the_rules_before_stay() {
     let mut foreign = resource(&config("one", "a", &[]));
     foreign.type_url = "type.googleapis.com/envoy.config.cluster.v3.Cluster".into();
     for (resources, reason) in [
-        (vec![resource(&config("bad", "b", &[unknown_unit]))], "bad: invalid rate limit unit 'UNKNOWN'"),
+        (vec![resource(&config("bad", "b", std::slice::from_ref(&unknown_unit)))], "bad: invalid rate limit unit 'UNKNOWN'"),
+        // One that is invalid takes the others with it.
+        (
+            vec![resource(&config("good", "g", &[])), resource(&config("bad", "b", &[unknown_unit]))],
+            "bad: invalid rate limit unit 'UNKNOWN'",
+        ),
         (vec![resource(&config("one", "a", &[])), resource(&config("two", "a", &[]))], "two: duplicate domain 'a' in config file"),
         (vec![resource(&config("one", "", &[]))], "one: config file cannot have empty domain"),
         (vec![undecodable], "failed to decode Protobuf message"),
@@ -94,7 +106,7 @@ async fn a_bad_update_is_refused_with_its_reason_and_the_rules_before_stay() {
     }
     world.send("v3", vec![resource(&config("one", "c", &[]))]).await;
     world.acknowledged("v3").await;
-    assert_eq!((world.domains(), world.errors()), (vec!["c".to_owned()], 5));
+    assert_eq!((world.domains(), world.errors()), (vec!["c".to_owned()], 6));
 }
 
 #[tokio::test]
@@ -148,11 +160,10 @@ async fn a_server_that_fails_every_stream_is_asked_rarely() {
     let mut world = World::new(&[("XDS_CLIENT_BACKOFF_INITIAL_INTERVAL", "0s"), ("XDS_CLIENT_BACKOFF_MAX_INTERVAL", "0s")]).await;
     world.server.refuse_streams();
     world.server.drop_streams();
-    let start = Instant::now();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    // One each 100 ms, and those before.
-    let (streams, most) = (world.server.streams() as u128, start.elapsed().as_millis() / 100 + 3);
-    assert!(streams <= most, "{streams} streams, at most {most}");
+    let (before, start) = (world.server.streams(), Instant::now());
+    until("more streams", PATIENCE, async || (world.server.streams() >= before + 6).then_some(())).await;
+    // Each waits for 100 ms at least, but the first, whose wait may have begun before.
+    assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
     world.server.admit_streams();
     world.first_of_next_stream().await;
 }
@@ -195,8 +206,10 @@ async fn a_server_that_comes_late_is_found() {
         ("XDS_CLIENT_BACKOFF_INITIAL_INTERVAL", "100ms"),
     ]))
     .unwrap();
+    let nobody = TcpListener::bind(address).await.unwrap();
     let _following = follow(&settings, &live).unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(nobody.accept().await.unwrap());
+    drop(nobody);
     let mut server = Server::start(address, None).await;
     server.send(type_url(), "v1", vec![resource(&config("one", "a", &[]))]).await;
     live.first().await;
@@ -209,7 +222,9 @@ async fn tls_with_a_client_certificate() {
     let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let address = free_address();
     let mut server = Server::start(address, Some(&files)).await;
-    let settings = |ca: &str| {
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let before = between.local_addr().unwrap();
+    let settings = |ca: &str, address: SocketAddr| {
         Settings::read(Variables::new([
             ("CONFIG_TYPE", "GRPC_XDS_SOTW".to_owned()),
             ("CONFIG_GRPC_XDS_SERVER_URL", address.to_string()),
@@ -224,11 +239,16 @@ async fn tls_with_a_client_certificate() {
     };
     let live = Live::new(|_| ());
     // A server that another authority vouches for is nobody.
-    let wrong = follow(&settings("other.pem"), &live).unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let wrong = follow(&settings("other.pem", before), &live).unwrap();
+    for _ in 0..2 {
+        let (mut client, _) = between.accept().await.unwrap();
+        let mut to_server = TcpStream::connect(address).await.unwrap();
+        // Until the client has hung up: what it was told was not enough for it.
+        drop(tokio::io::copy_bidirectional(&mut client, &mut to_server).await);
+    }
     assert_eq!(server.streams(), 0);
     drop(wrong);
-    let _right = follow(&settings("ca.pem"), &live).unwrap();
+    let _right = follow(&settings("ca.pem", address), &live).unwrap();
     server.send(type_url(), "v1", vec![resource(&config("one", "a", &[]))]).await;
     live.first().await;
     assert!(live.load().is_some());
