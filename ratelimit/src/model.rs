@@ -1,4 +1,4 @@
-//! One ask decided: the rules of SEMANTICS "Limits" in exact integers. `store/redis/decide.lua` is the same, step by step, and the
+//! One ask decided: the rules of SEMANTICS "Limits" in exact integers. the script in `store/redis/decide/` is the same, step by step, and the
 //! behaviour suite holds them against each other.
 
 use crate::{

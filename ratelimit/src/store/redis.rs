@@ -32,8 +32,8 @@ use crate::{
     key::Account,
 };
 
-/// How many levels one call may hold. Lua passes the fields of an account as arguments, of which it takes fewer than 8,000.
-const CALL_LEVELS: usize = 4096;
+/// How many levels one call may hold. Lua passes the fields of an account as arguments, two each, of which it takes fewer than 8,000.
+const CALL_LEVELS: usize = 2048;
 
 /// How many adjustments or tallies one call may hold.
 const CALL_CHANGES: usize = 512;
@@ -107,7 +107,7 @@ impl RedisStore {
     async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Vec<Result<Answer, StoreError>> {
         let mut answers = Vec::with_capacity(asks.len());
         let (mut places, mut again, mut moment) = (Vec::new(), Vec::new(), 0);
-        for (reply, ask) in each(self.send(now, self.now_us(now), asks).await, asks.len()).into_iter().zip(asks) {
+        for (reply, ask) in self.send(now, self.now_us(now), asks).await.into_iter().zip(asks) {
             if let Ok(Reply::Stale { now_us }) = reply {
                 moment = now_us;
                 places.push(answers.len());
@@ -118,7 +118,7 @@ impl RedisStore {
         if again.is_empty() {
             return answers;
         }
-        for (place, reply) in places.into_iter().zip(each(self.send(now, moment, &again).await, again.len())) {
+        for (place, reply) in places.into_iter().zip(self.send(now, moment, &again).await) {
             if let Some(answer) = answers.get_mut(place) {
                 *answer = reply.map(Reply::last);
             }
@@ -145,10 +145,20 @@ impl RedisStore {
         asks.iter().map(answer).collect()
     }
 
-    async fn send(&self, now: Option<Micros>, periods_at: u64, asks: &[&Ask]) -> Result<Vec<Reply>, StoreError> {
-        let mut batch = Batch::at(periods_at);
-        asks.iter().for_each(|ask| batch.ask(ask));
-        let reply = self.script(batch.command(now)).await?;
+    async fn send(&self, now: Option<Micros>, periods_at: u64, asks: &[&Ask]) -> Vec<Result<Reply, StoreError>> {
+        let (mut replies, mut rest) = (Vec::with_capacity(asks.len()), asks);
+        while !rest.is_empty() {
+            let mut batch = Batch::at(periods_at);
+            let taken = rest.iter().take_while(|ask| batch.ask(ask)).count().max(1);
+            let (these, others) = rest.split_at(taken);
+            replies.extend(each(self.decided(batch.command(now), these).await, taken));
+            rest = others;
+        }
+        replies
+    }
+
+    async fn decided(&self, command: redis::Cmd, asks: &[&Ask]) -> Result<Vec<Reply>, StoreError> {
+        let reply = self.script(command).await?;
         let mut replies = Replies::read(&reply)?;
         let read = asks.iter().map(|ask| replies.answer(ask)).collect::<Result<Vec<_>, _>>()?;
         replies.end()?;
@@ -156,12 +166,10 @@ impl RedisStore {
     }
 
     /// Adjusts: the store's moment, and whether each was done; none where its calendar was stale and nothing was changed.
-    async fn change(&self, now: Option<Micros>, periods_at: u64, changes: &[&Adjustment]) -> Result<(u64, Vec<Option<bool>>), StoreError> {
-        let mut batch = Batch::at(periods_at);
-        changes.iter().for_each(|one| batch.adjustment(one));
-        let reply = self.script(batch.command(now)).await?;
+    async fn changed(&self, command: redis::Cmd, changes: usize) -> Result<(u64, Vec<Option<bool>>), StoreError> {
+        let reply = self.script(command).await?;
         let mut replies = Replies::read(&reply)?;
-        let done = changes.iter().map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
+        let done = (0..changes).map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
         let moment = replies.now_us();
         replies.end()?;
         Ok((moment, done))
@@ -209,21 +217,28 @@ impl Store for RedisStore {
 #[async_trait]
 impl Ledger for RedisStore {
     async fn adjust(&self, now: Option<Micros>, adjustments: &[Adjustment]) -> Vec<Result<bool, StoreError>> {
-        let mut all = Vec::with_capacity(adjustments.len());
-        for call in adjustments.chunks(CALL_CHANGES) {
-            let changes: Vec<&Adjustment> = call.iter().collect();
-            let (moment, first) = match self.change(now, self.now_us(now), &changes).await {
+        let (mut all, mut rest) = (Vec::with_capacity(adjustments.len()), adjustments);
+        while !rest.is_empty() {
+            let mut batch = Batch::at(self.now_us(now));
+            let taken = rest.iter().take(CALL_CHANGES).take_while(|change| batch.adjustment(change)).count().max(1);
+            let (these, others) = rest.split_at(taken);
+            rest = others;
+            let (moment, first) = match self.changed(batch.command(now), taken).await {
                 Ok(changed) => changed,
                 Err(error) => {
-                    all.extend(call.iter().map(|_| Err(error.clone())));
+                    all.extend(these.iter().map(|_| Err(error.clone())));
                     continue;
                 }
             };
-            for (done, change) in first.into_iter().zip(call) {
+            for (done, change) in first.into_iter().zip(these) {
                 all.push(match done {
                     Some(done) => Ok(done),
                     // Nothing was changed: once more, for the store's own moment.
-                    None => self.change(now, moment, &[change]).await.map(|(_, again)| again.into_iter().flatten().next().unwrap_or(false)),
+                    None => {
+                        let mut again = Batch::at(moment);
+                        again.adjustment(change);
+                        self.changed(again.command(now), 1).await.map(|(_, again)| again.into_iter().flatten().next().unwrap_or(false))
+                    }
                 });
             }
         }

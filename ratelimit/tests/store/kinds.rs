@@ -364,3 +364,22 @@ fn tallies_and_charges_add_up_at_one_meter() {
         assert!(next.is_empty(), "{name}");
     }
 }
+
+/// More values than Lua's stack takes, in the question and in the answer.
+#[test]
+fn a_batch_of_very_many_keys_is_decided_as_any_other() {
+    let stores = Stores::start();
+    let keys = own_keys();
+    let ask = |number: usize| {
+        let (sliding, window) = (bucket(2, 3), bucket(1, 3));
+        let shape = Shape::new()
+            .hold(Scope::Tenant, keys.quota(&uid(number % 700), "kind-2"), sliding)
+            .hold(Scope::Tenant, keys.quota(&uid(number / 9), "kind-1"), window)
+            .metered(keys.meter(&uid(number), None, None));
+        Ask::one(Charge::of(Arc::new(shape), 1))
+    };
+    let asks: Vec<Ask> = (0..1_500).map(ask).collect();
+    let [model, script] = stores.both().map(|(_, store)| stores.decide(store, START, &asks));
+    assert!(model.iter().any(|answer| answer.admitted == 0) && model.iter().any(|answer| answer.admitted == 1));
+    assert!(model == script);
+}

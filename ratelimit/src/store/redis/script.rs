@@ -3,7 +3,13 @@
 use std::sync::LazyLock;
 
 /// What the store runs.
-pub(super) const SOURCE: &str = include_str!("decide.lua");
+pub(super) const SOURCE: &str = concat!(
+    include_str!("decide/batch.lua"),
+    include_str!("decide/rare.lua"),
+    include_str!("decide/accounts.lua"),
+    include_str!("decide/items.lua"),
+    include_str!("decide/writes.lua"),
+);
 
 static SCRIPT: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(SOURCE));
 

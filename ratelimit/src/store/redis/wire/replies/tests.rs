@@ -1,5 +1,7 @@
 //! Whatever a store answers is read or refused (S12).
 
+use std::sync::Arc;
+
 use bulkhead_tenancy::{
     calendar::{Calendar, Per},
     limit::RateLimit,
@@ -10,7 +12,7 @@ use super::*;
 use crate::{
     ask::Ahead,
     bucket::{CalendarQuota, Sliding, Window},
-    charge::{Charge, Scope},
+    charge::{Charge, Scope, Shape},
     key::Keyspace,
 };
 
@@ -36,8 +38,7 @@ fn reply() -> impl Strategy<Value = Vec<u8>> {
     ];
     let part = prop_oneof![
         4 => number.prop_map(|number: f64| number.to_le_bytes().to_vec()),
-        2 => (0_u8..4).prop_map(|state| vec![state]),
-        2 => any::<u16>().prop_map(|count| count.to_le_bytes().to_vec()),
+        4 => (-4_i16..10_001).prop_map(|state| f64::from(state).to_le_bytes().to_vec()),
         1 => vec(any::<u8>(), 0..9),
     ];
     vec(part, 0..24).prop_map(|parts| parts.concat())

@@ -1,0 +1,99 @@
+
+-- Writes each account once.
+local args = {}
+local keys = 0
+p = batch[1]
+for a = 1, #KEYS do
+  local n, size, clears = batch[p], 0, now
+  for i = 1, n do
+    local k = keys + i
+    if paid[k] then
+      local l, since, value = limits[k], moments[k] or now, nil
+      local rate, count = batch[l], counts[k]
+      if not count then
+        local credit, unit, h, full = credits[k], units[k], held[k], EXACT
+        -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
+        if rate > 0 then full = since - floor((credit - batch[l + 2] * unit) / rate) end
+        if h and h[1] + h[2] > 0 then
+          local over = (h[3] + (h[2] > 0 and 2 or 1)) * HOLD_US
+          clears = max(clears, over)
+          value = pack('<dddddddB', credit, since, unit, h[1], h[2], h[3], max(full, over), 0)
+        else
+          value = pack('<ddddB', credit, since, unit, full, 0)
+        end
+        if rate > 0 then since = full end
+      elseif type(count) == 'table' then
+        value = pack('<d' .. rep('d', #count), since, unpack(count))
+        since = (since + SLICES + 1) * rate
+      else
+        value = pack('<dd', since, count)
+        since = batch[l + 3] == 3 and batch[rate + 1] or now - now % rate + rate
+      end
+      if since > clears then clears = since end
+      args[size + 1], args[size + 2] = batch[p + i], value
+      size = size + 2
+    elseif forgotten[k] then
+      call('HDEL', KEYS[a], batch[p + i])
+    end
+  end
+  keys, p = keys + n, p + (n > 0 and 2 * n + 2 or 1)
+  if size > 0 then
+    local x, keep = kept[a], nil
+    x = x and #x == 8 and unpack_at('<d', x) or 0
+    -- Twice as far as needed, so that a busy account renews its expiry now and then and not at each write.
+    if clears > x or x == 0 then
+      keep = max(-floor((now - clears) / 500), keep_ms)
+      args[size + 1], args[size + 2] = 'x', pack('<d', now + keep * 1000)
+      size = size + 2
+    end
+    call('HSET', KEYS[a], unpack(args, 1, size))
+    if keep then call('PEXPIRE', KEYS[a], string.format('%.0f', keep)) end
+    if (now + a) % SWEEP == 0 then
+      -- What nobody asks for any more (a subscription was renamed) would stay for as long as its account is busy.
+      -- A login that may not do this decides all the same: an error holds no fields.
+      local some = pcall('HRANDFIELD', KEYS[a], SWEPT, 'WITHVALUES')
+      for i = 1, #some, 2 do
+        local value, over = some[i + 1], EXACT
+        local n = #value
+        if n == 33 or n == 57 then
+          over = unpack_at('<d', value, n - 8)
+        else
+          -- The other kinds are told by the name of their window, and what has none stays.
+          local kind, rest = string.match(some[i], ':(%l+)/([^:]*)$')
+          if kind == 'sliding' and n >= 8 and tonumber(rest) then
+            over = (unpack_at('<d', value) + SLICES + 1) * math.ceil(rest * 1000000 / SLICES)
+          elseif kind and n == 16 then
+            over = unpack_at('<d', value) + (kind == 'hour' and 2 or kind == 'day' and 48 or 768) * HOUR_US
+          end
+        end
+        if over + late < now then call('HDEL', KEYS[a], some[i]) end
+      end
+    end
+  end
+end
+
+-- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it.
+local hour = ':meter:' .. floor(now / HOUR_US)
+local function count(meter, field, amount)
+  amount = min(amount, EXACT)
+  if pcall('HINCRBY', meter, field, amount) == amount then pcall('PEXPIRE', meter, METER_KEPT_MS) end
+end
+p = batch[2]
+while p < batch[3] do
+  local admitted, denied, account = batch[p], batch[p + 1], batch[p + 2]
+  if account > 0 and admitted + denied > 0 then
+    local meter, line = KEYS[account] .. hour, batch[p + 3]
+    if admitted > 0 then count(meter, line .. ':a', admitted) end
+    if denied > 0 then count(meter, line .. ':d', denied) end
+  end
+  p = p + 5 + 2 * batch[p + 4]
+end
+
+-- In pieces, where Lua's stack would not take all.
+if o <= 4000 then return pack('<' .. rep('d', o), unpack(out, 1, o)) end
+local reply = {}
+for i = 1, o, 4000 do
+  local j = min(i + 3999, o)
+  reply[#reply + 1] = pack('<' .. rep('d', j - i + 1), unpack(out, i, j))
+end
+return table.concat(reply)
