@@ -10,6 +10,7 @@ use axum::{body::Body, extract::State, http::header::CONTENT_TYPE, response::Int
 use bulkhead_tests::{
     client::Request,
     deadline::{self, PATIENCE},
+    envoy::shipped,
     issuer::{key::Key, token::now},
 };
 use serde_json::{Value, json};
@@ -225,4 +226,24 @@ async fn s23_a_stream_ends_with_the_key_of_the_token_that_opened_it() {
     counted(&stage, "response_denied", 1).await;
     let more = tokio::time::timeout(Duration::from_millis(200), lasting.answer.chunk()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_ends_by_envoys_own_bound_whatever_comes_in_it() {
+    let source = Source::start().await;
+    let bound = |bootstrap: &mut Value| {
+        shipped::manager(bootstrap)["common_http_protocol_options"]["max_stream_duration"] = "3s".into();
+    };
+    let world = Stage::builder([source.address, source.address], 10_000, true).bootstrap(bound).start().await;
+    let stage = Stage { world, _servers: Vec::new() };
+    let uri = format!("http://{}/acme/tools-api", stage.world.envoy.address());
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
+    let request = client.post(&uri).header("content-type", "application/json").header("accept", "application/json, text/event-stream");
+    let request = request.bearer_auth(stage.token("acme", "clerk")).body(ping);
+    let (answer, sends) = tokio::join!(request.send(), source.opened());
+    let mut seen = Seen { answer: answer.expect("an answer"), text: String::new() };
+    sends.send(Ok("data: unread".to_owned())).expect("open");
+    seen.until("data: unread").await;
+    seen.ends(|| drop(sends.send(Ok("\n\n".to_owned())))).await;
 }
