@@ -5,6 +5,7 @@
 
 mod answer;
 mod inline;
+mod turns;
 mod unary;
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service as _;
 
 pub use self::unary::{Sayable, Unary};
-use self::{answer::Answer, inline::Inline};
+use self::{answer::Answer, inline::Inline, turns::Turns};
 use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 
 /// Calls in progress on one connection. Envoy opens one connection a worker and sends everything over it: a low bound would queue tenants
@@ -70,15 +71,18 @@ impl Service<Request<Incoming>> for Calls {
 /// # Errors
 /// Nothing accepts connections any more.
 pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration>, stop: impl Future<Output = ()>) -> Result<(), Fatal> {
-    let mut server = http2::Builder::new(Inline);
-    server
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADER_LIST)
-        .max_pending_accept_reset_streams(RESET_STREAMS)
-        .max_local_error_reset_streams(RESET_STREAMS)
-        .keep_alive_interval(KEEPALIVE.0)
-        .keep_alive_timeout(KEEPALIVE.1);
+    let server = |calls: Inline| {
+        let mut server = http2::Builder::new(calls);
+        server
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEADER_LIST)
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(RESET_STREAMS)
+            .keep_alive_interval(KEEPALIVE.0)
+            .keep_alive_timeout(KEEPALIVE.1);
+        server
+    };
     let (end, connections) = (CancellationToken::new(), TaskTracker::new());
     let mut incoming = listener.incoming();
     let mut stop = std::pin::pin!(stop);
@@ -91,10 +95,11 @@ pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration
                 None => return Err(Fatal::failed("the gRPC door broke: nothing accepts connections any more")),
             },
         };
-        let connection = server.serve_connection(TokioIo::new(conn), calls.clone());
+        let begun = Inline::default();
+        let connection = server(begun.clone()).serve_connection(TokioIo::new(conn), calls.clone());
         let end = end.clone();
         connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
+            let mut connection = Turns::new(Box::pin(connection), begun);
             let old = async {
                 match age {
                     Some(age) => tokio::time::sleep(age).await,
@@ -103,11 +108,11 @@ pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration
             };
             tokio::select! {
                 // What a client does wrong on its own connection is not an event of ours.
-                _ = connection.as_mut() => return,
+                _ = &mut connection => return,
                 () = end.cancelled() => {}
                 () = old => {}
             }
-            connection.as_mut().graceful_shutdown();
+            connection.connection().as_mut().graceful_shutdown();
             let _ = connection.await;
         });
     }

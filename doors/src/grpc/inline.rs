@@ -1,48 +1,95 @@
-//! Where calls run: in the task of their connection until they have to wait, and then in a task of their own.
+//! Where calls run: in the task of their connection, at once when they come, and in its turns where they have to wait.
 //!
 //! Most calls come with their whole message, and many are decided without waiting. A task for each would cost more than the decision; and what is answered
-//! in the connection's own turn goes out in one write.
+//! in the connection's own turn goes out in one write. What is woken often is no decision but a stream, and gets a task of its own.
 
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    task::{Context, Waker},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use hyper::rt::Executor;
+use tokio::task::coop::unconstrained;
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inline;
+/// So often a call is polled in its connection's task.
+const TURNS: u8 = 16;
+
+/// Where a connection's calls begin.
+#[derive(Clone, Default)]
+pub(super) struct Inline {
+    waiting: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Inline {
+    /// Calls that wait, and that their connection has not taken yet.
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<Call>> {
+        // It changes in one step, without anything between that panics.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<F> Executor<F> for Inline
 where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        let mut call = Box::pin(call);
-        // A panic ends this call, as it would in a task of its own, and not the connection with every tenant's calls (S12).
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
-        // Whoever waits is polled again at once, in its task: that is who is woken.
-        if matches!(polled, Ok(poll) if poll.is_pending()) {
-            tokio::spawn(call);
-            return;
+        let mut call = Call { running: Some(Box::pin(call)), polls: 0 };
+        // Whoever waits is polled again in this very turn of its connection: that is who is woken.
+        if Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.waiting().push(call);
         }
-        // What it leaves may panic too, when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(call)));
     }
+}
+
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A call that its connection's task runs.
+pub(super) struct Call {
+    running: Option<Running>,
+    polls: u8,
+}
+
+impl Future for Call {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(mut running) = self.running.take() else { return Poll::Ready(()) };
+        if self.polls >= TURNS {
+            tokio::spawn(running);
+            return Poll::Ready(());
+        }
+        self.polls += 1;
+        // A panic ends this call, as it would in a task of its own, and not the connection with every tenant's calls (S12). What one call may do in a turn is
+        // little: that another did much before must not put it off.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut unconstrained(running.as_mut())).poll(context)));
+        if matches!(polled, Ok(Poll::Pending)) {
+            self.running = Some(running);
+            return Poll::Pending;
+        }
+        end(running);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.running.take().into_iter().for_each(end);
+    }
+}
+
+/// What a call leaves may panic too, when it is dropped.
+fn end(call: Running) {
+    let _ = catch_unwind(AssertUnwindSafe(move || drop(call)));
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         panic::resume_unwind,
-        pin::Pin,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::Poll,
+        sync::atomic::{AtomicUsize, Ordering},
     };
 
     use super::*;
@@ -50,13 +97,17 @@ mod tests {
     /// A call that panics when it is dropped, and before if it is told to.
     struct Bomb {
         at_once: bool,
+        waits: bool,
         dropped: Arc<AtomicUsize>,
     }
 
     impl Future for Bomb {
         type Output = ();
 
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            if std::mem::take(&mut self.waits) {
+                return Poll::Pending;
+            }
             if self.at_once {
                 resume_unwind(Box::new("as it was asked to"));
             }
@@ -76,8 +127,22 @@ mod tests {
         let dropped = Arc::new(AtomicUsize::new(0));
         for at_once in [false, true] {
             // It would unwind into the connection that runs it.
-            Inline.execute(Bomb { at_once, dropped: Arc::clone(&dropped) });
+            Inline::default().execute(Bomb { at_once, waits: false, dropped: Arc::clone(&dropped) });
         }
         assert_eq!(dropped.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn s12_a_panic_of_a_call_that_waited_ends_that_call_only() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        for at_once in [false, true] {
+            let calls = Inline::default();
+            calls.execute(Bomb { at_once, waits: true, dropped: Arc::clone(&dropped) });
+            let mut call = calls.waiting().pop().unwrap();
+            assert!(Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        }
+        // And one that nobody polls any more.
+        Inline::default().execute(Bomb { at_once: false, waits: true, dropped: Arc::clone(&dropped) });
+        assert_eq!(dropped.load(Ordering::SeqCst), 3);
     }
 }

@@ -1,0 +1,99 @@
+//! A connection and its calls, in one task: an answer of the store for a hundred calls wakes a connection, not a hundred tasks.
+//!
+//! A task that wakes itself while it runs is put at the end of its thread's queue, and another thread is woken to look for it there: that costs more than most
+//! decisions. A connection does so in nearly every turn (it has something to write), so here it is polled anew in the same turn instead.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered, task::AtomicWaker};
+
+use super::inline::{Call, Inline};
+
+/// So often a connection is polled in one turn because of what it did itself. Then others have theirs.
+const ROUNDS: usize = 4;
+
+/// A connection, and its calls that wait.
+pub(super) struct Turns<C> {
+    connection: C,
+    begun: Inline,
+    calls: FuturesUnordered<Call>,
+    turn: Arc<Turn>,
+    waker: Waker,
+}
+
+impl<C> Turns<C> {
+    /// A connection whose calls begin there.
+    pub(super) fn new(connection: C, begun: Inline) -> Self {
+        let turn = Arc::new(Turn::default());
+        Self { connection, begun, calls: FuturesUnordered::new(), waker: Waker::from(Arc::clone(&turn)), turn }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut C {
+        &mut self.connection
+    }
+
+    fn poll_calls(&mut self) {
+        while let Poll::Ready(Some(())) = self.calls.poll_next_unpin(&mut Context::from_waker(&self.waker)) {}
+    }
+}
+
+impl<C: Future + Unpin> Future for Turns<C> {
+    type Output = C::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let this = &mut *self;
+        this.turn.task.register(context.waker());
+        for _ in 0..ROUNDS {
+            this.poll_calls();
+            // What the calls said is written next: that they woke the connection asks for no other round. Whatever else woke anybody is polled below.
+            this.turn.state.store(POLLED, Ordering::SeqCst);
+            if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(&mut Context::from_waker(&this.waker)) {
+                return Poll::Ready(ended);
+            }
+            this.calls.extend(this.begun.waiting().drain(..));
+            this.poll_calls();
+            if this.turn.state.compare_exchange(POLLED, WAITS, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Nobody has woken it since its last turn.
+const WAITS: u8 = 0;
+/// It has its turn: who wakes it now is heard at the end of the round.
+const POLLED: u8 = 1;
+/// It was woken.
+const WOKEN: u8 = 2;
+
+/// Whether a connection has its turn, and who is to be woken if not.
+#[derive(Default)]
+struct Turn {
+    state: AtomicU8,
+    task: AtomicWaker,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(WOKEN, Ordering::SeqCst) == WAITS {
+            self.task.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
