@@ -101,8 +101,7 @@ type Tell<'a> = Box<dyn Fn(&str) + 'a>;
 pub struct Builder<'a> {
     own_routes: bool,
     one_hop: bool,
-    /// Of ext-authz, where it charges limits.
-    store_deadline: Option<&'a str>,
+    punctual: bool,
     guarded: bool,
     undeclared: bool,
     as_shipped: bool,
@@ -217,11 +216,12 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Both services may take seconds for an answer ([`shipped::patient`]), and so may the store.
+    /// The time-outs that the shipped files and the services have, for tests whose point is when something is answered. Else both services and the store may take seconds
+    /// ([`shipped::patient`]): a machine that does much else must not turn an answer into another.
     #[must_use]
-    pub fn patient(mut self) -> Self {
-        self.store_deadline = Some("2s");
-        self.bootstrap(shipped::patient).ratelimit(&["--store-deadline", "2s"]).ext_authz(&["--process-deadline", "4s"])
+    pub fn punctual(mut self) -> Self {
+        self.punctual = true;
+        self
     }
 
     /// More arguments for ext-authz.
@@ -294,11 +294,16 @@ impl<'a> Builder<'a> {
         let folder = audit.as_ref().map(|folder| folder.path().display().to_string());
         let recorded: Vec<&str> = folder.iter().flat_map(|folder| ["--audit-dir", folder]).collect();
         let mut charging = if self.one_hop { vec!["--store", store.as_str()] } else { Vec::new() };
-        if let Some(deadline) = self.store_deadline.filter(|_| self.one_hop) {
-            charging.extend(["--store-deadline", deadline]);
+        let (mut of_processing, mut of_store) = (Vec::new(), Vec::new());
+        if !self.punctual {
+            of_processing.extend(["--process-deadline", "4s"]);
+            of_store.extend(["--store-deadline", "2s"]);
         }
-        let of_authz = [declared, recorded.clone(), charging, self.ext_authz.clone()].concat();
-        let of_limiter = [recorded, self.ratelimit.clone()].concat();
+        if self.one_hop {
+            charging.extend(of_store.clone());
+        }
+        let of_authz = [declared, recorded.clone(), charging, of_processing, self.ext_authz.clone()].concat();
+        let of_limiter = [recorded, of_store, self.ratelimit.clone()].concat();
         let (ext_authz, ratelimit) = tokio::join!(Service::ext_authz(&path, &of_authz), Service::ratelimit(&path, &store, &of_limiter));
 
         let mut file = match (self.own_routes, self.guarded) {
@@ -314,6 +319,9 @@ impl<'a> Builder<'a> {
             (false, true) => Shipped::guarded(ext_authz.grpc(), ratelimit.grpc()),
             (false, false) => Shipped::contract_routing(ext_authz.grpc(), ratelimit.grpc()),
         };
+        if !self.punctual {
+            file = file.edit(shipped::patient);
+        }
         for change in self.bootstrap.drain(..) {
             file = file.edit(change);
         }

@@ -102,7 +102,6 @@ impl Stage {
                 }
             })
             .bootstrap(bodies_of_globex)
-            .patient()
     }
 
     fn token(&self, tenant: &str, role: &str) -> String {

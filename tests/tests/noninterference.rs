@@ -87,7 +87,7 @@ struct Play {
 
 impl Play {
     async fn start() -> Self {
-        let world = World::builder().as_shipped().patient().config(crowded).start().await;
+        let world = World::builder().as_shipped().config(crowded).start().await;
         let (contract, globex) = (world.config.read(CONTRACT), world.config.read(GLOBEX));
         Self { world, contract, globex, others: JoinSet::new() }
     }

@@ -25,7 +25,7 @@ const COUNTER: &str = "/counters/acme/quota/sliding.86400";
 
 /// A world on one Valkey in which ext-authz charges the limits, and ratelimit runs beside it.
 fn world<'a>() -> Builder<'a> {
-    World::builder().one_hop().valkey().patient()
+    World::builder().one_hop().valkey()
 }
 
 /// acme has so many requests, and nothing of them comes back while a test runs.

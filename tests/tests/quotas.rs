@@ -33,12 +33,8 @@ fn quota(requests: u64, day: i8) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plans_quota_of_five_ends_with_429_and_the_moment_of_renewal() {
     let day = quiet_day();
-    let world = World::builder()
-        .valkey()
-        .patient()
-        .config(|config| config.edit("plans.yaml", |plan| plan["spec"]["quotas"] = quota(5, day)))
-        .start()
-        .await;
+    let world =
+        World::builder().valkey().config(|config| config.edit("plans.yaml", |plan| plan["spec"]["quotas"] = quota(5, day))).start().await;
     let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     for left in (0..5).rev() {
         let answer = world.send(&acme).await;

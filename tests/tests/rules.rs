@@ -72,7 +72,7 @@ const GLOBEX_CONTRACT: &str = "namespaces/tenant-globex/contract.yaml";
 
 /// A world whose answers depend on neither the speed of the machine nor on how many attacks come from one address.
 fn world<'a>() -> Builder<'a> {
-    World::builder().patient().config(lenient)
+    World::builder().config(lenient)
 }
 
 /// Every test is one source, and its attacks are failures: they are not counted where S5 is not the subject.

@@ -106,18 +106,18 @@ async fn until(world: &World, request: &Request, status: u16) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in() {
-    kill_and_restart(World::builder(), |world| &mut world.ext_authz).await;
+    kill_and_restart(World::builder().punctual(), |world| &mut world.ext_authz).await;
 }
 
 /// Here nothing stands between a decision that is missing and an upstream but Envoy's own word that no answer is a denial.
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_killed_and_restarted_under_traffic_lets_nobody_in_on_the_users_own_routes() {
-    kill_and_restart(World::builder().own_routes(), |world| &mut world.ext_authz).await;
+    kill_and_restart(World::builder().punctual().own_routes(), |world| &mut world.ext_authz).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ratelimit_killed_and_restarted_under_traffic_lets_nobody_in() {
-    kill_and_restart(World::builder(), |world| &mut world.ratelimit).await;
+    kill_and_restart(World::builder().punctual(), |world| &mut world.ratelimit).await;
 }
 
 async fn kill_and_restart(world: Builder<'_>, service: fn(&mut World) -> &mut Service) {
@@ -141,7 +141,7 @@ async fn kill_and_restart(world: Builder<'_>, service: fn(&mut World) -> &mut Se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_services_killed_at_once_come_back_without_touching_envoy() {
-    let mut world = World::builder().valkey().config(plenty).start().await;
+    let mut world = World::builder().punctual().valkey().config(plenty).start().await;
     let honest = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     until(&world, &honest, 200).await;
     let traffic = Traffic::start(&world, &mixed(&world));
@@ -163,7 +163,7 @@ async fn both_services_killed_at_once_come_back_without_touching_envoy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_comes_back_to_a_broken_configuration_permits_nothing_that_it_cannot_judge() {
-    let mut world = World::builder().config(unhurried).start().await;
+    let mut world = World::builder().punctual().config(unhurried).start().await;
     let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     let globex = Request::get(PRODUCTS).bearer(&world.globex.issuer.token().sign());
     until(&world, &acme, 200).await;
@@ -197,7 +197,7 @@ fn plenty(config: &Config) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_store_bounds_a_tenant_whose_failure_mode_is_local() {
-    let mut world = store_failure(World::builder().valkey(), "local").start().await;
+    let mut world = store_failure(World::builder().punctual().valkey(), "local").start().await;
     let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     until(&world, &acme, 200).await;
     world.valkey.as_mut().unwrap().kill();
@@ -222,7 +222,7 @@ async fn a_killed_store_bounds_a_tenant_whose_failure_mode_is_local() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_store_closes_a_tenant_whose_failure_mode_is_closed_and_no_other() {
-    let mut world = store_failure(World::builder().valkey(), "closed").start().await;
+    let mut world = store_failure(World::builder().punctual().valkey(), "closed").start().await;
     let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     let globex = Request::get(PRODUCTS).bearer(&world.globex.issuer.token().sign());
     until(&world, &acme, 200).await;

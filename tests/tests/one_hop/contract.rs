@@ -18,7 +18,7 @@ fn signed(config: &Config) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contract_routing_reaches_the_contracts_upstream_and_charges_each_request_once() {
-    let world = World::builder().contract_one_hop().valkey().patient().config(holding(2)).config(signed).start().await;
+    let world = World::builder().contract_one_hop().valkey().config(holding(2)).config(signed).start().await;
     let token = world.acme.issuer.token().sign();
     // Of contracts alone: no route of Envoy's names it.
     let request = Request::get("/acme/orders-api/list").bearer(&token);
@@ -42,7 +42,7 @@ async fn a_body_that_is_denied_on_its_way_was_charged_and_is_on_record_as_both()
     };
     // Where Envoy shows Check a text, only ext_proc sees what was sent.
     let text = |bootstrap: &mut Value| shipped::filter(bootstrap, "ext_authz")["with_request_body"]["pack_as_bytes"] = false.into();
-    let world = World::builder().as_shipped().contract_one_hop().valkey().patient().bootstrap(text);
+    let world = World::builder().as_shipped().contract_one_hop().valkey().bootstrap(text);
     let world = world.config(holding(100)).config(blocked).start().await;
     let token = world.acme.issuer.token().sign();
     let post = |body: &[u8]| Request::post("/acme/billing-api/invoices", body).bearer(&token).header("content-type", "application/json");

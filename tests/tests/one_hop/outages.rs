@@ -48,7 +48,7 @@ async fn while_the_store_is_away_each_failure_mode_answers_and_it_comes_back() {
 /// A store that answers too late is the tenant's failure mode too, inside Envoy's own 250 ms.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_store_is_answered_before_envoy_stops_waiting() {
-    let world = bulkhead_tests::world::World::builder().one_hop().valkey().config(failing("closed")).start().await;
+    let world = bulkhead_tests::world::World::builder().punctual().one_hop().valkey().config(failing("closed")).start().await;
     let request = invoices(&world);
     until_status(&world, &request, 200).await;
     world.valkey.as_ref().expect("a store").pause();

@@ -98,7 +98,7 @@ async fn counted(tenant: &str, admin: impl AsyncFn(&str) -> Answer) -> (Vec<Valu
 #[tokio::test(flavor = "multi_thread")]
 async fn both_paths_answer_and_count_alike() {
     let two = |builder: Builder<'static>| builder.config(limited);
-    let (one, two) = tokio::join!(two(world()).start(), two(World::builder().own_routes().valkey().patient()).start());
+    let (one, two) = tokio::join!(two(world()).start(), two(World::builder().own_routes().valkey()).start());
     let (of_one, of_two) = (table(&one).await, table(&two).await);
     for (number, (of_one, of_two)) in of_one.iter().zip(&of_two).enumerate() {
         assert_eq!(of_one, of_two, "request {number}");

@@ -20,7 +20,7 @@ const ARTICLE: &str = "allow {\ninput.resource.namespace == input.caller.tenant_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_articles_rule_decides_and_follows_its_file() {
-    let world = World::builder().patient().config(|config| config.write(RULES, &rules("article", "", ARTICLE))).start().await;
+    let world = World::builder().config(|config| config.write(RULES, &rules("article", "", ARTICLE))).start().await;
     let with_role = |role: &str| Request::get(INVOICES).bearer(&world.acme.issuer.token().claim("roles", json!([role])).sign());
     let (admin, reader) = (with_role("tenant-admin"), with_role("reader"));
     assert_eq!(world.send(&admin).await.seen().path, "/v1/invoices");
@@ -45,7 +45,7 @@ async fn the_articles_rule_decides_and_follows_its_file() {
 async fn a_rule_at_its_limit_costs_its_own_tenant_only() {
     let spinning = "allow if {\n  some a in split(input.request.path, \"\")\n  some b in split(input.request.path, \"\")\n  \
                     some c in split(input.request.path, \"\")\n  some d in split(input.request.path, \"\")\n  [a, b, c, d] == 1\n}";
-    let world = World::builder().patient().config(|config| config.write(RULES, &rules("spinning", "", spinning))).start().await;
+    let world = World::builder().config(|config| config.write(RULES, &rules("spinning", "", spinning))).start().await;
     let acme = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
     let globex = Request::get(PRODUCTS).bearer(&world.globex.issuer.token().sign());
     let (to, request) = (world.envoy.address(), acme.clone());
@@ -76,7 +76,6 @@ async fn what_the_openapi_document_does_not_hold_is_not_reached_and_the_document
     let paths = |paths: &str| format!("{{\n\t\"openapi\": \"3.1.0\",\n\t\"paths\": {{ {paths} }}\n}}\n");
     let one = paths("\"/invoices\": { \"get\": {} }, \"/invoices/{id}\": { \"get\": {}, \"delete\": {} }");
     let world = World::builder()
-        .patient()
         .config(|config| {
             config.write(DOCUMENT, &one);
             config.edit(CONTRACT, |contract| contract["spec"]["apis"][0]["openapi"] = "billing.json".into());

@@ -54,7 +54,7 @@ fn tracing(collector: std::net::SocketAddr) -> impl FnOnce(&mut Value) {
 }
 
 fn sending<'a>(builder: Builder<'a>, flags: &[&'a str]) -> Builder<'a> {
-    builder.as_shipped().patient().ext_authz(flags).ratelimit(flags)
+    builder.as_shipped().ext_authz(flags).ratelimit(flags)
 }
 
 fn hex(id: &[u8]) -> String {
