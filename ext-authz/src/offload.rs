@@ -153,7 +153,7 @@ impl Offload {
     /// # Errors
     /// The work, undone.
     pub fn at_once<T, W: FnOnce() -> T>(&self, tenant: &TenantUid, work: W) -> Result<T, W> {
-        purse::spend([&self.held.of(tenant).at_once, &self.at_once], work)
+        purse::spend(&self.held.of(tenant).at_once, &self.at_once, work)
     }
 
     /// Does a tenant's work in one of its places, and gives what came of it. In a crowd it is refused.

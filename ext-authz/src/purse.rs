@@ -4,9 +4,10 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    thread,
     time::{Duration, Instant},
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 const SECOND: u128 = 1_000_000_000;
 
@@ -20,16 +21,16 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Half of what the processors can do: the other half answers, whoever floods.
+    /// Half of one thread's time, for it may be that Envoy has one connection to us, and so one thread answers all: the other half answers, whoever floods.
     #[must_use]
     pub fn of_all() -> Self {
-        Self { a_second: processors() / 2, saved: Duration::from_millis(4) }
+        Self { a_second: Duration::from_millis(500), saved: Duration::from_millis(4) }
     }
 
-    /// A quarter of it for the small work of one tenant, and a few dozen usual pieces in one go.
+    /// Half of that for the small work of one tenant, and a few dozen usual pieces in one go.
     #[must_use]
     pub fn of_small_work() -> Self {
-        Self { a_second: processors() / 4, saved: Duration::from_millis(1) }
+        Self { a_second: Duration::from_millis(250), saved: Duration::from_millis(1) }
     }
 
     /// As long as it takes to earn so much time.
@@ -37,11 +38,6 @@ impl Allowance {
         let nanoseconds = spent.as_nanos().saturating_mul(SECOND) / self.a_second.as_nanos().max(1);
         u64::try_from(nanoseconds).unwrap_or(u64::MAX)
     }
-}
-
-/// What all processors can do in a second.
-fn processors() -> Duration {
-    Duration::from_secs(thread::available_parallelism().map_or(1, usize::from) as u64)
 }
 
 /// What is left of an allowance. It is overdrawn by one piece of work for each thread at the most, and what is overdrawn is paid back first. It is
@@ -66,8 +62,9 @@ impl Purse {
         self.missing(now) == 0
     }
 
-    fn has_some(&self, now: Instant) -> bool {
-        self.missing(now) < self.allowance.earning(self.allowance.saved)
+    /// Whether less is missing than so many times what may be saved up.
+    fn has_some(&self, now: Instant, times: u32) -> bool {
+        self.missing(now) < self.allowance.earning(self.allowance.saved.saturating_mul(times))
     }
 
     /// How long it takes until it is full. Were the clock set back, it would take longer.
@@ -87,20 +84,28 @@ impl Purse {
     }
 }
 
-/// Does the work here, if every purse has some time left, and pays for it from all of them; else gives it back.
+/// Does a tenant's work here, if its own purse has some time left, and everybody's; and pays for it from both. Else gives it back. Whose own purse is full may draw on
+/// everybody's as much again: two that flood must not take from all others what those hardly use.
 ///
 /// # Errors
 /// The work, undone.
-pub(crate) fn spend<T, W: FnOnce() -> T>(purses: [&Purse; 2], work: W) -> Result<T, W> {
-    let begun = Instant::now();
-    if !purses.iter().all(|purse| purse.has_some(begun)) {
+pub(crate) fn spend<T, W: FnOnce() -> T>(own: &Purse, everybodys: &Purse, work: W) -> Result<T, W> {
+    let now = Instant::now();
+    let reserve = if own.is_full(now) { 2 } else { 1 };
+    if !own.has_some(now, 1) || !everybodys.has_some(now, reserve) {
         return Err(work);
     }
+    let begun = busy();
     let done = work();
-    let ended = Instant::now();
-    let spent = ended.saturating_duration_since(begun);
-    purses.iter().for_each(|purse| purse.pay(spent, ended));
+    let (spent, ended) = (busy().saturating_sub(begun), Instant::now());
+    [own, everybodys].iter().for_each(|purse| purse.pay(spent, ended));
     Ok(done)
+}
+
+/// How long this thread has had a processor: that it had none is nobody's piece of work, but others' load.
+fn busy() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -114,31 +119,40 @@ mod tests {
     #[test]
     fn s5_what_is_spent_is_earned_again_at_its_pace_and_never_more_than_may_be_saved() {
         let (purse, start) = (Purse::full(ALLOWANCE), Instant::now());
-        assert!(purse.has_some(start) && purse.is_full(start));
+        assert!(purse.has_some(start, 1) && purse.is_full(start));
         purse.pay(Duration::from_millis(9), start);
-        assert!(!purse.has_some(start), "overdrawn by 5 ms");
-        assert!(!purse.has_some(start + Duration::from_millis(49)));
-        assert!(purse.has_some(start + Duration::from_millis(52)) && !purse.is_full(start + Duration::from_millis(52)));
+        assert!(!purse.has_some(start, 1), "overdrawn by 5 ms");
+        assert!(!purse.has_some(start + Duration::from_millis(49), 1));
+        assert!(purse.has_some(start + Duration::from_millis(52), 1) && !purse.is_full(start + Duration::from_millis(52)));
         let later = start + Duration::from_secs(3600);
-        assert!(purse.has_some(later) && purse.is_full(later));
+        assert!(purse.has_some(later, 1) && purse.is_full(later));
         purse.pay(Duration::from_millis(5), later);
-        assert!(!purse.has_some(later), "an hour saved 4 ms");
-        assert!(!purse.has_some(start), "and a clock that goes back earns nothing");
+        assert!(!purse.has_some(later, 1), "an hour saved 4 ms");
+        assert!(!purse.has_some(start, 1), "and a clock that goes back earns nothing");
     }
 
     #[test]
     fn s5_an_empty_purse_of_either_kind_gives_the_work_back_undone() {
         let (full, empty) = (Purse::full(ALLOWANCE), Purse::full(ALLOWANCE));
         empty.pay(Duration::from_secs(9), Instant::now());
-        assert!(spend([&full, &full], || ()).is_ok());
-        for purses in [[&full, &empty], [&empty, &full]] {
-            assert!(spend(purses, || panic!("done all the same")).is_err());
+        assert!(spend(&full, &full, || ()).is_ok());
+        for (own, everybodys) in [(&empty, &full), (&full, &empty)] {
+            assert!(spend(own, everybodys, || panic!("done all the same")).is_err());
         }
+        let slow = Allowance { a_second: Duration::from_micros(1), ..ALLOWANCE };
+        let [some, overdrawn] = [1, 5].map(|spent| {
+            let purse = Purse::full(slow);
+            purse.pay(Duration::from_millis(spent), Instant::now());
+            purse
+        });
+        assert!(spend(&some, &full, || ()).is_ok());
+        assert!(spend(&some, &overdrawn, || panic!("done all the same")).is_err());
+        assert!(spend(&Purse::full(ALLOWANCE), &overdrawn, || ()).is_ok(), "whoever spent nothing lately");
         let nothing = Purse::full(Allowance { a_second: Duration::ZERO, saved: Duration::ZERO });
-        assert!(spend([&nothing, &full], || panic!("done all the same")).is_err());
+        assert!(spend(&nothing, &full, || panic!("done all the same")).is_err());
         let never = Purse::full(Allowance { a_second: Duration::ZERO, ..ALLOWANCE });
         never.pay(2 * ALLOWANCE.saved, Instant::now());
-        assert!(!never.has_some(Instant::now() + Duration::from_secs(3600)), "what is not earned is spent once");
+        assert!(!never.has_some(Instant::now() + Duration::from_secs(3600), 1), "what is not earned is spent once");
     }
 
     proptest! {
@@ -152,7 +166,7 @@ mod tests {
             for (step, piece) in steps {
                 now = (now + step).max(0);
                 let at = start + Duration::from_micros(now.unsigned_abs());
-                if purse.has_some(at) {
+                if purse.has_some(at, 1) {
                     purse.pay(Duration::from_micros(piece), at);
                     spent.push((now, piece));
                 }

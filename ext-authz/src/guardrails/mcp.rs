@@ -18,7 +18,7 @@ use super::{Asked, Found, Passed, tools};
 use crate::{
     attributes::Body,
     json,
-    offload::{Hold, Offload},
+    offload::{Crowd, Hold, Offload, Turn},
     verdict::{Denial, Process, Reason},
 };
 
@@ -114,6 +114,11 @@ async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Resu
     Ok((judged.passed(asked)?, judged.said))
 }
 
+/// What is small needs a place only now and then, and waits for it: a moment before it would have been done.
+fn turn<'t>(asked: &Asked<'t>, small: bool) -> Turn<'t> {
+    Turn { tenant: &asked.caller.tenant.uid, until: asked.until, crowd: if small { Crowd::Queued } else { Crowd::Refused } }
+}
+
 /// The messages, and how long they were as JSON. What goes on to the upstream are the bytes as they came.
 async fn read(
     bytes: &[u8],
@@ -123,10 +128,8 @@ async fn read(
     held: &mut Vec<Hold>,
 ) -> Result<(Posted, usize), Denial> {
     let (tenant, until) = (&asked.caller.tenant.uid, asked.until);
-    if coding.is_none()
-        && bytes.len() <= READ_AT_ONCE
-        && let Ok(posted) = offload.at_once(tenant, || message::read(bytes))
-    {
+    let small = coding.is_none() && bytes.len() <= READ_AT_ONCE;
+    if small && let Ok(posted) = offload.at_once(tenant, || message::read(bytes)) {
         return Ok((posted?, bytes.len()));
     }
     let hold = offload.hold(tenant, bytes.len())?;
@@ -139,7 +142,7 @@ async fn read(
         let (posted, length) = (message::read(plain)?, plain.len());
         Ok::<_, Denial>((posted, length, hold))
     };
-    let (posted, length, hold) = offload.run(tenant, until, read).await??;
+    let (posted, length, hold) = offload.run_in(turn(asked, small), read).await??;
     // The messages are there until they are judged.
     held.push(hold);
     Ok((posted, length))
@@ -228,7 +231,7 @@ impl Judged {
             Some(fit) => fit,
             None => {
                 let arguments = self.arguments.clone();
-                offload.run(tenant, asked.until, move || fits(&arguments)).await?
+                offload.run_in(turn(asked, light), move || fits(&arguments)).await?
             }
         };
         fit.map_err(|misfit| match misfit {

@@ -4,7 +4,7 @@
 
 use bulkhead_content::{Budget, Filter};
 
-use super::{Hold, Offload, Turn, Undone};
+use super::{Crowd, Hold, Offload, Turn, Undone};
 use crate::purse::spend;
 
 /// The most steps that are taken at once, on a thread that others' calls wait for: one to two tenths of a millisecond, and as many as 4 KiB of ordinary
@@ -38,9 +38,11 @@ impl Offload {
         hold: Hold,
         work: impl Fn(&Budget<'_>) -> T + Send + 'static,
     ) -> Result<T, Undone> {
-        if small && let Ok(Some(done)) = spend([hold.at_once(), self.shared()], || at_once(&work, &hold)) {
+        if small && let Ok(Some(done)) = spend(hold.at_once(), self.shared(), || at_once(&work, &hold)) {
             return Ok(done);
         }
+        // What is small needs a place only now and then, and waits for it: a moment before it would have been done.
+        let turn = if small { Turn { crowd: Crowd::Queued, ..turn } } else { turn };
         let until = turn.until.into_std();
         self.run_in(turn, move || work(&Budget::default().until(until).within(&hold))).await
     }

@@ -41,11 +41,20 @@ pub struct Plan {
     /// From when on the token or the subscription that let it in does not hold, in seconds since 1970.
     pub expires: Option<i64>,
     /// The key that verified that token.
-    pub signed_by: Option<SignedBy>,
+    pub signed_by: Option<Signed>,
     /// Who reads the request's body, one after the other; nobody: it goes on unread.
     pub request: Vec<Arc<dyn Reader>>,
     /// Who reads the answer's body.
     pub response: Vec<Arc<dyn Reader>>,
+}
+
+/// The key of a token, as Check told it.
+#[derive(Debug, Clone)]
+pub enum Signed {
+    /// It is known here.
+    Read(SignedBy),
+    /// The issuer is not the tenant's here: the replica that decided may be ahead of this one. A stream of events is given until it is looked for first.
+    Unread(String),
 }
 
 impl Plan {
@@ -60,11 +69,8 @@ impl Plan {
         route::served(tenant)?;
         let policy = route::policy(tenant)?;
         let api = route::api(policy, Some(&told.api))?;
-        let signed_by = told.signed_by.as_deref().map(|signed_by| SignedBy::read(signed_by, &tenant.uid, snapshot));
-        let signed_by = match signed_by {
-            Some(None) => return Err(unavailable("the issuer of the token that was let in is not the tenant's any more")),
-            told => told.flatten(),
-        };
+        let read = |told: String| SignedBy::read(&told, &tenant.uid, snapshot).map_or(Signed::Unread(told), Signed::Read);
+        let signed_by = told.signed_by.clone().map(read);
         let plan = Self {
             request: readers(Side::Request, &told, policy, api)?,
             response: readers(Side::Response, &told, policy, api)?,
@@ -102,7 +108,13 @@ impl Plan {
     #[must_use]
     pub fn withdrawn(&self, keys: &KeysInForce, snapshot: Option<&Arc<Snapshot>>, ago: Duration) -> Option<Denial> {
         let signed_by = self.signed_by.as_ref()?;
-        let accepted = snapshot.is_some_and(|snapshot| keys.accept(signed_by, &self.tenant.uid, snapshot, ago));
+        let accepted = snapshot.is_some_and(|snapshot| match signed_by {
+            Signed::Read(signed_by) => keys.accept(signed_by, &self.tenant.uid, snapshot, ago),
+            Signed::Unread(told) => {
+                let signed_by = SignedBy::read(told, &self.tenant.uid, snapshot);
+                signed_by.is_some_and(|signed_by| keys.accept(&signed_by, &self.tenant.uid, snapshot, ago))
+            }
+        });
         let detail = "the key of the token that the stream of events was opened with is withdrawn, or its issuer is configured anew";
         (!accepted).then(|| Denial::new(Reason::InvalidToken, detail))
     }

@@ -25,7 +25,7 @@ use bulkhead_tenancy::{
 use super::*;
 use crate::{
     fixture,
-    process::{exchange::tests::plan_with, reader::Reader},
+    process::{exchange::tests::plan_with, plan::Signed, reader::Reader},
     record::{Noted, Seen},
     tenant::{
         Addressed, Identity, KeyProvider, Presented, Sender, Settings,
@@ -308,7 +308,7 @@ async fn s23_a_stream_of_events_ends_with_the_key_of_its_token_though_nothing_co
     let service = service.looking_after(identity.keys_in_force());
     let plan = plan_with(Doing(|| Ok(Reading::default())), Process::Response);
     let mut lasting = stream_of(&service, plan.clone(), "data: 1");
-    let mut answers = stream_of(&service, Plan { signed_by: caller.signed_by, ..plan }, "data: 1");
+    let mut answers = stream_of(&service, Plan { signed_by: caller.signed_by.map(Signed::Read), ..plan }, "data: 1");
     for answers in [&mut lasting, &mut answers] {
         for _ in 0..3 {
             assert_eq!(status(&answers.next().await.unwrap()), 0);
