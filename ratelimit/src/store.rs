@@ -36,7 +36,7 @@ pub trait Store: Send + Sync + 'static {
     /// When the outcome is not known. The batch may have been charged: it must never be sent again (S12, S24).
     async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError>;
 
-    /// Decides a batch now whose asks may come to different ends: where a store is several, what happens to one of them touches no other (S12).
+    /// Decides a batch now whose asks may come to different ends, in whatever order: where a store is several, what happens to one of them touches no other (S12).
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
         apart::each(self.decide(None, asks).await, asks.len())
     }

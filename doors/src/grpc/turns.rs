@@ -20,6 +20,9 @@ use super::inline::{Call, Inline};
 /// So often a connection is polled in one turn because of what it did itself. Then others have theirs.
 const ROUNDS: usize = 4;
 
+/// So many calls end before what they said is written: where a store hangs, hundreds do at one moment.
+const AT_ONCE: usize = 256;
+
 /// A connection, and its calls that wait.
 pub(super) struct Turns<C> {
     connection: C,
@@ -41,7 +44,10 @@ impl<C> Turns<C> {
     }
 
     fn poll_calls(&mut self) {
-        while let Poll::Ready(Some(())) = self.calls.poll_next_unpin(&mut Context::from_waker(&self.waker)) {}
+        for _ in 0..AT_ONCE {
+            let Poll::Ready(Some(())) = self.calls.poll_next_unpin(&mut Context::from_waker(&self.waker)) else { return };
+        }
+        self.waker.wake_by_ref();
     }
 }
 

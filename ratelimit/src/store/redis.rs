@@ -14,7 +14,11 @@ pub mod settings;
 pub mod sharded;
 pub(crate) mod wire;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::{Clock, SystemClock};
@@ -46,6 +50,13 @@ pub struct RedisStore {
     reach: Reach,
     deadline: Duration,
     clock: Arc<dyn Clock>,
+}
+
+/// Whether asks are decided one after the other as they stand, or in any order: those of a queue are of nobody who knows of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Kept,
+    Any,
 }
 
 /// How the store is reached.
@@ -88,15 +99,15 @@ impl RedisStore {
         }
     }
 
-    async fn call(&self, command: &redis::Cmd) -> Result<redis::Value, StoreError> {
+    async fn call(&self, command: &redis::Cmd, within: Duration) -> Result<redis::Value, StoreError> {
         match &self.reach {
-            Reach::One(link) => Ok(link.run(command, Manner::Plain, self.deadline).await?),
-            Reach::Cluster(cluster) => cluster.run(command, self.deadline).await,
+            Reach::One(link) => Ok(link.run(command, Manner::Plain, within).await?),
+            Reach::Cluster(cluster) => cluster.run(command, within).await,
         }
     }
 
-    async fn script(&self, command: redis::Cmd) -> Result<Vec<u8>, StoreError> {
-        match self.call(&command).await? {
+    async fn script(&self, command: redis::Cmd, within: Duration) -> Result<Vec<u8>, StoreError> {
+        match self.call(&command, within).await? {
             redis::Value::BulkString(reply) => Ok(reply),
             _ => Err(StoreError::Garbled),
         }
@@ -104,10 +115,10 @@ impl RedisStore {
 
     /// Decides asks of one call. Those whose calendar turned meanwhile are sent once more, for the store's own moment: if that fails it is their
     /// error alone, because the others are decided and paid (S12).
-    async fn ask(&self, now: Option<Micros>, asks: &[&Ask]) -> Vec<Result<Answer, StoreError>> {
+    async fn ask(&self, now: Option<Micros>, asks: &[&Ask], order: Order, until: Instant) -> Vec<Result<Answer, StoreError>> {
         let mut answers = Vec::with_capacity(asks.len());
         let (mut places, mut again, mut moment) = (Vec::new(), Vec::new(), 0);
-        for (reply, ask) in self.send(now, self.now_us(now), asks).await.into_iter().zip(asks) {
+        for (reply, ask) in self.send(now, self.now_us(now), asks, order, until).await.into_iter().zip(asks) {
             if let Ok(Reply::Stale { now_us }) = reply {
                 moment = now_us;
                 places.push(answers.len());
@@ -118,7 +129,7 @@ impl RedisStore {
         if again.is_empty() {
             return answers;
         }
-        for (place, reply) in places.into_iter().zip(self.send(now, moment, &again).await) {
+        for (place, reply) in places.into_iter().zip(self.send(now, moment, &again, order, until).await) {
             if let Some(answer) = answers.get_mut(place) {
                 *answer = reply.map(Reply::last);
             }
@@ -127,12 +138,13 @@ impl RedisStore {
     }
 
     /// Decides a batch: each ask has its own outcome, whatever became of the others.
-    async fn decide_at(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+    async fn decide_at(&self, now: Option<Micros>, asks: &[Ask], order: Order) -> Vec<Result<Answer, StoreError>> {
         // What no store decides is faulty, and the others are decided (S12).
         let fine: Vec<&Ask> = asks.iter().filter(|ask| !ask.charge.is_oversized()).collect();
         let mut decided = Vec::with_capacity(fine.len());
+        let until = Instant::now() + self.deadline;
         for call in calls(&fine) {
-            decided.extend(self.ask(now, fine.get(call).unwrap_or_default()).await);
+            decided.extend(self.ask(now, fine.get(call).unwrap_or_default(), order, until).await);
         }
         if fine.len() == asks.len() {
             return decided;
@@ -145,20 +157,49 @@ impl RedisStore {
         asks.iter().map(answer).collect()
     }
 
-    async fn send(&self, now: Option<Micros>, periods_at: u64, asks: &[&Ask]) -> Vec<Result<Reply, StoreError>> {
-        let (mut replies, mut rest) = (Vec::with_capacity(asks.len()), asks);
-        while !rest.is_empty() {
+    /// Sends asks in as few calls as their limits allow: in a call a key has one. Whoever asks waits for all of them no longer than for one; what is not sent until then, or
+    /// once a call before it came to nothing, is not charged (S24).
+    async fn send(
+        &self,
+        now: Option<Micros>,
+        periods_at: u64,
+        asks: &[&Ask],
+        order: Order,
+        until: Instant,
+    ) -> Vec<Result<Reply, StoreError>> {
+        let mut replies: Vec<Result<Reply, StoreError>> = asks.iter().map(|_| Err(StoreError::Away)).collect();
+        let mut waiting: Vec<usize> = (0..asks.len()).collect();
+        while !waiting.is_empty() {
+            let within = until.saturating_duration_since(Instant::now());
             let mut batch = Batch::at(periods_at);
-            let taken = rest.iter().take_while(|ask| batch.ask(ask)).count().max(1);
-            let (these, others) = rest.split_at(taken);
-            replies.extend(each(self.decided(batch.command(now), these).await, taken));
-            rest = others;
+            // Where an order is asked for, nothing goes before what must wait; else whoever asks for one key under one limit waits for nobody who asks under others.
+            let mut waits = false;
+            let (these, others): (Vec<usize>, Vec<usize>) = waiting.into_iter().partition(|place| {
+                let goes = !(waits && order == Order::Kept) && asks.get(*place).is_some_and(|ask| batch.ask(ask));
+                waits |= !goes;
+                goes
+            });
+            if these.is_empty() || within.is_zero() {
+                break;
+            }
+            let sent: Vec<&Ask> = these.iter().filter_map(|place| asks.get(*place).copied()).collect();
+            let told = self.decided(batch.command(now), &sent, within).await;
+            let is_over = matches!(told, Err(StoreError::Away | StoreError::Late | StoreError::Broken));
+            for (place, reply) in these.into_iter().zip(each(told, sent.len())) {
+                if let Some(told) = replies.get_mut(place) {
+                    *told = reply;
+                }
+            }
+            if is_over {
+                break;
+            }
+            waiting = others;
         }
         replies
     }
 
-    async fn decided(&self, command: redis::Cmd, asks: &[&Ask]) -> Result<Vec<Reply>, StoreError> {
-        let reply = self.script(command).await?;
+    async fn decided(&self, command: redis::Cmd, asks: &[&Ask], within: Duration) -> Result<Vec<Reply>, StoreError> {
+        let reply = self.script(command, within).await?;
         let mut replies = Replies::read(&reply)?;
         let read = asks.iter().map(|ask| replies.answer(ask)).collect::<Result<Vec<_>, _>>()?;
         replies.end()?;
@@ -167,7 +208,7 @@ impl RedisStore {
 
     /// Adjusts: the store's moment, and whether each was done; none where its calendar was stale and nothing was changed.
     async fn changed(&self, command: redis::Cmd, changes: usize) -> Result<(u64, Vec<Option<bool>>), StoreError> {
-        let reply = self.script(command).await?;
+        let reply = self.script(command, self.deadline).await?;
         let mut replies = Replies::read(&reply)?;
         let done = (0..changes).map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
         let moment = replies.now_us();
@@ -202,11 +243,11 @@ fn calls(asks: &[&Ask]) -> Vec<Range<usize>> {
 #[async_trait]
 impl Store for RedisStore {
     async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
-        self.decide_at(now, asks).await.into_iter().collect()
+        self.decide_at(now, asks, Order::Kept).await.into_iter().collect()
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        self.decide_at(None, asks).await
+        self.decide_at(None, asks, Order::Any).await
     }
 
     fn ledger(&self) -> &dyn Ledger {
@@ -250,7 +291,7 @@ impl Ledger for RedisStore {
         for call in tallies.chunks(CALL_CHANGES) {
             let mut batch = Batch::at(self.now_us(now));
             call.iter().for_each(|tally| batch.tally(tally));
-            let done = self.script(batch.command(now)).await.map(|_| ());
+            let done = self.script(batch.command(now), self.deadline).await.map(|_| ());
             told.extend(call.iter().map(|_| done.clone()));
         }
         told
@@ -262,7 +303,7 @@ impl Ledger for RedisStore {
         loop {
             let mut command = redis::cmd("HSCAN");
             command.arg(format!("{account}:meter:{}", hour.0)).arg(cursor).arg("COUNT").arg(METER_FIELDS);
-            let part = redis::from_redis_value::<(u64, Vec<(String, u64)>)>(self.call(&command).await?);
+            let part = redis::from_redis_value::<(u64, Vec<(String, u64)>)>(self.call(&command, self.deadline).await?);
             let (next, fields) = part.map_err(|_| StoreError::Garbled)?;
             for (field, amount) in fields {
                 if let Some(line) = field.strip_suffix(":a") {

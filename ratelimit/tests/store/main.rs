@@ -8,6 +8,7 @@ mod faults;
 mod guarantee;
 mod kinds;
 mod leases;
+mod order;
 mod properties;
 mod quotas;
 #[path = "../support/mod.rs"]

@@ -258,7 +258,7 @@ struct Group {
 }
 
 impl Group {
-    /// The store counts copies in 16 bits.
+    /// So many copies one ask has at the most.
     fn has_room(&self, more: u32) -> bool {
         self.ask.count.saturating_add(more) <= u32::from(u16::MAX)
     }

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{RedisStore, address::HostPort, cluster::slot::slot};
+use super::{Order, RedisStore, address::HostPort, cluster::slot::slot};
 use crate::{
     ask::{Answer, Ask},
     charge::Charge,
@@ -111,7 +111,7 @@ impl Store for Sharded {
 struct Slots(RedisStore);
 
 impl Slots {
-    async fn all(&self, now: Option<Micros>, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+    async fn all(&self, now: Option<Micros>, asks: &[Ask], order: Order) -> Vec<Result<Answer, StoreError>> {
         apart(
             asks,
             |ask| slot_of(&ask.charge),
@@ -119,7 +119,7 @@ impl Slots {
                 if group.first().is_some_and(|ask| slot_of(&ask.charge).is_none() && ask.charge.levels().next().is_some()) {
                     return group.iter().map(|_| Err(StoreError::Refused("CROSSSLOT".to_owned()))).collect();
                 }
-                self.0.decide_at(now, &group).await
+                self.0.decide_at(now, &group, order).await
             },
         )
         .await
@@ -129,11 +129,11 @@ impl Slots {
 #[async_trait]
 impl Store for Slots {
     async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
-        self.all(now, asks).await.into_iter().collect()
+        self.all(now, asks, Order::Kept).await.into_iter().collect()
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
-        self.all(None, asks).await
+        self.all(None, asks, Order::Any).await
     }
 
     fn ledger(&self) -> &dyn Ledger {

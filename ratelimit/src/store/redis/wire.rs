@@ -31,6 +31,8 @@ pub(crate) struct Batch<'c> {
     accounts: Vec<(&'c Account, Vec<Field<'c>>)>,
     account_index: Keyed<&'c Account, usize>,
     key_index: Keyed<&'c Key, Place>,
+    /// The keys that the ask being added is the first to name.
+    fresh: Vec<&'c Key>,
     /// This period and the next: start, end, start, end.
     calendars: Vec<[u64; 4]>,
     /// What limits say, by kind: many levels share one.
@@ -88,6 +90,7 @@ impl<'c> Batch<'c> {
             accounts: Vec::new(),
             account_index: Keyed::default(),
             key_index: Keyed::default(),
+            fresh: Vec::new(),
             calendars: Vec::new(),
             limits: Vec::new(),
             limit_index: HashMap::new(),
@@ -100,33 +103,49 @@ impl<'c> Batch<'c> {
         }
     }
 
-    /// Adds an ask; not if it must have a batch to itself, or names a key under another limit than the asks before it do.
+    /// Adds an ask; not if it must have a batch to itself, or names a key under another limit than the asks before it do: then nothing of it is in the batch.
     pub(crate) fn ask(&mut self, ask: &'c Ask) -> bool {
+        let (shapes, levels) = (self.shapes.len(), self.levels.len());
+        self.fresh.clear();
+        let added = self.add(ask).is_some();
+        if !added {
+            for key in self.fresh.drain(..).rev() {
+                if let Some((_, fields)) = self.key_index.remove(key).and_then(|place| self.accounts.get_mut(place.account)) {
+                    fields.pop();
+                }
+            }
+            self.levels.truncate(levels);
+            self.shapes.truncate(shapes);
+            self.shape_index.retain(|_, number| *number < shapes);
+        }
+        added
+    }
+
+    fn add(&mut self, ask: &'c Ask) -> Option<()> {
         match (ask.charge.parts(), ask.ahead) {
             ([part], None) => {
-                let Some(shape) = self.shape(part.shape()) else { return false };
+                let shape = self.shape(part.shape())?;
                 self.item(0, u64::from(ask.count), shape, part.cost(), &[]);
             }
             ([part], Some(ahead)) => {
-                let Some(shape) = self.shape(part.shape()) else { return false };
+                let shape = self.shape(part.shape())?;
                 self.rare = true;
                 let more = [u64::from(ahead.want), u64::from(ahead.share.max(1)), ahead.ttl_us];
                 self.item(1, u64::from(ask.count), shape, part.cost(), &more);
             }
-            (parts, _) => return self.parts(parts),
+            (parts, _) => self.parts(parts)?,
         }
-        true
+        Some(())
     }
 
-    fn parts(&mut self, parts: &'c [Part]) -> bool {
+    fn parts(&mut self, parts: &'c [Part]) -> Option<()> {
         let mut item = vec![Entry::Number(2), Entry::Number(parts.len() as u64)];
         for part in parts {
-            let Some(shape) = self.shape(part.shape()) else { return false };
-            item.extend([Entry::Shape(shape), Entry::Number(part.cost())]);
+            item.extend([Entry::Shape(self.shape(part.shape())?), Entry::Number(part.cost())]);
         }
         self.rare = true;
         self.items.append(&mut item);
-        true
+        Some(())
     }
 
     /// Adds an adjustment; not if it names a key under another limit than those before it.
@@ -184,8 +203,6 @@ impl<'c> Batch<'c> {
             };
             let limit = self.limit(level.bucket());
             if !self.level(level.key(), limit, role) {
-                // What was read for it is not used.
-                self.levels.truncate(from);
                 return None;
             }
         }
@@ -211,6 +228,7 @@ impl<'c> Batch<'c> {
                 fields.len()
             });
             self.key_index.insert(key, Place { account, field });
+            self.fresh.push(key);
             Place { account, field }
         });
         let first = self.accounts.get(place.account).and_then(|(_, fields)| fields.get(place.field - 1)).map(|(_, limit)| *limit);

@@ -2,7 +2,7 @@
 -- that no other client may divide, and one call carries a whole batch (a call costs about as much as three decisions whatever it does).
 -- The rules are those of ratelimit/src/model.rs and state.rs, and a test holds the two against each other.
 --
--- KEYS      the distinct accounts of the batch: hashes whose fields are buckets. Each is read once and written at most once. A meter is the
+-- KEYS      the distinct accounts of the batch: hashes whose fields are buckets. Each is read once (all twice where one needs what is rare) and written at most once. A meter is the
 --           account's name with `:meter:` and the hour after it: the same hash tag, so the same slot of a cluster.
 -- ARGV[1]   now, in microseconds since 1970; empty: the store's own TIME. Only tests and simulations give it.
 -- ARGV[2]   the batch, in MessagePack: numbers and texts one after the other, or in one array where they are more than Lua's stack takes. A limit, a
@@ -40,15 +40,15 @@ local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack
 local call, pcall, KEYS = redis.call, redis.pcall, KEYS
 
-local now, keep_ms, late
+local now, keep_ms, brief_ms, late
 if ARGV[1] == '' then
   local time = call('TIME')
   -- Whoever comes back within a minute finds its account, and need not renew its expiry. A clock that is set back by less than an hour finds everything
-  -- that it knew.
-  now, keep_ms, late = time[1] * 1000000 + time[2], 60000, HOUR_US
+  -- that it knew. An account of windows alone is a descriptor's: nobody comes back to it, and there may be as many as clients think of.
+  now, keep_ms, brief_ms, late = time[1] * 1000000 + time[2], 60000, 1000, HOUR_US
 else
   -- Simulated time does not pass with the store's, and may jump by days: such keys stay for an hour of real time.
-  now, keep_ms, late = tonumber(ARGV[1]), 3600000, 720 * HOUR_US
+  now, keep_ms, brief_ms, late = tonumber(ARGV[1]), 3600000, 3600000, 720 * HOUR_US
 end
 
 local batch = { cmsgpack.unpack(ARGV[2]) }

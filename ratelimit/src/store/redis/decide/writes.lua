@@ -4,12 +4,13 @@ local args = {}
 local keys = 0
 p = batch[1]
 for a = 1, #KEYS do
-  local n, size, clears = batch[p], 0, now
+  local n, size, clears, least = batch[p], 0, now, brief_ms
   for i = 1, n do
     local k = keys + i
     if paid[k] then
       local l, since, value = limits[k], moments[k] or now, nil
       local rate, count = batch[l], counts[k]
+      if batch[l + 3] ~= 1 then least = keep_ms end
       if not count then
         local credit, unit, h, full = credits[k], units[k], held[k], EXACT
         -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
@@ -41,8 +42,8 @@ for a = 1, #KEYS do
     local x, keep = kept[a], nil
     x = x and #x == 8 and unpack_at('<d', x) or 0
     -- Twice as far as needed, so that a busy account renews its expiry now and then and not at each write.
-    if clears > x or x == 0 then
-      keep = max(-floor((now - clears) / 500), keep_ms)
+    if x == 0 or not (x >= clears and x <= EXACT) then
+      keep = max(-floor((now - clears) / 500), least)
       args[size + 1], args[size + 2] = 'x', pack('<d', now + keep * 1000)
       size = size + 2
     end
