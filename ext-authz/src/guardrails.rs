@@ -15,7 +15,7 @@ use self::mcp::Shown;
 use crate::{
     attributes::Attributes,
     decide::Declared,
-    offload::{Hold, Offload},
+    offload::{Crowd, Hold, Offload, Turn},
     purse::Purse,
     verdict::{Caller, Denial, Findings, Process, ShadowMark},
 };
@@ -51,6 +51,13 @@ pub struct Asked<'a> {
     pub now: i64,
     /// When the verdict is due; work that was not done until then denies.
     pub until: Instant,
+}
+
+impl<'a> Asked<'a> {
+    /// The turn of work that is done for it.
+    pub(crate) fn turn(&self) -> Turn<'a> {
+        Turn { tenant: &self.caller.tenant.uid, until: self.until, crowd: Crowd::Refused }
+    }
 }
 
 /// What guardrails found out, kept where a denial cannot lose it.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use bulkhead_rules::processor_time;
 
 const SECOND: u128 = 1_000_000_000;
 
@@ -95,17 +95,11 @@ pub(crate) fn spend<T, W: FnOnce() -> T>(own: &Purse, everybodys: &Purse, work: 
     if !own.has_some(now, 1) || !everybodys.has_some(now, reserve) {
         return Err(work);
     }
-    let begun = busy();
+    let begun = processor_time();
     let done = work();
-    let (spent, ended) = (busy().saturating_sub(begun), Instant::now());
+    let (spent, ended) = (processor_time().saturating_sub(begun), Instant::now());
     [own, everybodys].iter().for_each(|purse| purse.pay(spent, ended));
     Ok(done)
-}
-
-/// How long this thread has had a processor: that it had none is nobody's piece of work, but others' load.
-fn busy() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]

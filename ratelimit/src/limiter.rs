@@ -112,7 +112,7 @@ impl Limiter {
     /// How a charge of one part would be ruled now, and what is held in advance: nothing is charged, counted or billed.
     pub async fn look(&self, charge: &Charge, fallback: Fallback) -> Look {
         let leased = charge.parts().iter().any(|part| part.shape().lease().is_some());
-        let InHand { requests, answer } = self.store.in_hand(charge);
+        let InHand { requests, answer } = if leased { self.store.in_hand(charge) } else { InHand::default() };
         let answer = match answer {
             Some(answer) => Ok(answer),
             None => tokio::time::timeout(self.deadline, look::at(self.store.as_ref(), None, charge)).await.unwrap_or(Err(StoreError::Late)),

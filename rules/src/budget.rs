@@ -27,9 +27,15 @@ impl TimeSource for Spent {
         if looks > STEPS / INTERVAL {
             return Some(Duration::MAX);
         }
-        let spent = clock_gettime(ClockId::ThreadCPUTime);
-        Some(Duration::new(u64::try_from(spent.tv_sec).unwrap_or(u64::MAX), u32::try_from(spent.tv_nsec).unwrap_or(0)))
+        Some(processor_time())
     }
+}
+
+/// How long this thread has had a processor: that it had none is others' load, and on nobody's bill.
+#[must_use]
+pub fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(u64::MAX), u32::try_from(spent.tv_nsec).unwrap_or(0))
 }
 
 /// Sets the limits of every evaluation of this process, once. Without this regorus would have no clock, and no limit.

@@ -21,6 +21,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use budget::processor_time;
 pub use input::{By, Caller, Input, MAX_INPUT_BYTES, MAX_TEXT_BYTES, MAX_VALUES, Mcp, Prepared, Request, Resource};
 pub use parse::MAX_BYTES;
 pub use rules::{Refused, Rules};

@@ -11,7 +11,7 @@ use bulkhead_tenancy::{
 use super::Asked;
 use crate::{
     attributes::{Attributes, Body},
-    offload::{Crowd, Offload, Turn, Undone, small::is_small},
+    offload::{Offload, Undone, small::is_small},
     verdict::{Denial, Findings, Process, Reason},
 };
 
@@ -55,8 +55,7 @@ async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
         Err(why) => return Ok(Seen { found: bulkhead_content::Found::default(), unread: Some(why) }),
     };
     let work = Work::of(asked.policy, asked.request);
-    let turn = Turn { tenant, until: asked.until, crowd: Crowd::Refused };
-    offload.read(turn, work.is_small(), hold, move |budget| work.enforced(budget)).await
+    offload.read(asked.turn(), work.is_small(), hold, move |budget| work.enforced(budget)).await
 }
 
 /// The bytes of what is read.

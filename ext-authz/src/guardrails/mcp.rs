@@ -18,7 +18,7 @@ use super::{Asked, Found, Passed, tools};
 use crate::{
     attributes::Body,
     json,
-    offload::{Crowd, Hold, Offload, Turn},
+    offload::{Hold, Offload},
     verdict::{Denial, Process, Reason},
 };
 
@@ -114,11 +114,6 @@ async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Resu
     Ok((judged.passed(asked)?, judged.said))
 }
 
-/// What is small needs a place only now and then, and waits for it: a moment before it would have been done.
-fn turn<'t>(asked: &Asked<'t>, small: bool) -> Turn<'t> {
-    Turn { tenant: &asked.caller.tenant.uid, until: asked.until, crowd: if small { Crowd::Queued } else { Crowd::Refused } }
-}
-
 /// The messages, and how long they were as JSON. What goes on to the upstream are the bytes as they came.
 async fn read(
     bytes: &[u8],
@@ -142,7 +137,7 @@ async fn read(
         let (posted, length) = (message::read(plain)?, plain.len());
         Ok::<_, Denial>((posted, length, hold))
     };
-    let (posted, length, hold) = offload.run_in(turn(asked, small), read).await??;
+    let (posted, length, hold) = offload.run_in(asked.turn().of_small_work(small), read).await??;
     // The messages are there until they are judged.
     held.push(hold);
     Ok((posted, length))
@@ -231,7 +226,7 @@ impl Judged {
             Some(fit) => fit,
             None => {
                 let arguments = self.arguments.clone();
-                offload.run_in(turn(asked, light), move || fits(&arguments)).await?
+                offload.run_in(asked.turn().of_small_work(light), move || fits(&arguments)).await?
             }
         };
         fit.map_err(|misfit| match misfit {

@@ -41,10 +41,17 @@ impl Offload {
         if small && let Ok(Some(done)) = spend(hold.at_once(), self.shared(), || at_once(&work, &hold)) {
             return Ok(done);
         }
-        // What is small needs a place only now and then, and waits for it: a moment before it would have been done.
-        let turn = if small { Turn { crowd: Crowd::Queued, ..turn } } else { turn };
+        let turn = turn.of_small_work(small);
         let until = turn.until.into_std();
         self.run_in(turn, move || work(&Budget::default().until(until).within(&hold))).await
+    }
+}
+
+impl Turn<'_> {
+    /// The same turn. What is small needs a place only now and then, and waits for it: a moment before it would have been done.
+    #[must_use]
+    pub fn of_small_work(self, small: bool) -> Self {
+        if small { Self { crowd: Crowd::Queued, ..self } } else { self }
     }
 }
 

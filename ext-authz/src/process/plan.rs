@@ -70,7 +70,6 @@ impl Plan {
         let policy = route::policy(tenant)?;
         let api = route::api(policy, Some(&told.api))?;
         let read = |told: String| SignedBy::read(&told, &tenant.uid, snapshot).map_or(Signed::Unread(told), Signed::Read);
-        let signed_by = told.signed_by.clone().map(read);
         let plan = Self {
             request: readers(Side::Request, &told, policy, api)?,
             response: readers(Side::Response, &told, policy, api)?,
@@ -79,7 +78,7 @@ impl Plan {
             policy: policy.hash().clone(),
             decision_id: told.decision_id,
             expires: told.expires,
-            signed_by,
+            signed_by: told.signed_by.map(read),
         };
         let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
         if unseen {
@@ -107,13 +106,13 @@ impl Plan {
     /// Why it must not go on because of the key that verified the token it was opened with, so long ago. That it is looked for takes more than the rest.
     #[must_use]
     pub fn withdrawn(&self, keys: &KeysInForce, snapshot: Option<&Arc<Snapshot>>, ago: Duration) -> Option<Denial> {
-        let signed_by = self.signed_by.as_ref()?;
-        let accepted = snapshot.is_some_and(|snapshot| match signed_by {
-            Signed::Read(signed_by) => keys.accept(signed_by, &self.tenant.uid, snapshot, ago),
-            Signed::Unread(told) => {
-                let signed_by = SignedBy::read(told, &self.tenant.uid, snapshot);
-                signed_by.is_some_and(|signed_by| keys.accept(&signed_by, &self.tenant.uid, snapshot, ago))
-            }
+        let (signed_by, tenant) = (self.signed_by.as_ref()?, &self.tenant.uid);
+        let accepted = snapshot.is_some_and(|snapshot| {
+            let signed_by = match signed_by {
+                Signed::Read(signed_by) => Some(signed_by.clone()),
+                Signed::Unread(told) => SignedBy::read(told, tenant, snapshot),
+            };
+            signed_by.is_some_and(|signed_by| keys.accept(&signed_by, tenant, snapshot, ago))
         });
         let detail = "the key of the token that the stream of events was opened with is withdrawn, or its issuer is configured anew";
         (!accepted).then(|| Denial::new(Reason::InvalidToken, detail))

@@ -40,6 +40,7 @@ pub struct ProcessService {
     traces: Traces,
 }
 
+#[derive(Clone)]
 struct Processor {
     live: Live,
     clock: Arc<dyn Clock>,
@@ -91,9 +92,7 @@ impl ProcessService {
     /// The same service, whose streams of events end with the keys of the tokens that they were opened with.
     #[must_use]
     pub fn looking_after(self, keys: KeysInForce) -> Self {
-        let Processor { live, clock, offload, patience, records, .. } = &*self.processor;
-        let (live, clock, offload, records) = (live.clone(), Arc::clone(clock), Arc::clone(offload), Arc::clone(records));
-        let processor = Processor { live, clock, offload, patience: *patience, records, keys: Some(keys) };
+        let processor = Processor { keys: Some(keys), ..Processor::clone(&self.processor) };
         Self { processor: Arc::new(processor), ..self }
     }
 
