@@ -178,7 +178,7 @@ pub(crate) fn sign(tenant: usize, key: &Key, number: usize) -> String {
 }
 
 /// A tenant's request with a token.
-fn bearer(tenant: usize, token: &str) -> CheckRequest {
+pub(crate) fn bearer(tenant: usize, token: &str) -> CheckRequest {
     check(&format!("/{}/api-1/invoices/17?page=2", Scale::tenant(tenant)), &[("authorization", &format!("Bearer {token}"))])
 }
 

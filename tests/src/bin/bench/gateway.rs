@@ -3,6 +3,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
+use bulkhead_proto::pb::envoy::service::auth::v3::{CheckResponse, authorization_client::AuthorizationClient};
 use bulkhead_tests::{
     envoy::{
         Envoy, chain,
@@ -32,6 +33,10 @@ pub(crate) enum Behind {
     Nobody,
     /// Two services that decide nothing.
     Floor,
+    /// Two that decide nothing, and answer with the headers and the metadata of a decision.
+    Words,
+    /// One of them, which says so for both.
+    WordsOneHop,
     /// ext-authz and ratelimit, with a store.
     TwoServices,
     /// ext-authz alone, which charges the limits in the same store.
@@ -46,7 +51,7 @@ pub(crate) struct Row {
     pub(crate) seconds: f64,
 }
 
-const ALL: [Behind; 4] = [Behind::Nobody, Behind::Floor, Behind::TwoServices, Behind::OneHop];
+const ALL: [Behind; 6] = [Behind::Nobody, Behind::Floor, Behind::Words, Behind::WordsOneHop, Behind::TwoServices, Behind::OneHop];
 const CONNECTIONS: [usize; 2] = [1, 50];
 const TENANTS: usize = 1_000;
 
@@ -55,6 +60,8 @@ impl Behind {
         match self {
             Self::Nobody => "Envoy alone",
             Self::Floor => "two services that decide nothing",
+            Self::Words => "two that decide nothing, and say as much",
+            Self::WordsOneHop => "one that decides nothing, and says as much",
             Self::TwoServices => "ext-authz and ratelimit",
             Self::OneHop => "ext-authz alone, one hop",
         }
@@ -63,7 +70,7 @@ impl Behind {
     /// Envoy's file, as shipped but for the routes and what says whether a service is well, which the floor does not.
     async fn envoy(self, ext_authz: SocketAddr, ratelimit: SocketAddr, upstream: SocketAddr) -> Envoy {
         let shipped = match self {
-            Self::OneHop => Shipped::one_hop(ext_authz, upstream, upstream),
+            Self::OneHop | Self::WordsOneHop => Shipped::one_hop(ext_authz, upstream, upstream),
             _ => Shipped::own_routes(ext_authz, ratelimit, upstream, upstream),
         };
         let shipped = shipped.edit(|bootstrap| {
@@ -83,7 +90,7 @@ impl Behind {
                 Self::Floor => {
                     drop(filter(bootstrap, "ratelimit")["rate_limits"][0].as_object_mut().expect("a descriptor").remove("hits_addend"))
                 }
-                Self::TwoServices | Self::OneHop => {}
+                Self::Words | Self::WordsOneHop | Self::TwoServices | Self::OneHop => {}
             }
         });
         Envoy::start(shipped.bootstrap()).await
@@ -97,11 +104,15 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
     let authorizer = Service::ext_authz(household.path(), &[]).await;
     let charging = Service::ext_authz(household.path(), &["--store", &store.url()]).await;
     let limiter = Service::ratelimit(household.path(), &store.url(), &[]).await;
+    let words = Floor::saying(&words(&authorizer, &household).await).await;
+    let words_one_hop = Floor::saying(&self::words(&charging, &household).await).await;
     let upstream = upstream().await;
     let mut envoys = Vec::new();
     for behind in ALL {
         let services = match behind {
             Behind::Nobody | Behind::Floor => [floor.address(), floor.address()],
+            Behind::Words => [words.address(), words.address()],
+            Behind::WordsOneHop => [words_one_hop.address(), words_one_hop.address()],
             Behind::TwoServices => [authorizer.grpc(), limiter.grpc()],
             Behind::OneHop => [charging.grpc(), limiter.grpc()],
         };
@@ -125,10 +136,16 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
     }
     for (behind, envoy) in &envoys {
         let asked = envoy.stat("cluster.ratelimit.upstream_rq_total").await;
-        let asks = matches!(behind, Behind::Floor | Behind::TwoServices);
+        let asks = matches!(behind, Behind::Floor | Behind::Words | Behind::TwoServices);
         assert_eq!(asks, asked > 0, "{}: {asked} limits were asked for", behind.as_str());
     }
     rows
+}
+
+/// What a service answers a request with.
+async fn words(service: &Service, household: &Household) -> CheckResponse {
+    let mut client = AuthorizationClient::connect(format!("http://{}", service.grpc())).await.expect("it listens");
+    client.check(calls::bearer(0, &calls::sign(0, household.key(), 0))).await.expect("an answer").into_inner()
 }
 
 /// Answers everything with 200.

@@ -50,16 +50,16 @@ struct Options {
     /// Only the rows with all of these words: "exact 10000-tenants 200-streams metering-on tcp"; or one of `loading`, `bodies`, `gateway`, `floods`
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
-    /// Serve the floor on a free port and this socket, and print which port: a process of the bench's own
+    /// Serve the floor on a free port and a socket in this folder, and print which port: a process of the bench's own
     #[arg(long, hide = true)]
     floor: Option<PathBuf>,
 }
 
 fn main() {
     let options = Options::parse();
-    if let Some(socket) = options.floor {
+    if let Some(directory) = options.floor {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        return runtime.block_on(floor::serve(&socket));
+        return runtime.block_on(floor::serve(&directory));
     }
     // The client has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
