@@ -4,10 +4,7 @@
 
 use bulkhead_tenancy::tree::Node;
 
-use crate::{
-    Findings, authorizer, chain, clusters, limiter, processor, routes,
-    view::{View, kind},
-};
+use crate::{Findings, authorizer, chain, clusters, limiter, view::View, view::kind};
 
 mod envoy_gateway;
 mod istio;
@@ -53,14 +50,14 @@ fn part(value: &Node, within: &Node, findings: &mut Findings) {
     match kind(value) {
         "ExtAuthz" | "ext_authz" => authorizer::judge(value, within, findings),
         "RateLimit" | "ratelimit" => limiter::judge(value, within, findings),
-        "ExternalProcessor" | "ext_proc" => processor::judge(value, findings),
+        "ExternalProcessor" | "ext_proc" => chain::processing(value, findings),
         _ if value.get("load_assignment").is_some() => clusters::added(value, findings),
         _ => {}
     }
     if is_ours(kind(value)) {
-        chain::dormant(value, within, findings);
+        chain::dormant(value, findings);
     }
-    routes::judge(value, &[], findings);
+    chain::switched_off(value, findings);
 }
 
 /// What is inserted into a chain next to one of ours may stand between them.
@@ -79,7 +76,7 @@ fn is_ours(word: &str) -> bool {
 }
 
 /// Whether a path or a name mentions one of our filters. `local_ratelimit` is none.
-pub(crate) fn mentions_ours(text: &str) -> bool {
+fn mentions_ours(text: &str) -> bool {
     text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).any(is_ours)
 }
 

@@ -2,8 +2,6 @@
 
 use super::{Finding, check};
 
-mod elsewhere;
-
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
 const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");
 const CONTRACT_ONE_HOP: &str = include_str!("../../envoy/contract-one-hop.yaml");
@@ -91,7 +89,7 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
             "- name: envoy.filters.http.ext_authz\n",
             "- name: envoy.filters.http.ext_authz\n            disabled: true\n",
             "S9",
-            "does not switch it on",
+            "no route switches it on",
         ),
         ("request_trailers_mutations:", "response_mutations:", "S15", "trailers"),
         (

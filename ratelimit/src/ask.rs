@@ -7,20 +7,21 @@ use crate::{
 
 /// How long tokens may be held in advance at most, in microseconds. The store remembers what is held by epochs of this length, and forgets it one to
 /// two of them after it was taken: no earlier than the tokens may still be used, however late another replica's were taken.
-pub const HOLD_US: u64 = 2_000_000;
+pub const HOLD_US: u64 = 8_000_000;
 
 /// One charge, so many times. Equal charges that wait together are one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// What is charged each time.
     pub charge: Charge,
-    /// How many times. 0 looks: what its levels hold is told, and nothing is paid; only for a charge of one level. A charge of several parts is asked once at a time: the store decides one, and denies the rest.
+    /// How many times. 0 looks: what its levels hold is told, and nothing is paid but what is taken in advance; without that only for a charge of one level. A charge of several parts is asked once at a time: the store decides one, and denies the rest.
     pub count: u32,
     /// Tokens in advance, if all of `count` are admitted. Only for a charge of one part.
     pub ahead: Option<Ahead>,
 }
 
-/// Tokens in advance: more copies of a charge, paid now and admitted later without the store.
+/// Tokens in advance: more copies of a charge, paid now and admitted later without the store. A guarantee pays none of them: it is there for
+/// whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ahead {
     /// At most so many copies.
@@ -122,13 +123,12 @@ impl Answer {
         all.part(charge, taken.saturating_sub(1), 1)
     }
 
-    /// How many of the first copies a guarantee paid for: those put the shared bucket into debt if it was empty. `None`: the charge has no
-    /// guarantee.
+    /// How many copies more would pass, none of them paid for by a guarantee.
     #[must_use]
-    pub fn guaranteed(&self, charge: &Charge) -> Option<u64> {
+    pub(crate) fn left(&self, charge: &Charge) -> u64 {
         let taken = u64::from(self.admitted) + u64::from(self.ahead);
-        let mut levels = charge.levels().zip(&self.seen);
-        let ((level, cost), seen) = levels.find(|((level, _), _)| level.role == Role::Guarantee)?;
-        Some(level.bucket.covers(seen.credit, cost, taken))
+        let levels = charge.levels().zip(&self.seen).filter(|((level, _), _)| level.role.may_deny());
+        let left = levels.map(|((level, cost), seen)| level.bucket.covers(level.bucket.spend(seen.credit, cost, taken), cost, u64::MAX));
+        left.min().unwrap_or(0)
     }
 }

@@ -1,21 +1,32 @@
-//! Leases: a replica takes copies of a charge in advance, and admits them without asking the store. For stores that are far.
+//! Leases: a replica takes copies of a charge in advance, and admits them without asking the store. For stores that are far, and for loads that they
+//! could not carry.
 //!
-//! A lease is so many copies of one shape at one cost, paid in the store at all levels (guarantee and global too) and usable until a deadline. This
+//! A lease is so many copies of one shape at one cost, paid in the store at all levels but the guarantee and usable until a deadline. This
 //! is the state machine of one replica, without I/O: what happens is told to a [`Book`] with the moment (microseconds of a local clock that
 //! never goes back), and it says what to do. [`crate::store::leasing`] does it; the simulation drives it as well.
+//!
+//! **How much.** What this replica was admitted of the claim lately says what it will use while a lease lasts (some seconds): so much is taken, as long as it
+//! is a small part of what is left ([`entry`]). So a lease costs one call for all that its claim asks in seconds, be that thousands of requests or three; and where
+//! little is left, leases are small and short, down to none.
 //!
 //! **Never more.** What is admitted from a lease was charged before. A token bucket remembers what is held in advance and does not refill it
 //! ([`crate::ask::HOLD_US`]); a lease ends at its deadline, counted from when it was asked for, so before the store forgets it, whatever the clocks
 //! show; and what comes back too late is not taken back. A window's copies end with the window.
 //!
-//! **Less, at most:** what is in hand. At each level that is, in requests, `replicas x claims in use x 2 x MOST x cost`, and each lease leaves to all
-//! others all but one in `2 x replicas` of what it found. It comes back [`IDLE_US`] after the last request, at shutdown, and when the replica
+//! **Less, at most:** what is in hand. Of one claim that is at most two leases, each of at most twice what the claim was admitted here in the better of two spans of four
+//! seconds and one copy, of at most [`MOST`] copies, and of one in `2 x replicas` of what it found; and one of more than a quarter of that share comes back after [`IDLE_US`], so
+//! that for long lies only what was a small part of what there was. The rest comes back [`PATIENT_US`] after the last request, at shutdown, and when the replica
 //! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken (of a window or quota: when that ends). After a denial the store is not asked again before the wait that it told is
 //! over, or [`DENIED_US`].
 //!
+//! **Guarantees** pay nothing in advance: whoever is inside its guarantee finds it in the store, whatever replicas hold.
+//!
 //! **Meters.** What is decided here is counted in batches ([`crate::metering::later`]); a replica that dies loses the counts of its last moments.
 
+mod agenda;
+mod demand;
 mod entry;
+mod places;
 mod returns;
 #[cfg(test)]
 mod tests;
@@ -26,7 +37,7 @@ use std::{
     sync::Arc,
 };
 
-use self::{entry::Entry, returns::Returns};
+use self::{agenda::Agenda, demand::SPAN_US, entry::Entry, places::Places, returns::Returns};
 use crate::{
     ask::{Ahead, Answer, Ask},
     charge::{Charge, Role, Shape},
@@ -40,14 +51,11 @@ pub const MOST: u32 = 2_048;
 /// What nobody has asked for for so long is given back. Microseconds.
 pub const IDLE_US: u64 = 200_000;
 
+/// The same of a lease that took so little of what there was that nobody waits for it. Microseconds.
+pub const PATIENT_US: u64 = SPAN_US;
+
 /// How long the store is not asked again after a denial, or a failure, at most. Microseconds.
 pub const DENIED_US: u64 = 100_000;
-
-/// An entry that nobody asks for is forgotten after this. Microseconds.
-const FORGOTTEN_US: u64 = 5_000_000;
-
-/// The most entries of one book; what does not find a place is decided exactly.
-const ENTRIES: usize = 16_384;
 
 /// What is leased: copies of one shape at one cost. It is looked up several times a request, so it knows its own hash.
 #[derive(Debug, Clone, Eq)]
@@ -89,8 +97,21 @@ impl Claim {
         self.hash
     }
 
-    pub(self) fn charge(&self) -> Charge {
+    /// A lease is at most one in so many of what would still pass.
+    pub(self) fn share(&self) -> u32 {
+        self.shape.lease().unwrap_or(1).max(1)
+    }
+
+    /// What a copy of it charges.
+    #[must_use]
+    pub fn charge(&self) -> Charge {
         Charge::of(Arc::clone(&self.shape), self.cost)
+    }
+
+    /// What the store is asked to renew its lease: nothing but copies in advance.
+    #[must_use]
+    pub fn renewal(&self, ahead: Ahead) -> Ask {
+        Ask { charge: self.charge(), count: 0, ahead: Some(ahead) }
     }
 }
 
@@ -110,12 +131,17 @@ pub struct Dues {
     pub returns: Vec<Adjustment>,
     /// Costs that were admitted and denied here.
     pub tallies: Vec<Tally>,
+    /// What is to be taken in advance, of claims whose leases end or are nearly used up: the book is told what came of each, by [`Book::renewed`] or
+    /// [`Book::abandoned`].
+    pub renewals: Vec<(Claim, Ahead)>,
 }
 
 /// The leases of a replica.
 #[derive(Debug, Default)]
 pub struct Book {
     entries: Keyed<Claim, Entry>,
+    places: Places,
+    agenda: Agenda,
     returns: Returns,
     closing: bool,
 }
@@ -123,24 +149,51 @@ pub struct Book {
 impl Book {
     /// A request came.
     pub fn request(&mut self, claim: &Claim, now_us: u64) -> Step {
-        let full = self.entries.len() >= ENTRIES;
-        if self.closing || (full && !self.entries.contains_key(claim)) {
+        if self.closing {
             return Step::Ask(None);
         }
-        let entry = self.entries.entry(claim.clone()).or_insert_with(|| Entry::new(claim));
-        entry.request(now_us, &mut self.returns)
+        if let Some(step) = self.with(claim, |entry, returns| entry.request(now_us, returns)) {
+            return step;
+        }
+        if !self.places.take(claim.shape.payer()) {
+            return Step::Ask(None);
+        }
+        self.entries.insert(claim.clone(), Entry::new(claim));
+        self.with(claim, |entry, returns| entry.request(now_us, returns)).unwrap_or(Step::Ask(None))
+    }
+
+    /// Does something with an entry, if there is one, and sees to it that it is visited in time.
+    fn with<R>(&mut self, claim: &Claim, what: impl FnOnce(&mut Entry, &mut Returns) -> R) -> Option<R> {
+        let entry = self.entries.get_mut(claim)?;
+        let done = what(entry, &mut self.returns);
+        if let Some(visit) = entry.put_forward() {
+            self.agenda.put(visit, claim.clone());
+        }
+        Some(done)
     }
 
     /// The store answered what was asked at `sent_us`: the answer for the request.
     pub fn answered(&mut self, claim: &Claim, ahead: Option<Ahead>, sent_us: u64, answer: Answer, now_us: u64) -> Answer {
         let lease = entry::lease_of(claim, &answer, sent_us);
-        match self.entries.get_mut(claim).filter(|_| !self.closing) {
-            Some(entry) => entry.answered(ahead.is_some(), lease, sent_us, answer, now_us, &mut self.returns),
-            None => {
-                lease.into_iter().for_each(|lease| self.returns.add(&claim.charge(), &lease));
-                answer
-            }
+        let Some(entry) = self.entries.get_mut(claim).filter(|_| !self.closing) else {
+            lease.iter().for_each(|lease| self.returns.add(&claim.charge(), lease));
+            return answer;
+        };
+        let answer = entry.answered(ahead.is_some(), lease, sent_us, answer, now_us, &mut self.returns);
+        if let Some(visit) = entry.put_forward() {
+            self.agenda.put(visit, claim.clone());
         }
+        answer
+    }
+
+    /// The store answered to a renewal that it was asked for at `sent_us`.
+    pub fn renewed(&mut self, claim: &Claim, sent_us: u64, answer: &Answer, now_us: u64) {
+        let lease = entry::lease_of(claim, answer, sent_us);
+        if self.closing || !self.entries.contains_key(claim) {
+            lease.iter().for_each(|lease| self.returns.add(&claim.charge(), lease));
+            return;
+        }
+        self.with(claim, |entry, returns| entry.renewed(lease, answer, now_us, returns));
     }
 
     /// Nobody waits any more for what was asked.
@@ -152,31 +205,48 @@ impl Book {
 
     /// Nothing is known of what was asked. What is in hand may answer all the same.
     pub fn failed(&mut self, claim: &Claim, ahead: Option<Ahead>, now_us: u64) -> Option<Answer> {
-        let entry = self.entries.get_mut(claim)?;
-        entry.failed(ahead.is_some(), now_us);
-        entry.take(now_us, &mut self.returns)
+        self.with(claim, |entry, returns| {
+            entry.failed(ahead.is_some(), now_us);
+            entry.take(now_us, returns)
+        })?
     }
 
     /// Time passed: what is due.
     pub fn tick(&mut self, now_us: u64) -> Dues {
-        let mut tallies = Vec::new();
-        self.entries.retain(|claim, entry| {
-            entry.rest(now_us, &mut self.returns);
-            tallies.extend(entry.tally(claim));
-            entry.is_used(now_us)
-        });
-        Dues { returns: self.returns.take(), tallies }
+        let (mut tallies, mut renewals) = (Vec::new(), Vec::new());
+        while let Some((visit, claims)) = self.agenda.take(now_us) {
+            for claim in claims {
+                let Some(entry) = self.entries.get_mut(&claim).filter(|entry| entry.is_due(visit)) else { continue };
+                entry.rest(now_us, &mut self.returns);
+                tallies.extend(entry.tally_due(&claim, now_us));
+                renewals.extend(entry.renewal(now_us).map(|ahead| (claim.clone(), ahead)));
+                if entry.is_used(now_us) {
+                    let next = entry.next_visit(now_us);
+                    self.agenda.put(next, claim);
+                } else {
+                    self.entries.remove(&claim);
+                    self.places.leave(claim.shape.payer());
+                }
+            }
+        }
+        Dues { returns: self.returns.take(), tallies, renewals }
+    }
+
+    /// All that was answered here and waits to be metered, however short a time ago: the hour ends.
+    pub fn tallies(&mut self) -> Vec<Tally> {
+        self.entries.iter_mut().filter_map(|(claim, entry)| entry.tally(claim)).collect()
     }
 
     /// The end: everything in hand comes back, and nothing more is taken.
     pub fn drain(&mut self) -> Dues {
         self.closing = true;
+        (self.places, self.agenda) = Default::default();
         let mut tallies = Vec::new();
         for (claim, mut entry) in self.entries.drain() {
             entry.give_back(&mut self.returns);
             tallies.extend(entry.tally(&claim));
         }
-        Dues { returns: self.returns.take(), tallies }
+        Dues { returns: self.returns.take(), tallies, renewals: Vec::new() }
     }
 
     /// What a request would be answered with from what is in hand, or remembered; none if the store would be asked. Nothing is used.

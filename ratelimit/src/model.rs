@@ -146,7 +146,8 @@ fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'
     let Some(ahead) = ask.ahead.filter(|ahead| ahead.want > 0 && part.cost > 0) else { return };
     let most = u64::from(ahead.want) * u64::from(ahead.share.max(1));
     let mut held = Vec::new();
-    for level in part.shape.levels() {
+    // What replicas hold must not be missing to who is inside its guarantee.
+    for level in part.shape.levels().iter().filter(|level| level.role.may_deny()) {
         let Some(seen) = working.look(level, part.cost) else { return };
         held.push((level, seen.credit));
     }
@@ -155,13 +156,9 @@ fn ahead<'c, R: Fn(&Key) -> Option<State>>(working: &mut Working<'c, R>, ask: &'
         return;
     }
     let mut until_us = working.now_us.saturating_add(ahead.ttl_us.min(HOLD_US));
-    for (level, credit) in held {
-        let copies = match level.role {
-            Role::Guarantee | Role::Shadow => level.bucket.covers(credit, part.cost, granted),
-            _ => granted,
-        };
-        working.pay(level, part.cost, copies);
-        let units = level.bucket.full() - level.bucket.spend(level.bucket.full(), part.cost, copies);
+    for (level, _) in held {
+        working.pay(level, part.cost, granted);
+        let units = level.bucket.full() - level.bucket.spend(level.bucket.full(), part.cost, granted);
         working.hold(level, units);
         if let Some(end_us) = window_end(&level.bucket, working.now_us) {
             until_us = until_us.min(end_us);

@@ -60,10 +60,12 @@ fn print(all: &[(u64, Result<Report, Violation>)], decisions: u64) -> ExitCode {
             Ok(report) => {
                 sum.decisions += report.decisions;
                 sum.leased += report.leased;
+                sum.renewed += report.renewed;
                 sum.alone += report.alone;
                 sum.pairs += report.pairs;
                 sum.unmetered += report.unmetered;
                 sum.in_hand = sum.in_hand.max(report.in_hand);
+                sum.short = sum.short.max(report.short);
                 sum.worst = sum.worst.max(report.worst);
                 sum.worst_unallowed = sum.worst_unallowed.max(report.worst_unallowed);
                 report.faults.iter().for_each(|(kind, count)| *sum.faults.entry(kind).or_default() += count);
@@ -76,10 +78,11 @@ fn print(all: &[(u64, Result<Report, Violation>)], decisions: u64) -> ExitCode {
         }
     }
     println!(
-        "seeds {}, decisions {}: from leases {}, of two descriptors {}, alone {}",
+        "seeds {}, decisions {}: from leases {} (and {} leases renewed between requests), of two descriptors {}, alone {}",
         all.len(),
         sum.decisions,
         sum.leased,
+        sum.renewed,
         sum.pairs,
         sum.alone
     );
@@ -88,5 +91,6 @@ fn print(all: &[(u64, Result<Report, Violation>)], decisions: u64) -> ExitCode {
     println!("    where no fault allowed any: {}", sum.worst_unallowed);
     println!("answered and on no bill: {} requests", sum.unmetered);
     println!("most copies in hand of one replica (leases may admit so many less): {}", sum.in_hand);
+    println!("most that a tenant's bucket held in truth when it was denied for it: {} requests", sum.short);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

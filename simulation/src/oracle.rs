@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bulkhead_ratelimit::{
+    ask::HOLD_US,
     bucket::Bucket,
     charge::{Charge, Scope},
     key::Key,
@@ -33,7 +34,7 @@ pub(crate) fn judge_restated(store: &MemoryStore, key: &Key, guarantee: Limit, a
 const REQUEST: i128 = 1_000_000;
 
 /// How long after a fault it may still be the cause of something: leases that were in hand then are over, and what comes back late is refused.
-const FAULT_LASTS_US: u64 = 5_000_000;
+const FAULT_LASTS_US: u64 = 2 * HOLD_US + 1_000_000;
 
 /// What was seen beyond a limit, and what was allowed then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +83,13 @@ impl Shadow {
         self.fault_us = now_us;
     }
 
-    /// What it holds, in whole requests.
+    /// The whole requests that it holds.
+    pub(crate) fn left(&mut self, now_us: u64) -> u64 {
+        self.refill(now_us);
+        u64::try_from(self.credit / REQUEST).unwrap_or(0)
+    }
+
+    /// Whether it holds a cost.
     pub(crate) fn holds(&mut self, now_us: u64, cost: u64) -> bool {
         self.refill(now_us);
         self.credit >= i128::from(cost) * REQUEST

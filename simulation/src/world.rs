@@ -2,6 +2,7 @@
 
 pub(crate) mod configuration;
 mod faults;
+mod hand;
 mod replica;
 mod store;
 
@@ -38,6 +39,8 @@ pub struct Report {
     pub decisions: u64,
     /// Of those, by a replica from what it held in advance.
     pub leased: u64,
+    /// Leases that were renewed by nobody's request.
+    pub renewed: u64,
     /// By a replica alone, because the store did not answer in time.
     pub alone: u64,
     /// Requests of two descriptors.
@@ -50,6 +53,8 @@ pub struct Report {
     pub worst_unallowed: u64,
     /// The most copies that were in hand at once: what leases may have admitted less.
     pub in_hand: u64,
+    /// The most that a tenant's bucket held in truth when the store denied for it: what it was admitted less, and lost by faults, in requests.
+    pub short: u64,
     /// Costs that were answered and are on no bill, because a message was lost or a replica was killed.
     pub unmetered: u64,
 }
@@ -261,7 +266,7 @@ impl World {
             Some(Event::AtStore(flight)) => self.at_store(flight)?,
             Some(Event::Reply(flight, answers)) => self.reply(flight, answers)?,
             Some(Event::Deadline(flight)) => self.late(flight)?,
-            Some(Event::Flush(replica)) => self.flush(replica),
+            Some(Event::Flush(replica)) => self.flush(replica)?,
             Some(Event::Returned(replica, life, returns)) => self.returned(replica, life, &returns),
             Some(Event::Fault) => self.fault()?,
             Some(Event::FailOver) => self.fail_over(),

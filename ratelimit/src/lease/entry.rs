@@ -2,55 +2,76 @@
 
 use std::collections::VecDeque;
 
-use super::{Claim, DENIED_US, FORGOTTEN_US, IDLE_US, MOST, Step, returns::Returns};
+use super::{
+    Claim, DENIED_US, IDLE_US, MOST, PATIENT_US, Step,
+    agenda::Agenda,
+    demand::{Demand, SPAN_US},
+    returns::Returns,
+};
 use crate::{
     ask::{Ahead, Answer, HOLD_US},
+    bucket::Bucket,
     charge::Charge,
     store::Tally,
 };
 
-/// The first size of a lease, and the least: below it the store is asked each time.
-const LEAST: u32 = 4;
+/// The least lease: below it the store is asked each time.
+const LEAST: u64 = 2;
 
-/// Requests that follow each other within this are worth a lease. Microseconds.
-const HOT_US: u64 = 50_000;
-
-/// A lease that is used up sooner is followed by one twice its size. Microseconds.
+/// A lease that others wait for lasts for so long at the pace of its claim. Microseconds.
 const SHORT_US: u64 = 250_000;
+
+/// A lease of at most one in so many times the shape's own share of what was left is none that others wait for.
+const SMALL: u32 = 4;
+
+/// Leases are renewed together, a while before they are needed: so long before they end, or are used up. Microseconds.
+const EARLY_US: u64 = 200_000;
+
+/// What leases answered is handed over to be metered after so long. Microseconds.
+const TALLIED_US: u64 = 1_000_000;
+
+/// An entry that nobody asks for is forgotten after this: it knows nothing more of how busy its claim is. Microseconds.
+const FORGOTTEN_US: u64 = 2 * SPAN_US;
 
 /// Copies paid in advance.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) left: u32,
     pub(super) granted: u32,
-    /// How many of them a guarantee paid for: the first.
-    pub(super) guaranteed: u32,
     /// When the store took them, by its clock.
     pub(super) taken_us: u64,
-    begun_us: u64,
     deadline_us: u64,
+    /// How long they may lie here while nobody asks for them.
+    idle_us: u64,
     /// What each is answered with.
     standing: Answer,
 }
 
-/// The lease that an answer brings. It lasts as long as the store holds it, counted from when it was asked for, less a sixteenth for
-/// clocks that run at different speeds.
+/// How long a lease lasts that the store holds for so long: a sixteenth less, for clocks that run at different speeds.
+const fn life_us(held_us: u64) -> u64 {
+    held_us - held_us / 16
+}
+
+/// The lease that an answer brings. It lasts as long as the store holds it, counted from when it was asked for.
 pub(super) fn lease_of(claim: &Claim, answer: &Answer, sent_us: u64) -> Option<Lease> {
     if answer.ahead == 0 || answer.faulty {
         return None;
     }
     let charge = claim.charge();
-    let life = answer.until_us.saturating_sub(answer.now_us).min(HOLD_US);
-    let guaranteed = answer.guaranteed(&charge).unwrap_or(0).saturating_sub(u64::from(answer.admitted));
+    let found = answer.left(&charge).saturating_add(u64::from(answer.ahead));
+    let small = u64::from(answer.ahead).saturating_mul(u64::from(small(claim.share()))) <= found;
     Some(Lease {
         left: answer.ahead,
         granted: answer.ahead,
-        guaranteed: u32::try_from(guaranteed).unwrap_or(u32::MAX).min(answer.ahead),
         taken_us: answer.now_us,
-        begun_us: sent_us,
-        deadline_us: sent_us.saturating_add(life - life / 16),
+        deadline_us: sent_us.saturating_add(life_us(answer.until_us.saturating_sub(answer.now_us).min(HOLD_US))),
+        idle_us: if small { PATIENT_US } else { IDLE_US },
         standing: answer.of_lease(&charge),
     })
+}
+
+fn small(share: u32) -> u32 {
+    share.saturating_mul(SMALL)
 }
 
 /// One claim of a book.
@@ -58,37 +79,49 @@ pub(super) fn lease_of(claim: &Claim, answer: &Answer, sent_us: u64) -> Option<L
 pub(super) struct Entry {
     charge: Charge,
     share: u32,
+    /// A lease lasts no longer: a window may end before.
+    longest_us: u64,
     leases: VecDeque<Lease>,
     /// A lease is being asked for.
     asking: bool,
-    /// Copies to take next; 0: none.
-    size: u32,
+    demand: Demand,
+    /// How many copies more would have passed when the store answered last.
+    left: u64,
     /// The last request.
-    last_us: Option<u64>,
+    last_us: u64,
+    /// When it is looked at again, if it is on the agenda.
+    visit: u64,
     /// No lease is asked for before: the store failed.
     quiet_until_us: u64,
     /// What the store denied with, and until when it is not asked again.
     denied: Option<(u64, Answer)>,
-    /// Costs to tally.
+    /// Costs to tally, and since when.
     admitted: u64,
     refused: u64,
+    untold_us: Option<u64>,
     /// Costs that the store counted as denied, and that were admitted from what was in hand after all.
     overcounted: u64,
 }
 
 impl Entry {
     pub(super) fn new(claim: &Claim) -> Self {
+        let charge = claim.charge();
+        let ends = charge.levels().filter_map(|(level, _)| ends_within(level.bucket()));
         Self {
-            charge: claim.charge(),
-            share: claim.shape.lease().unwrap_or(1),
+            share: claim.share(),
+            longest_us: ends.fold(life_us(HOLD_US), u64::min),
+            charge,
             leases: VecDeque::new(),
             asking: false,
-            size: 0,
-            last_us: None,
+            demand: Demand::default(),
+            left: 0,
+            last_us: 0,
+            visit: u64::MAX,
             quiet_until_us: 0,
             denied: None,
             admitted: 0,
             refused: 0,
+            untold_us: None,
             overcounted: 0,
         }
     }
@@ -98,7 +131,7 @@ impl Entry {
     }
 
     fn idle_us(&self, now_us: u64) -> u64 {
-        self.last_us.map_or(u64::MAX, |last_us| now_us.saturating_sub(last_us))
+        now_us.saturating_sub(self.last_us)
     }
 
     pub(super) fn in_hand(&self) -> u64 {
@@ -119,28 +152,66 @@ impl Entry {
 
     pub(super) fn request(&mut self, now_us: u64, returns: &mut Returns) -> Step {
         self.expire(now_us, returns);
-        if self.size == 0 && self.idle_us(now_us) < HOT_US {
-            self.size = LEAST;
-        }
-        self.last_us = Some(now_us);
+        self.last_us = now_us;
         self.denied.take_if(|(until_us, _)| *until_us <= now_us);
-        let may_ask = self.denied.is_none() && !self.asking && self.size > 0 && now_us >= self.quiet_until_us;
         // The last quarter of a lease is kept for those who come while the next one is asked for.
-        let low = match self.leases.front() {
-            Some(lease) => self.leases.len() == 1 && lease.left <= lease.granted / 4,
+        let soon = match self.leases.front() {
+            Some(_) => self.is_low() && self.demand.within(EARLY_US, now_us) > self.in_hand(),
             None => true,
         };
-        let held = if low && may_ask { None } else { self.take(now_us, returns) };
+        let ahead = if soon && self.may_ask(now_us) { self.ahead(now_us) } else { None };
+        let held = if ahead.is_some() { None } else { self.take(now_us, returns) };
         if let Some(answer) = held {
             return Step::Done(answer);
         }
         if let Some((_, answer)) = &self.denied {
             let answer = answer.clone();
-            self.refuse();
+            self.refuse(now_us);
             return Step::Done(answer);
         }
-        self.asking |= may_ask;
-        Step::Ask(may_ask.then_some(Ahead { want: self.size, share: self.share, ttl_us: HOLD_US }))
+        self.asking |= ahead.is_some();
+        Step::Ask(ahead)
+    }
+
+    fn may_ask(&self, now_us: u64) -> bool {
+        self.denied.is_none() && !self.asking && now_us >= self.quiet_until_us
+    }
+
+    /// Whether the last lease is nearly used up.
+    fn is_low(&self) -> bool {
+        let last = self.leases.front().filter(|_| self.leases.len() == 1);
+        last.is_some_and(|lease| lease.left <= (lease.granted / 4).max(1))
+    }
+
+    /// What to take in advance before anybody needs it: the store is asked by nobody's request, but of many claims at once.
+    pub(super) fn renewal(&mut self, now_us: u64) -> Option<Ahead> {
+        self.denied.take_if(|(until_us, _)| *until_us <= now_us);
+        let ends = self.leases.back().is_some_and(|lease| lease.deadline_us <= now_us.saturating_add(EARLY_US));
+        let ahead = if (ends || self.is_low()) && self.may_ask(now_us) { self.ahead(now_us) } else { None };
+        self.asking |= ahead.is_some();
+        ahead
+    }
+
+    /// The store answered to a renewal.
+    pub(super) fn renewed(&mut self, lease: Option<Lease>, answer: &Answer, now_us: u64, returns: &mut Returns) {
+        self.asking = false;
+        self.left = answer.left(&self.charge);
+        self.leases.extend(lease);
+        self.expire(now_us, returns);
+    }
+
+    /// What to take in advance: what the claim will use while a lease lasts, as a small part of what is left. Where that is much less than it would
+    /// use in a moment, as in a crowd before a bucket that is nearly empty, it is what it uses in that moment, as far as its share goes.
+    fn ahead(&mut self, now_us: u64) -> Option<Ahead> {
+        let mut of = |time_us: u64, share: u32| {
+            let want = self.demand.within(time_us.min(self.longest_us), now_us);
+            let want = want.min(u64::from(MOST));
+            (want.min(self.left / u64::from(share.max(1))), want, share)
+        };
+        let (long, short) = (of(self.longest_us, small(self.share)), of(SHORT_US, self.share));
+        let (granted, want, share) = if long.0 >= short.0 { long } else { short };
+        let want = u32::try_from(want).unwrap_or(MOST);
+        (granted >= LEAST).then_some(Ahead { want, share, ttl_us: HOLD_US })
     }
 
     pub(super) fn answered(
@@ -153,6 +224,8 @@ impl Entry {
         returns: &mut Returns,
     ) -> Answer {
         self.asking &= !asked;
+        self.left = answer.left(&self.charge);
+        self.demand.count(now_us, answer.admitted);
         if let Some(lease) = lease {
             self.denied = None;
             self.leases.push_back(lease);
@@ -184,56 +257,58 @@ impl Entry {
         lease.left = lease.left.checked_sub(1)?;
         let answer = lease.standing.clone();
         if lease.left == 0 {
-            if now_us.saturating_sub(lease.begun_us) < SHORT_US {
-                self.size = self.size.saturating_mul(2).clamp(LEAST, MOST);
-            }
             self.leases.pop_front().iter().for_each(|lease| returns.add(&self.charge, lease));
         }
+        self.demand.count(now_us, 1);
         self.admitted = self.admitted.saturating_add(self.cost());
+        self.untold_us.get_or_insert(now_us);
         Some(answer)
     }
 
-    fn refuse(&mut self) {
+    fn refuse(&mut self, now_us: u64) {
         let cost = self.cost();
         let known = self.overcounted.min(cost);
         self.overcounted -= known;
         self.refused = self.refused.saturating_add(cost - known);
+        self.untold_us.get_or_insert(now_us);
     }
 
     /// What may no longer be used goes.
     fn expire(&mut self, now_us: u64, returns: &mut Returns) {
         while self.leases.front().is_some_and(|lease| lease.deadline_us <= now_us) {
-            self.leases.pop_front().into_iter().for_each(|lease| self.unused(&lease, returns));
+            self.leases.pop_front().iter().for_each(|lease| returns.add(&self.charge, lease));
         }
         // Of two, the later may end first: its window is over.
         if self.leases.back().is_some_and(|lease| lease.deadline_us <= now_us) {
-            self.leases.pop_back().into_iter().for_each(|lease| self.unused(&lease, returns));
+            self.leases.pop_back().iter().for_each(|lease| returns.add(&self.charge, lease));
         }
-    }
-
-    /// A lease ends before it is used up: the next is smaller, if it was much too large.
-    fn unused(&mut self, lease: &Lease, returns: &mut Returns) {
-        if lease.left > lease.granted / 2 {
-            self.size = if self.size / 2 < LEAST { 0 } else { self.size / 2 };
-        }
-        returns.add(&self.charge, lease);
     }
 
     /// What is idle comes back.
     pub(super) fn rest(&mut self, now_us: u64, returns: &mut Returns) {
         self.expire(now_us, returns);
-        if self.idle_us(now_us) >= IDLE_US {
-            self.give_back(returns);
-        }
+        let idle_us = self.idle_us(now_us);
+        self.leases.retain(|lease| {
+            let stays = idle_us < lease.idle_us;
+            if !stays {
+                returns.add(&self.charge, lease);
+            }
+            stays
+        });
     }
 
     pub(super) fn give_back(&mut self, returns: &mut Returns) {
-        for lease in std::mem::take(&mut self.leases) {
-            self.unused(&lease, returns);
-        }
+        self.leases.drain(..).for_each(|lease| returns.add(&self.charge, &lease));
+    }
+
+    /// What has waited long enough to be metered.
+    pub(super) fn tally_due(&mut self, claim: &Claim, now_us: u64) -> Option<Tally> {
+        self.untold_us.filter(|since_us| now_us.saturating_sub(*since_us) >= TALLIED_US)?;
+        self.tally(claim)
     }
 
     pub(super) fn tally(&mut self, claim: &Claim) -> Option<Tally> {
+        self.untold_us = None;
         let (admitted, denied) = (std::mem::take(&mut self.admitted), std::mem::take(&mut self.refused));
         let meter = claim.shape.meter().filter(|_| admitted > 0 || denied > 0)?;
         Some(Tally { meter: meter.clone(), admitted, denied })
@@ -241,6 +316,49 @@ impl Entry {
 
     /// Whether it is worth its place.
     pub(super) fn is_used(&self, now_us: u64) -> bool {
-        self.asking || !self.leases.is_empty() || self.idle_us(now_us) < FORGOTTEN_US
+        self.asking || !self.leases.is_empty() || self.untold_us.is_some() || self.idle_us(now_us) < FORGOTTEN_US
+    }
+
+    /// The next visit, where it must come before the one that is on the agenda.
+    pub(super) fn put_forward(&mut self) -> Option<u64> {
+        let visit = Agenda::visit(self.due_us());
+        let forward = visit < self.visit;
+        if forward {
+            self.visit = visit;
+        }
+        forward.then_some(visit)
+    }
+
+    /// Whether this is the visit that it waits for, and none that was put forward since.
+    pub(super) fn is_due(&self, visit: u64) -> bool {
+        self.visit == visit
+    }
+
+    /// The visit after one.
+    pub(super) fn next_visit(&mut self, now_us: u64) -> u64 {
+        self.visit = Agenda::visit(self.due_us().max(now_us + 1));
+        self.visit
+    }
+
+    fn due_us(&self) -> u64 {
+        let ends = self.leases.iter().map(|lease| lease.deadline_us.min(self.last_us.saturating_add(lease.idle_us)));
+        let told = self.untold_us.map(|since_us| since_us.saturating_add(TALLIED_US));
+        let renewable = !self.asking && self.left / u64::from(small(self.share)) >= LEAST;
+        let renewed = self
+            .leases
+            .back()
+            .filter(|_| renewable)
+            .map(|lease| if self.is_low() { self.last_us } else { lease.deadline_us.saturating_sub(EARLY_US) });
+        ends.chain(told).chain(renewed).fold(self.last_us.saturating_add(FORGOTTEN_US), u64::min)
+    }
+}
+
+/// A lease of a window ends with it: after so long, or earlier.
+fn ends_within(bucket: &Bucket) -> Option<u64> {
+    match bucket {
+        // Calendars have no period that is shorter than a lease.
+        Bucket::Token(_) | Bucket::Calendar(_) => None,
+        Bucket::Window(window) => Some(window.length_us()),
+        Bucket::Sliding(sliding) => Some(sliding.slice_us()),
     }
 }

@@ -6,7 +6,7 @@ use super::entry::Lease;
 use crate::{
     ask::HOLD_US,
     bucket::Bucket,
-    charge::{Charge, Role},
+    charge::Charge,
     key::Key,
     store::{Adjustment, Change},
 };
@@ -30,15 +30,10 @@ struct Back {
 impl Returns {
     /// A lease of a charge ended.
     pub(super) fn add(&mut self, charge: &Charge, lease: &Lease) {
-        let used = lease.granted.saturating_sub(lease.left);
         let taken_us = lease.taken_us;
-        for (level, cost) in charge.levels() {
-            let (unused, held) = match level.role() {
-                // It paid for the first copies, which were used first.
-                Role::Guarantee => (lease.guaranteed.saturating_sub(used), lease.guaranteed),
-                Role::Hold | Role::Shared | Role::Count | Role::Shadow => (lease.left, lease.granted),
-            };
-            let (unused, held) = (cost.saturating_mul(u64::from(unused)), cost.saturating_mul(u64::from(held)));
+        // Guarantees pay nothing in advance.
+        for (level, cost) in charge.levels().filter(|(level, _)| level.role().may_deny()) {
+            let (unused, held) = (cost.saturating_mul(u64::from(lease.left)), cost.saturating_mul(u64::from(lease.granted)));
             if let Bucket::Token(_) = level.bucket() {
                 match self.tokens.entry((level.key().clone(), level.bucket().clone(), taken_us / HOLD_US)) {
                     Entry::Occupied(mut known) => {

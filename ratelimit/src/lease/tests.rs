@@ -1,5 +1,7 @@
 //! One replica's book against the model of the store, moment by moment.
 
+mod many;
+
 use std::sync::Arc;
 
 use bulkhead_tenancy::{
@@ -25,13 +27,14 @@ struct World {
     store: MemoryStore,
     now_us: u64,
     asked: u32,
+    renewed: u32,
     tallied: (u64, u64),
 }
 
 impl World {
     fn new() -> Self {
         let store = MemoryStore::new(Arc::new(SystemClock));
-        Self { book: Book::default(), store, now_us: 1, asked: 0, tallied: (0, 0) }
+        Self { book: Book::default(), store, now_us: 1, asked: 0, renewed: 0, tallied: (0, 0) }
     }
 
     fn claim(shape: &Arc<Shape>, cost: u64) -> Claim {
@@ -63,6 +66,11 @@ impl World {
         for one in &dues.returns {
             assert!(matches!(one.change, Change::Return { .. }));
             assert!(self.store.adjust_one(START + self.now_us, one));
+        }
+        for (claim, ahead) in dues.renewals {
+            self.renewed += 1;
+            let answer = self.store.answer(self.store_us(), &claim.renewal(ahead));
+            self.book.renewed(&claim, self.now_us, &answer, self.now_us);
         }
         for tally in dues.tallies {
             self.tallied = (self.tallied.0 + tally.admitted, self.tallied.1 + tally.denied);
@@ -127,14 +135,59 @@ fn who_asks_often_takes_more_and_more_in_advance_and_asks_the_store_less() {
 }
 
 #[test]
+fn who_asks_a_few_times_a_second_is_leased_what_it_asks_in_seconds() {
+    let mut world = World::new();
+    let claim = World::claim(&shape(limit(100, 1_000)), 1);
+    let asked = |world: &mut World| {
+        let before = world.asked;
+        for _ in 0..90 {
+            assert!(world.request(&claim));
+            assert!(world.book.in_hand() <= 30, "{} in hand", world.book.in_hand());
+            world.pass(333_333);
+        }
+        world.asked - before
+    };
+    let (first, later) = (asked(&mut world), asked(&mut world));
+    assert!(first <= 9 && later <= 6, "{first} and {later} calls for 90 requests in 30 seconds");
+}
+
+#[test]
 fn who_asks_seldom_is_decided_exactly() {
     let mut world = World::new();
     let claim = World::claim(&shape(limit(10, 100)), 1);
     for _ in 0..20 {
         assert!(world.request(&claim));
-        world.pass(60_000);
+        world.pass(9_000_000);
     }
     assert_eq!((world.asked, world.book.in_hand()), (20, 0));
+}
+
+#[test]
+fn where_little_is_left_leases_are_small_and_soon_come_back() {
+    let mut world = World::new();
+    // A thousand requests in a second, before a bucket that refills no more than a few.
+    let claim = World::claim(&shape(limit(4, 400)), 1);
+    let mut most = (0, 0);
+    while world.request(&claim) {
+        let (hand, left) = (world.book.in_hand(), u64::from(world.left(&claim)));
+        most = (most.0.max(hand), if left < 32 { most.1.max(hand) } else { most.1 });
+        assert!(hand <= 2 * (left + hand) / 4 + 2, "{hand} in hand, and {left} left");
+        world.now_us += 1_000;
+    }
+    assert!(most.0 >= 16 && most.1 <= 12, "{most:?} in hand at most, and when little was left");
+    // One that took a quarter of what there was, and one that took a sixteenth.
+    for (share, waits_us) in [(4, IDLE_US), (16, PATIENT_US)] {
+        let mut world = World::new();
+        let claim = World::claim(&shape(limit(1, 800)), 1);
+        assert!(matches!(world.book.request(&claim, 1), Step::Ask(None)));
+        let ahead = Some(Ahead { want: 1_000, share, ttl_us: HOLD_US });
+        let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+        world.book.answered(&claim, ahead, 1, answer, 1);
+        world.pass(waits_us - 1_000);
+        assert!(world.book.in_hand() > 0, "one in {share}");
+        world.pass(101_000);
+        assert_eq!(world.book.in_hand(), 0, "one in {share}");
+    }
 }
 
 #[test]
@@ -151,9 +204,9 @@ fn what_is_idle_comes_back_and_so_does_everything_at_the_end() {
             world.settle(dues);
             assert!(matches!(world.book.request(&claim, world.now_us), Step::Ask(None)), "nothing more is taken");
         } else {
-            world.pass(IDLE_US);
+            world.pass(PATIENT_US + 100_000);
         }
-        assert_eq!((world.book.in_hand(), world.left(&claim)), (0, 450));
+        assert_eq!((world.book.in_hand(), world.left(&claim)), (0, if end { 450 } else { 452 }));
     }
 }
 
@@ -162,7 +215,7 @@ fn a_lease_ends_before_the_store_forgets_it() {
     let mut world = World::new();
     let claim = World::claim(&shape(limit(100, 100)), 1);
     let mut admitted = 0;
-    while world.book.in_hand() < 10 {
+    while world.book.in_hand() < 4 {
         admitted += u32::from(world.request(&claim));
     }
     world.now_us += HOLD_US - HOLD_US / 16 - 1;
@@ -200,7 +253,7 @@ fn a_denial_is_answered_here_until_its_wait_is_over_and_all_is_counted_once() {
     assert!(world.asked < 30, "{} calls", world.asked);
     world.pass(10_000);
     assert!(world.request(&claim), "the wait that the store told is over");
-    world.pass(IDLE_US);
+    world.pass(1_100_000);
     let metered = &world.store.lines(&uid());
     assert_eq!((metered.0 + world.tallied.0, metered.1 + world.tallied.1), (21, 480));
 }
@@ -223,24 +276,24 @@ fn what_is_in_hand_answers_while_the_store_is_away() {
 }
 
 #[test]
-fn what_a_guarantee_paid_for_comes_back_to_it() {
+fn whoever_is_inside_its_guarantee_finds_it_whatever_replicas_hold() {
     let keys = Keyspace::default();
     let mut world = World::new();
     let guarantee = (keys.guarantee(&uid()), limit(1, 30));
     let shape =
-        Shape::new().shared(keys.global(), limit(1, 1_000), Some(guarantee)).hold(Scope::Tenant, keys.tenant(&uid()), limit(1, 1_000));
+        Shape::new().shared(keys.global(), limit(1, 1_000), Some(guarantee)).hold(Scope::Tenant, keys.tenant(&uid()), limit(1, 10_000));
     let claim = World::claim(&Arc::new(shape.leased(2)), 1);
-    for _ in 0..10 {
+    while world.book.in_hand() < 40 {
         assert!(world.request(&claim));
     }
-    let used = 10;
-    world.pass(IDLE_US);
-    let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead: None });
-    let outcome = answer.outcome(&claim.charge(), 0);
-    assert_eq!(outcome.standings()[1].remaining, 1_000 - used - 1);
-    assert_eq!(answer.guaranteed(&claim.charge()), Some(1), "the guarantee holds again what was not used");
-    let all = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1_000, ahead: None });
-    assert_eq!(all.guaranteed(&claim.charge()), Some(30 - used - 1));
+    let (hand, asked) = (world.book.in_hand(), u64::from(world.asked));
+    // Others take all that global has left.
+    let others = Charge::new().hold(Scope::Tenant, keys.global(), limit(1, 1_000), 1);
+    assert!(world.store.answer(world.store_us(), &Ask { charge: others, count: 1_000, ahead: None }).admitted > 0);
+    assert_eq!(u64::from(world.left(&claim)), 30 - asked, "each request that came to the store, and none that is in hand");
+    let dues = world.book.drain();
+    world.settle(dues);
+    assert_eq!(u64::from(world.left(&claim)), hand, "the guarantee pays first, and global with it");
 }
 
 #[test]
@@ -259,7 +312,7 @@ fn only_one_charge_of_one_leased_shape_is_leased() {
 
 #[test]
 fn a_look_tells_what_is_answered_from_the_hand_and_uses_nothing() {
-    let (mut world, claim) = (World::new(), World::claim(&shape(limit(30, 40)), 2));
+    let (mut world, claim) = (World::new(), World::claim(&shape(limit(30, 400)), 2));
     let payer = Keyspace::default().account(&uid());
     let (mut from_hand, mut denied) = (0, 0);
     for step in 0..2_000_u64 {

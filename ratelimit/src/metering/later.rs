@@ -59,14 +59,16 @@ impl Later {
         }
     }
 
-    /// Counts what was answered from leases.
-    pub fn leased(&self, tallies: Vec<Tally>) {
+    /// Counts what leases answered in an hour.
+    pub fn leased(&self, hour: Hour, tallies: Vec<Tally>) {
         for Tally { meter, admitted, denied } in tallies {
-            self.add(meter, self.hour(), Sum { admitted, denied });
+            self.add(meter, hour, Sum { admitted, denied });
         }
     }
 
-    fn hour(&self) -> Hour {
+    /// The hour that it is.
+    #[must_use]
+    pub fn hour(&self) -> Hour {
         Hour::of(Micros(self.clock.now_us()))
     }
 

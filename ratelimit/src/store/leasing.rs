@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Adjustment, Ledger, Micros, Store, StoreError};
+use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError};
 use crate::{
     ask::{Ahead, Answer, Ask},
     charge::Charge,
@@ -23,7 +23,10 @@ use crate::{
 /// Books, each with a lock of its own.
 const BOOKS: usize = 16;
 
-/// How often what is idle comes back, and what was answered is handed over to be metered.
+/// How many leases are renewed in one call: as many different questions as a call of the queue holds.
+const RENEWALS: usize = 128;
+
+/// How often what is due is looked for: what is idle comes back, and what was answered is handed over to be metered.
 pub const FLUSH: Duration = Duration::from_millis(100);
 
 /// A store behind leases.
@@ -37,8 +40,9 @@ struct Desk {
     books: Vec<Mutex<Book>>,
     began: Instant,
     unreturned: Mutex<unreturned::Waiting>,
-    /// What leases answered, for the meters.
+    /// What leases answered, for the meters; and the hour in which they answer.
     later: Arc<Later>,
+    hour: Mutex<Hour>,
 }
 
 impl Leasing {
@@ -46,7 +50,8 @@ impl Leasing {
     #[must_use]
     pub fn before(store: Arc<dyn Store>, later: Arc<Later>) -> Self {
         let books = (0..BOOKS).map(|_| Mutex::default()).collect();
-        let desk = Arc::new(Desk { store, books, began: Instant::now(), unreturned: Mutex::default(), later });
+        let hour = Mutex::new(later.hour());
+        let desk = Arc::new(Desk { store, books, began: Instant::now(), unreturned: Mutex::default(), later, hour });
         let kept = Arc::clone(&desk);
         let keeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -120,17 +125,48 @@ impl Desk {
         }
     }
 
+    /// Renews leases of many claims in one call.
+    async fn renew(&self, some: &[(Claim, Ahead)]) {
+        let sent_us = self.now_us();
+        let asked = some
+            .iter()
+            .filter_map(|(claim, ahead)| Some(Asked { desk: self, book: self.book(claim)?, claim, ahead: Some(*ahead), open: true }));
+        let asked: Vec<Asked<'_>> = asked.collect();
+        let asks: Vec<Ask> = some.iter().map(|(claim, ahead)| claim.renewal(*ahead)).collect();
+        let answers = self.store.decide_apart(&asks).await;
+        for (mut asked, answer) in asked.into_iter().zip(answers) {
+            // What is not answered is abandoned.
+            if let Ok(answer) = answer {
+                asked.open = false;
+                lock(asked.book).renewed(asked.claim, sent_us, &answer, self.now_us());
+            }
+        }
+    }
+
     async fn exact(&self, ask: &Ask) -> Result<Answer, StoreError> {
         self.store.decide(None, std::slice::from_ref(ask)).await?.into_iter().next().ok_or(StoreError::Garbled)
     }
 
     /// Sends what is due. What was sent is never sent again, because it may have been taken (S12, S24); what found the store away is.
-    async fn flush(&self, due: impl Fn(&mut Book, u64) -> Dues) {
-        let mut returns = Vec::new();
+    async fn flush(self: &Arc<Self>, due: impl Fn(&mut Book, u64) -> Dues) {
+        let (mut returns, mut renewals) = (Vec::new(), Vec::new());
+        // What was answered before an hour ended is metered in it.
+        let now = self.later.hour();
+        let hour = std::mem::replace(&mut *lock(&self.hour), now);
         for book in &self.books {
-            let dues = due(&mut lock(book), self.now_us());
+            let (dues, rest) = {
+                let mut book = lock(book);
+                (due(&mut book, self.now_us()), if hour == now { Vec::new() } else { book.tallies() })
+            };
             returns.extend(dues.returns);
-            self.later.leased(dues.tallies);
+            renewals.extend(dues.renewals);
+            self.later.leased(hour, dues.tallies);
+            self.later.leased(hour, rest);
+        }
+        for some in renewals.chunks(RENEWALS) {
+            // As what a request takes in advance, it must reach the book. Nobody waits for it, and no renewal for another.
+            let (desk, some) = (Arc::clone(self), some.to_vec());
+            tokio::spawn(async move { desk.renew(&some).await });
         }
         let due = lock(&self.unreturned).due(returns, self.now_us());
         if due.is_empty() {

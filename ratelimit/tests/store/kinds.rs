@@ -129,8 +129,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     let ahead = (1_u32..60, 1_u32..5, 1_u64..30 * SECOND).prop_map(|(want, share, ttl_us)| Ahead { want, share, ttl_us });
     let ahead = prop_oneof![3 => Just(None), 1 => ahead.prop_map(Some)];
     let cost = prop_oneof![1 => Just(0), 8 => Just(1), 4 => 2_u64..10, 1 => Just(u64::MAX)];
-    let count = prop_oneof![3 => Just(1_u32), 2 => 1_u32..80];
-    let ask = (levels, cost, count, ahead).prop_map(|(levels, cost, count, ahead)| Step::Ask { levels, cost, count, ahead });
+    let count = prop_oneof![3 => Just(1_u32), 2 => 1_u32..80, 1 => Just(0)];
+    // Without anything in advance a look is for one level.
+    let ask = (levels, cost, count, ahead).prop_map(|(levels, cost, count, ahead)| {
+        let count = if ahead.is_none() { count.max(1) } else { count };
+        Step::Ask { levels, cost, count, ahead }
+    });
     let change = prop_oneof![
         Just(Change::Reset),
         (0_u64..50).prop_map(|requests| Change::Grant { requests }),
@@ -156,7 +160,7 @@ fn the_script_answers_exactly_as_the_model_does() {
                     let ask = Ask { charge: Charge::of(shape(&keys, &levels), cost), count, ahead };
                     let [model, script] = stores.both().map(|(_, store)| stores.decide(store, now, std::slice::from_ref(&ask)));
                     prop_assert_eq!(&model, &script, "at {}", now);
-                    let last = |answers: &[Answer]| answers[0].outcome(&ask.charge, count - 1);
+                    let last = |answers: &[Answer]| answers[0].outcome(&ask.charge, count.saturating_sub(1));
                     prop_assert_eq!(last(&model), last(&script));
                 }
                 Step::Adjust { tenant, kind, limit, change } => {
@@ -216,7 +220,7 @@ fn a_look_tells_exactly_what_the_next_request_meets_and_changes_nothing() {
                     continue;
                 }
                 let looked = (look().unwrap().outcome(&charge, 0), look().unwrap().outcome(&charge, 0));
-                let ask = Ask { charge: charge.clone(), count: *count, ahead: *ahead };
+                let ask = Ask { charge: charge.clone(), count: (*count).max(1), ahead: *ahead };
                 let met = stores.decide(store, now, &[ask]).remove(0).outcome(&charge, 0);
                 prop_assert_eq!(looked, (met.clone(), met), "{} at {}", name, now);
             }

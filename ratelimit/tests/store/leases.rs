@@ -107,6 +107,52 @@ async fn replicas_together_admit_the_limit_and_never_more() {
     }
 }
 
+/// A store that tells how many renewals it was asked for.
+struct Renewed {
+    store: Arc<dyn Store>,
+    renewals: AtomicU64,
+}
+
+#[async_trait]
+impl Store for Renewed {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        let renewals = asks.iter().filter(|ask| ask.count == 0).count() as u64;
+        self.renewals.fetch_add(renewals, Ordering::Relaxed);
+        self.store.decide(now, asks).await
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
+    }
+}
+
+#[tokio::test]
+async fn leases_are_renewed_before_anybody_needs_them_and_all_of_it_comes_back() {
+    let server = Server::get();
+    for (name, store) in stores(&server).await {
+        let store = Arc::new(Renewed { store, renewals: AtomicU64::new(0) });
+        let (leasing, shape) = (leasing(store.clone()), shape(&own_keys(), Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY })));
+        let (deadline, mut asked) = (Instant::now() + Duration::from_secs(60), 0);
+        while store.renewals.load(Ordering::Relaxed) < 3 {
+            assert!(Instant::now() < deadline, "{name}: {asked} asked, and no lease was renewed");
+            assert!(ask(&leasing, &shape).await);
+            asked += 1;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        // The last renewal may be on its way yet.
+        let look = Charge::of(Arc::clone(&shape), 0);
+        loop {
+            leasing.drain(Duration::from_secs(5)).await;
+            let left = store.decide_each(None, std::slice::from_ref(&look)).await.unwrap()[0].standings()[1].remaining;
+            if left == CAPACITY - asked {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{name}: {left} are left, and {asked} were admitted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 /// A store whose answers wait until they are let through.
 struct Gate {
     store: Arc<dyn Store>,

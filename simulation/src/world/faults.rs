@@ -132,8 +132,8 @@ impl World {
     /// A replica ends in order: what it holds goes back, and what it answered is told, if the store is there.
     pub(super) fn drain(&mut self, index: usize) {
         let Some(replica) = self.replicas.get_mut(index) else { return };
-        let Dues { returns, tallies } = replica.book.drain();
-        replica.later.leased(tallies);
+        let Dues { returns, tallies, .. } = replica.book.drain();
+        replica.later.leased(replica.later.hour(), tallies);
         let (clock_us, life) = (replica.clock_us(self.now_us), replica.life);
         let returns = replica.unreturned.due(in_order(returns), clock_us);
         self.tell(index);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
-    charge::{Charge, Shape},
+    charge::{Charge, Scope, Shape},
     lease::{Book, Claim, Dues, Step, unreturned},
     limiter::{Alone, Fallback, Ruling},
     metering::later::Later,
@@ -14,15 +14,19 @@ use bulkhead_ratelimit::{
 use bulkhead_tenancy::{clock::ManualClock, tenant::StoreFailure};
 use futures::FutureExt as _;
 
-use super::{DEADLINE_US, Event, Flight, Job, Load, Violation, World, store::Fate};
+use super::{DEADLINE_US, Event, Flight, Job, Load, Violation, World, hand::Lately, store::Fate};
 use crate::chance::Chance;
 
 /// Calls in flight at a time, as the queue before the real store has them, and decisions of one call.
 const CALLS: usize = 2;
 const CALL: usize = 128;
 
+/// All costs that a tenant's requests may have, and twice as much: so many copies a lease has at least.
+pub(super) const COSTS: u64 = 2 * 28;
+
 pub(super) struct Replica {
     pub(super) book: Book,
+    pub(super) lately: Lately,
     pub(super) unreturned: unreturned::Waiting,
     pub(super) later: Arc<Later>,
     alone: Alone,
@@ -42,6 +46,7 @@ impl Replica {
         let later = Arc::new(Later::new(store, Arc::new(wall.clone())));
         Self {
             book: Book::default(),
+            lately: Lately::default(),
             unreturned: unreturned::Waiting::default(),
             alone: Alone::new(Arc::new(wall.clone())).billing(Arc::clone(&later)),
             later,
@@ -82,15 +87,24 @@ impl World {
             replica.waiting.push(Job { count, ..job });
             return self.send(index);
         };
-        let (mut used, mut refused) = (0, 0);
+        let (mut used, mut refused, mut denied) = (0, 0, None);
         for _ in 0..count {
             match replica.book.request(&claim, clock_us) {
                 Step::Done(answer) if answer.admitted > 0 => used += 1,
-                Step::Done(_) => refused += 1,
+                Step::Done(answer) => {
+                    refused += 1;
+                    denied = Some(answer);
+                }
                 Step::Ask(ahead) => replica.waiting.push(Job { ahead, ..job.clone() }),
             }
         }
+        replica.lately.admitted(first, self.now_us, used * cost);
         self.report.leased += used + refused;
+        if let Some(answer) = denied {
+            let outcome = answer.outcome(&job.charge, 0);
+            let by_global = outcome.standings().iter().all(|one| one.passed || one.scope == Scope::Global);
+            self.judge_denial(first, cost, &answer, by_global)?;
+        }
         self.use_leases(first, cost, used)?;
         self.watched.iter_mut().skip(first).take(1).for_each(|watched| watched.meter.denied += refused * cost);
         self.send(index)
@@ -210,6 +224,12 @@ impl World {
             let (Some(claim), [(tenant, cost)]) = (Claim::of(&asked), job.of.as_slice()) else { continue };
             let Some(replica) = self.replicas.get_mut(index) else { continue };
             let sent_us = replica.clock_us(flight.sent_us);
+            replica.lately.admitted(*tenant, now_us, cost * admitted);
+            if job.count == 0 {
+                replica.book.renewed(&claim, sent_us, &answer, clock_us);
+                self.report.renewed += 1;
+                continue;
+            }
             let returned = replica.book.answered(&claim, job.ahead, sent_us, answer, clock_us);
             self.report.in_hand = self.report.in_hand.max(replica.book.in_hand());
             if admitted == 0 && returned.admitted > 0 {
@@ -288,17 +308,19 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self, index: usize) {
+    pub(super) fn flush(&mut self, index: usize) -> Result<(), Violation> {
         self.after(100_000, Event::Flush(index));
-        let Some(replica) = self.replicas.get_mut(index) else { return };
+        let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
         let clock_us = replica.clock_us(self.now_us);
-        let Dues { returns, tallies } = replica.book.tick(clock_us);
-        replica.later.leased(tallies);
+        let Dues { returns, tallies, renewals } = replica.book.tick(clock_us);
+        replica.later.leased(replica.later.hour(), tallies);
         let returns = replica.unreturned.due(in_order(returns), clock_us);
         let life = replica.life;
+        self.renew(index, renewals)?;
         self.tell(index);
+        self.judge_hand(index)?;
         if returns.is_empty() {
-            return;
+            return Ok(());
         }
         if self.plan.faults.network && self.chance.one_in(50) {
             self.count("returns lost");
@@ -306,6 +328,7 @@ impl World {
             let wait_us = self.delay();
             self.after(wait_us, Event::Returned(index, life, returns));
         }
+        Ok(())
     }
 
     /// A replica tells the store what was answered without it.

@@ -132,6 +132,12 @@ impl World {
         }
         let denial = || answer.outcome(&ask.charge, answer.admitted).denial();
         let by_global = answer.admitted < job.count && denial().is_some_and(|denial| denial.scope == Scope::Global);
+        if let ([(tenant, _)], true) =
+            (job.of.as_slice(), copies < u64::from(job.count) && denial().is_some_and(|denial| denial.scope == Scope::Tenant))
+        {
+            let held = self.watched.get_mut(*tenant).map_or(0, |watched| watched.bucket.left(self.now_us));
+            self.report.short = self.report.short.max(held);
+        }
         self.judge_guarantees(job, copies, by_global)?;
         Ok(answer)
     }
@@ -146,7 +152,7 @@ impl World {
         charge.parts().iter().flat_map(look).collect()
     }
 
-    /// Whoever is inside its guarantee is never denied by global. Of those that lease, replicas may hold the guarantee in advance.
+    /// Whoever is inside its guarantee is never denied by global, whatever replicas hold in advance.
     fn judge_guarantees(&mut self, job: &Job, copies: u64, denied_by_global: bool) -> Result<(), Violation> {
         let now_us = self.now_us;
         for (tenant, cost) in &job.of {
@@ -154,7 +160,7 @@ impl World {
             for _ in 0..copies {
                 watched.guarantee.spend_at_most(now_us, *cost);
             }
-            let judged = job.of.len() == 1 && !of.leased && !of.gone && now_us >= self.doubt_until_us;
+            let judged = job.of.len() == 1 && !of.gone && now_us >= self.doubt_until_us;
             if judged && denied_by_global && watched.guarantee.holds(now_us, cost + 1) {
                 let what = format!("{} was inside its guarantee and denied by global", of.uid);
                 return Err(self.wrong(what));

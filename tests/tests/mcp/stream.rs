@@ -22,16 +22,16 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::Stage;
 
-pub(crate) type Piece = Result<String, std::io::Error>;
+type Piece = Result<String, std::io::Error>;
 
 /// An MCP server that answers everything with an event stream, in which the test says what comes and when.
-pub(crate) struct Source {
-    pub(crate) address: SocketAddr,
+struct Source {
+    address: SocketAddr,
     opened: Mutex<mpsc::UnboundedReceiver<mpsc::UnboundedSender<Piece>>>,
 }
 
 impl Source {
-    pub(crate) async fn start() -> Self {
+    async fn start() -> Self {
         let (opens, opened) = mpsc::unbounded_channel();
         let open = |State(opens): State<Arc<mpsc::UnboundedSender<mpsc::UnboundedSender<Piece>>>>| async move {
             let (sender, pieces) = mpsc::unbounded_channel();
@@ -46,19 +46,19 @@ impl Source {
     }
 
     /// The next stream that is opened.
-    pub(crate) async fn opened(&self) -> mpsc::UnboundedSender<Piece> {
+    async fn opened(&self) -> mpsc::UnboundedSender<Piece> {
         tokio::time::timeout(PATIENCE, async { self.opened.lock().await.recv().await }).await.expect("in time").expect("a stream")
     }
 }
 
 /// What a client has seen of a stream.
-pub(crate) struct Seen {
-    pub(crate) answer: reqwest::Response,
-    pub(crate) text: String,
+struct Seen {
+    answer: reqwest::Response,
+    text: String,
 }
 
 impl Seen {
-    pub(crate) async fn until(&mut self, what: &str) {
+    async fn until(&mut self, what: &str) {
         while !self.text.contains(what) {
             let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;
             let chunk = chunk.unwrap_or_else(|_| panic!("{what:?} does not come: {:?}", self.text)).expect("a stream that goes on");
@@ -67,7 +67,7 @@ impl Seen {
     }
 
     /// Waits until it ends, and does something again and again meanwhile.
-    pub(crate) async fn ends(&mut self, meanwhile: impl Fn()) {
+    async fn ends(&mut self, meanwhile: impl Fn()) {
         let late = Instant::now() + PATIENCE;
         loop {
             match tokio::time::timeout(Duration::from_millis(50), self.answer.chunk()).await {

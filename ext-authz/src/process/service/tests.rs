@@ -35,7 +35,6 @@ use crate::{
 };
 
 mod crowd;
-mod standing;
 
 const PATIENCE: Duration = Duration::from_millis(800);
 const NOW_S: u64 = 1_800_000_000;

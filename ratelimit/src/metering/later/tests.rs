@@ -152,7 +152,7 @@ async fn an_account_whose_store_is_away_is_left_alone_for_a_second_and_nobody_el
     later.settle().await;
     assert!(later.lock().due(clock.now_us()).is_empty());
     let meter = Keyspace::default().meter(&"u-globex".parse().unwrap(), None, None);
-    later.leased(vec![Tally { meter: meter.clone(), admitted: 1, denied: 0 }]);
+    later.leased(later.hour(), vec![Tally { meter: meter.clone(), admitted: 1, denied: 0 }]);
     assert_eq!(later.lock().due(clock.now_us()), [(Hour(999), vec![meter])]);
     clock.advance_us(1_000_000);
     assert_eq!(later.lock().due(clock.now_us()).iter().map(|(_, meters)| meters.len()).sum::<usize>(), 2);

@@ -34,7 +34,7 @@
 -- once however many asks touch it, and token buckets are read and decided in the loops themselves; the other kinds, and what is rare, have functions, which
 -- are made only for the calls that need them. The parts of the script are one text: this, rare.lua, accounts.lua, items.lua, writes.lua.
 
-local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 2000000
+local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 8000000
 local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
 local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack

@@ -71,6 +71,8 @@ while batch[p] do
         if role == 2 and cap > 0 then covered = covered + guaranteed end
       end
       if role == 1 then
+        -- It pays nothing in advance: what replicas hold must not be missing to who is inside its guarantee.
+        if ahead then covered = 0 end
         guaranteed, fits[i] = covered, covered
       else
         if role == 2 then guaranteed = 0 end

@@ -65,7 +65,7 @@ proptest! {
                 if let Reply::Answer(answer) = read {
                     let _ = answer.outcome(&ask.charge, copy).denial();
                     prop_assert!(answer.admitted <= count && answer.ahead <= 100);
-                    let _ = answer.guaranteed(&ask.charge);
+                    let _ = answer.left(&ask.charge);
                 }
             }
             let _ = replies.end();
