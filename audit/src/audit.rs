@@ -212,7 +212,7 @@ impl Audit {
     }
 
     fn tell(&self, Merging { stream, tenant }: &Merging, merged: Merged) {
-        let whose = tenant.as_deref().map(Whose::from);
+        let whose = tenant.as_ref().map(Whose::from);
         self.offer(stream, tenant.as_ref(), Record { event: Event::Merged, whose, merged: Some(merged), ..Record::default() });
     }
 

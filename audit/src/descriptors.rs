@@ -1,5 +1,5 @@
-//! How many streams may be open at a time: each takes three descriptors, and to close one and open it anew for its next record costs several times as
-//! much as to write that record.
+//! How many streams may be open at a time: each takes three descriptors, and to close one and open it anew for its next record costs more than to write
+//! that record.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -14,6 +14,9 @@ use crate::{
     tail,
 };
 
+pub(crate) use closed::Closed;
+
+mod closed;
 #[cfg(test)]
 mod tests;
 
@@ -69,7 +72,12 @@ pub(crate) struct Files {
     folder: Folder,
     data: File,
     head: File,
-    /// Which ones they are: asked once, and compared at each write.
+    state: State,
+}
+
+/// What is known of a stream, whether or not its files are open.
+struct State {
+    /// Which files they are: asked once, and compared at each write.
     open: Open,
     names: Names,
     end: End,
@@ -177,45 +185,45 @@ impl Files {
         let end = found.end(on_disk, head, known.map(|left| left.end), genesis);
         let stored = folder.files()?.iter().filter(|(name, _)| names.has(name)).map(|(_, bytes)| bytes).sum();
         let open = Open { folder: Identity::of(&folder)?, data: Identity::of(&data)?, head: Identity::of(&head_file)? };
-        let mut files =
-            Self { folder, data, head: head_file, open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
+        let state = State { open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
+        let mut files = Self { folder, data, head: head_file, state };
         if found != Recovered::default() {
-            tracing::error!(stream = files.names.stream, found = ?found, "an audit stream did not end as it was left");
+            tracing::error!(stream = files.state.names.stream, found = ?found, "an audit stream did not end as it was left");
             let record = RecoveredRecord { time: moment(now_us), service: &writing.service, event: "recovered", recovered: &found };
             files.append(writing, &[fields(&record)], now_us)?;
         } else {
-            head::write(&files.head, &writing.seal, &files.names.stream, files.end)?;
+            head::write(&files.head, &writing.seal, &files.state.names.stream, files.state.end)?;
         }
         Ok(files)
     }
 
     /// Writes records, all of them or none.
     pub(crate) fn append(&mut self, writing: &Writing, records: &[impl AsRef<[u8]>], now_us: u64) -> io::Result<()> {
-        if let Some(from) = self.refused_from {
+        if let Some(from) = self.state.refused_from {
             take_back(writing, &self.data, from)?;
-            self.refused_from = None;
+            self.state.refused_from = None;
         }
         self.rotate_if_due(writing, now_us)?;
         let mut lines = Vec::with_capacity(records.iter().map(|record| record.as_ref().len() + 192).sum());
-        let mut end = self.end;
+        let mut end = self.state.end;
         for record in records {
             end = end.append(&writing.seal, record.as_ref(), &mut lines);
         }
         let written =
-            writing.disk.append(&self.data, &lines).and_then(|()| head::write(&self.head, &writing.seal, &self.names.stream, end));
+            writing.disk.append(&self.data, &lines).and_then(|()| head::write(&self.head, &writing.seal, &self.state.names.stream, end));
         if let Err(error) = written {
             // Half a line, or lines that nobody was told are there, are taken back. Until that has succeeded, nothing follows them.
-            self.refused_from = take_back(writing, &self.data, self.bytes).is_err().then_some(self.bytes);
-            let _ = head::write(&self.head, &writing.seal, &self.names.stream, self.end);
+            self.state.refused_from = take_back(writing, &self.data, self.state.bytes).is_err().then_some(self.state.bytes);
+            let _ = head::write(&self.head, &writing.seal, &self.state.names.stream, self.state.end);
             return Err(error);
         }
-        if self.first.is_none() {
-            self.first = Some(self.end.seq + 1);
-            self.since_us = now_us;
+        if self.state.first.is_none() {
+            self.state.first = Some(self.state.end.seq + 1);
+            self.state.since_us = now_us;
         }
-        self.bytes += lines.len() as u64;
-        self.stored += lines.len() as u64;
-        self.end = end;
+        self.state.bytes += lines.len() as u64;
+        self.state.stored += lines.len() as u64;
+        self.state.end = end;
         Ok(())
     }
 
@@ -226,41 +234,41 @@ impl Files {
     }
 
     fn rotate_if_due(&mut self, writing: &Writing, now_us: u64) -> io::Result<()> {
-        let Some(first) = self.first else { return Ok(()) };
-        let old = now_us.saturating_sub(self.since_us) >= u64::try_from(writing.rotation.age.as_micros()).unwrap_or(u64::MAX);
-        if self.bytes < writing.rotation.bytes && !old {
+        let Some(first) = self.state.first else { return Ok(()) };
+        let old = now_us.saturating_sub(self.state.since_us) >= u64::try_from(writing.rotation.age.as_micros()).unwrap_or(u64::MAX);
+        if self.state.bytes < writing.rotation.bytes && !old {
             return Ok(());
         }
         writing.disk.sync(&self.data)?;
-        self.folder.rename(&self.names.current(), &self.names.complete(first))?;
-        self.data = self.folder.made(&self.names.current(), How::Append)?;
-        self.open.data = Identity::of(&self.data)?;
-        self.first = None;
-        self.bytes = 0;
+        self.folder.rename(&self.state.names.current(), &self.state.names.complete(first))?;
+        self.data = self.folder.made(&self.state.names.current(), How::Append)?;
+        self.state.open.data = Identity::of(&self.data)?;
+        self.state.first = None;
+        self.state.bytes = 0;
         self.folder.sync()
     }
 
     /// How the stream stands now.
     pub(crate) fn left(&self) -> Left {
-        Left { end: self.end, refused_from: self.refused_from }
+        Left { end: self.state.end, refused_from: self.state.refused_from }
     }
 
     /// Bytes of all files of the stream, as far as is known.
     pub(crate) fn stored(&self) -> u64 {
-        self.stored
+        self.state.stored
     }
 
     /// Counts the bytes again: somebody may have taken complete files away.
     pub(crate) fn count_again(&mut self) -> io::Result<()> {
-        self.stored = self.folder.files()?.iter().filter(|(name, _)| self.names.has(name)).map(|(_, bytes)| bytes).sum();
+        self.state.stored = self.folder.files()?.iter().filter(|(name, _)| self.state.names.has(name)).map(|(_, bytes)| bytes).sum();
         Ok(())
     }
 
     /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
     pub(crate) fn in_place(&self, region: &Folder, name: &str) -> bool {
-        region.holds(name, self.open.folder)
-            && self.folder.holds(&self.names.current(), self.open.data)
-            && self.folder.holds(&self.names.head(), self.open.head)
+        region.holds(name, self.state.open.folder)
+            && self.folder.holds(&self.state.names.current(), self.state.open.data)
+            && self.folder.holds(&self.state.names.head(), self.state.open.head)
     }
 }
 

@@ -37,6 +37,21 @@ impl Identity {
     }
 }
 
+/// How a file or folder stands: which one it is, and how large it was and when, after anything was last done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stand {
+    file: Identity,
+    bytes: i64,
+    changed: (i64, u64),
+}
+
+impl Stand {
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let stat = fstat(file)?;
+        Ok(Self { file: Identity::told(&stat), bytes: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) })
+    }
+}
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
@@ -66,12 +81,16 @@ impl Folder {
 
     /// A folder in this one, made if it is not there.
     pub(crate) fn below(&self, name: &str) -> io::Result<Self> {
-        match mkdirat(&self.0, name, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Self(openat(&self.0, name, flags, Mode::empty())?))
+        let opened = || openat(&self.0, name, flags, Mode::empty());
+        match opened() {
+            Err(rustix::io::Errno::NOENT) => {}
+            opened => return Ok(Self(opened?)),
+        }
+        match mkdirat(&self.0, name, Mode::RWXU) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(Self(opened()?)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A regular file in this folder. `None`: it is not there, and was only to be read.

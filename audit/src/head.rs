@@ -21,10 +21,12 @@ pub(crate) enum Head {
 
 /// The text of a head.
 fn text(seal: &Seal, stream: &str, end: End) -> String {
-    let (seq, hash) = (end.seq, end.hash);
+    let End { seq, hash } = end;
     let proof = seal.hash(format!("bulkhead audit head 1\n{stream}\n{seq}\n{hash}").as_bytes());
-    let text = format!("{{\"seq\":{seq},\"hash\":\"{hash}\",\"proof\":\"{proof}\"}}");
-    format!("{text:<width$}\n", width = LENGTH - 1)
+    let mut text = format!("{{\"seq\":{seq},\"hash\":\"{hash}\",\"proof\":\"{proof}\"}}");
+    text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
+    text.push('\n');
+    text
 }
 
 /// Writes where the chain ends.

@@ -56,6 +56,8 @@ struct Inner {
     /// Streams that have something waiting, in the order of their turns.
     turns: VecDeque<StreamName>,
     bytes: usize,
+    /// Whether the writer waits to be woken: to wake one who does not costs as much.
+    asleep: bool,
     writing: bool,
     ended: bool,
 }
@@ -87,7 +89,7 @@ impl Queues {
     pub(crate) fn push(&self, name: &StreamName, item: Item) -> Result<(), Item> {
         let weight = item.weight();
         let mut inner = self.inner();
-        let Inner { streams, turns, bytes, ended, .. } = &mut *inner;
+        let Inner { streams, turns, bytes, ended, asleep, .. } = &mut *inner;
         let waiting = streams.get(name).map_or(0, |stream| stream.bytes);
         let own = if item.waiting.is_some() { self.bounds.stream } else { self.bounds.stream.saturating_sub(self.bounds.reserve) };
         let crowded = *bytes + weight > self.bounds.folder && waiting + weight > self.bounds.share;
@@ -101,8 +103,11 @@ impl Queues {
         stream.items.push_back(item);
         stream.bytes += weight;
         *bytes += weight;
+        let asleep = std::mem::take(asleep);
         drop(inner);
-        self.filled.notify_one();
+        if asleep {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -110,11 +115,14 @@ impl Queues {
     pub(crate) fn take(&self) -> Option<Vec<(StreamName, Vec<Item>)>> {
         let mut inner = self.inner();
         inner.writing = false;
-        self.idle.notify_all();
+        if inner.ended {
+            self.idle.notify_all();
+        }
         while inner.turns.is_empty() {
             if inner.ended {
                 return None;
             }
+            inner.asleep = true;
             inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.writing = true;

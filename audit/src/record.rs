@@ -4,10 +4,10 @@
 //! its tenant and nowhere else; logs, metrics and other tenants' streams never get these fields. The query of a request is left out whole, a
 //! hash of it too: short secrets can be found from their hash.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bulkhead_tenancy::tenant::Tenant;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     chain::LONGEST_LINE,
@@ -76,16 +76,26 @@ pub enum Event {
 }
 
 /// Whose a record is. The namespace may change hands; the uid never does (S23).
-#[derive(Debug, Clone, Serialize)]
-pub struct Whose {
-    tenant: String,
-    namespace: String,
-    uid: String,
+#[derive(Debug, Clone)]
+pub struct Whose(Arc<Tenant>);
+
+impl From<&Arc<Tenant>> for Whose {
+    fn from(tenant: &Arc<Tenant>) -> Self {
+        Self(Arc::clone(tenant))
+    }
 }
 
-impl From<&Tenant> for Whose {
-    fn from(tenant: &Tenant) -> Self {
-        Self { tenant: tenant.name.to_string(), namespace: tenant.namespace.to_string(), uid: tenant.uid.to_string() }
+impl Serialize for Whose {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Names<'t> {
+            tenant: &'t str,
+            namespace: &'t str,
+            uid: &'t str,
+        }
+
+        let Self(tenant) = self;
+        Names { tenant: tenant.name.as_str(), namespace: tenant.namespace.as_str(), uid: tenant.uid.as_str() }.serialize(serializer)
     }
 }
 

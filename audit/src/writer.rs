@@ -15,7 +15,7 @@ use bulkhead_tenancy::{clock::Clock, tenant::Tenant};
 
 use crate::{
     descriptors::Room,
-    file::{Disk, Files, Left, Writing},
+    file::{Closed, Disk, Files, Left, Writing},
     home::Home,
     names::Names,
     queue::{Item, Queues, StreamName},
@@ -130,6 +130,8 @@ struct Writer {
 #[derive(Default)]
 struct Stream {
     files: Option<Files>,
+    /// Its files, where they were closed to make room for others'.
+    closed: Option<Closed>,
     /// How it was left when it was written last.
     known: Option<Left>,
     /// The last turn that it had.
@@ -264,7 +266,7 @@ impl Writer {
         }
         *home = None;
         for stream in self.streams.values_mut() {
-            stream.files = None;
+            (stream.files, stream.closed) = (None, None);
         }
         let second = u64::try_from(SECOND.as_micros()).unwrap_or_default();
         if let Some((tried_us, refused)) = self.tried_us.as_ref().filter(|(tried_us, _)| now_us.wrapping_sub(*tried_us) < second) {
@@ -303,7 +305,7 @@ impl Writer {
         let over = open.len() - most + most / 4;
         self.open -= over;
         for (_, stream) in open.into_iter().take(over) {
-            stream.files = None;
+            stream.closed = stream.files.take().and_then(Files::close);
         }
     }
 
@@ -322,8 +324,13 @@ impl Stream {
             return Ok(());
         }
         self.files = None;
-        let folder = home.folder().below(name)?;
-        self.files = Some(Files::open(folder, Names::new(name, home.writer()), writing, self.known, now_us)?);
+        if let Some(closed) = self.closed.take() {
+            self.files = closed.reopen(home.folder(), name)?;
+        }
+        if self.files.is_none() {
+            let folder = home.folder().below(name)?;
+            self.files = Some(Files::open(folder, Names::new(name, home.writer()), writing, self.known, now_us)?);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use bulkhead_tenancy::tree::Node;
 
 use crate::{
     Findings,
-    view::{View, holds},
+    view::{View, holds, is_endless},
 };
 
 /// When Envoy may ask ext-authz again.
@@ -29,6 +29,14 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
     if let Some(body) = config.get("with_request_body") {
         bodies(body, ["pack_as_bytes", "max_request_bytes"], findings);
     }
+    for field in ["allowed_headers", "disallowed_headers"] {
+        if let Some(some) = config.get(field) {
+            let what = format!(
+                "{field}: ext-authz does not see every header: a second credential, another spelling of ours or a loop may be hidden from it"
+            );
+            findings.add(some, "S8", what, "remove it");
+        }
+    }
     routes(config, manager, findings);
 }
 
@@ -49,7 +57,7 @@ pub(crate) fn cleared(at: &Node, mend: &'static str, findings: &mut Findings) {
 }
 
 fn asked(service: &Node, findings: &mut Findings) {
-    if let Some(endless) = service.get("timeout").filter(|timeout| timeout.text() == Some("0s")) {
+    if let Some(endless) = service.get("timeout").filter(|timeout| is_endless(timeout)) {
         findings.add(endless, "S9", "ext_authz may take as long as it likes: a hung service holds every request", "set a timeout: 0.25s");
     }
     let Some(retry) = service.get("retry_policy") else { return };
@@ -101,7 +109,11 @@ fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
         return;
     }
     let rules = config.get("decoder_header_mutation_rules");
-    if !rules.is_some_and(|rules| holds(rules, "disallow_all") && holds(rules, "disallow_system")) {
+    let anything = |rules: &Node| {
+        let allowed = rules.get("allow_expression.regex").and_then(View::text).unwrap_or_default();
+        [".*", ".+", "(.*", "(.+"].iter().any(|any| allowed.trim_start_matches('^').starts_with(any))
+    };
+    if !rules.is_some_and(|rules| holds(rules, "disallow_all") && holds(rules, "disallow_system") && !anything(rules)) {
         let what = "with your own routes ext-authz could change a header that a route matches";
         findings.add(rules.unwrap_or(config), "S1", what, "set decoder_header_mutation_rules as envoy/envoy.yaml does");
     }

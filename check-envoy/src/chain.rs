@@ -1,10 +1,9 @@
 //! The chain of HTTP filters: which stand in it, in which order, and whether any can change what ours write (S7, S15, S3).
 
-use bulkhead_proto::contract::{METADATA_NAMESPACE, metadata};
-use bulkhead_tenancy::tree::{Node, Value};
+use bulkhead_tenancy::tree::Node;
 
 use crate::{
-    Findings, authorizer, limiter,
+    Findings, authorizer, limiter, processor, routes,
     view::{View, holds, inner, kind},
 };
 
@@ -59,7 +58,7 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     let place = |kinds: [&str; 2]| filters.iter().position(|filter| kinds.contains(&kind(filter)));
     let authorizer = place(["ExtAuthz", "ext_authz"]);
     let limiter = place(["RateLimit", "ratelimit"]);
-    let processor = place(["ExternalProcessor", "ext_proc"]);
+    let reader = place(["ExternalProcessor", "ext_proc"]);
     let list = manager.get("http_filters").unwrap_or(manager);
 
     let asked = authorizer.and_then(|at| filters.get(at));
@@ -82,11 +81,14 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
             "add it after ext_authz, as envoy/envoy.yaml does; or leave limits to ext-authz by `bulkhead.limits: \"on\"`, as envoy/one-hop.yaml does",
         ),
     }
-    if let Some(filter) = processor.and_then(|at| filters.get(at)) {
-        processing(filter, findings);
+    if let Some(filter) = reader.and_then(|at| filters.get(at)) {
+        processor::judge(filter, findings);
     }
-    let order: Vec<usize> = [authorizer, limiter, processor].into_iter().flatten().collect();
-    order.iter().filter_map(|at| filters.get(*at)).for_each(|filter| dormant(filter, findings));
+    let order: Vec<usize> = [authorizer, limiter, reader].into_iter().flatten().collect();
+    order.iter().filter_map(|at| filters.get(*at)).for_each(|filter| {
+        undisclosed(filter, findings);
+        dormant(filter, manager, findings);
+    });
     let always = [authorizer, limiter].into_iter().flatten().filter_map(|at| filters.get(at)?.get("typed_config.extension_config"));
     for sometimes in always {
         findings.add(
@@ -102,13 +104,35 @@ pub(crate) fn judge(manager: &Node, documents: &[&Node], findings: &mut Findings
     strangers(filters, &order, authorizer, findings);
     trailers(list, filters, authorizer, findings);
     guard(filters, documents, findings);
-    switched_off(manager, findings);
+    let ours: Vec<&str> = order.iter().filter_map(|at| filters.get(*at)?.get("name")?.text()).collect();
+    routes::judge(manager, &ours, findings);
+    filters.iter().skip(authorizer.unwrap_or(0)).for_each(|filter| routes::rewrites(filter, findings));
 }
 
-/// One of ours that stands there and does nothing.
-pub(crate) fn dormant(filter: &Node, findings: &mut Findings) {
-    if let Some(off) = filter.get("disabled").filter(|off| off.is_true()) {
-        findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it");
+/// One of ours that stands there and does nothing, but where routes switch it on: Envoy Gateway has it so.
+pub(crate) fn dormant(filter: &Node, manager: &Node, findings: &mut Findings) {
+    let Some(off) = filter.get("disabled").filter(|off| off.is_true()) else { return };
+    let name = filter.get("name").and_then(View::text).unwrap_or_default();
+    let forwarding = manager.get("route_config").map(|routes| routes::left_off(routes, name));
+    match forwarding {
+        None => findings.add(off, "S9", "one of our filters is switched off wherever no route switches it on", "remove it"),
+        // Bodies are read for some; ext-authz denies where they should be and nobody says that they are.
+        Some(routes) if matches!(kind(filter), "ExternalProcessor" | "ext_proc") && routes.on > 0 => {}
+        Some(routes) => routes.off.into_iter().for_each(|route| {
+            let what = format!("{name} is switched off in the chain, and this route that forwards does not switch it on");
+            findings.add(route, "S9", what, "remove `disabled` from the chain, or switch it on for this route");
+        }),
+    }
+}
+
+/// One of ours of which this file says nothing but its name.
+fn undisclosed(filter: &Node, findings: &mut Findings) {
+    if filter.get("typed_config").is_none() {
+        let what = format!("{} has its configuration from elsewhere (config_discovery): what it does cannot be judged", kind(filter));
+        findings.add(filter, "S9", what, "write it here, or check what Envoy answers to GET /config_dump");
+    }
+    if let Some(optional) = filter.get("is_optional").filter(|optional| optional.is_true()) {
+        findings.add(optional, "S9", "an Envoy that cannot load one of our filters goes on without it", "remove is_optional");
     }
 }
 
@@ -153,75 +177,6 @@ fn trailers(list: &Node, filters: &[Node], authorizer: Option<usize>, findings: 
     }
 }
 
-/// ext_proc, if it is there, sees the headers and whole bodies, and does not fail open (S9, S14).
-pub(crate) fn processing(filter: &Node, findings: &mut Findings) {
-    let Some(config) = filter.get("typed_config") else { return };
-    if let Some(matcher) = config.get("xds_matcher").or_else(|| config.get("matcher")) {
-        skipped(matcher, findings);
-    }
-    let config = config.get("extension_config.typed_config").unwrap_or(config);
-    if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
-        findings.add(open, "S9", "ext_proc fails open: what it should rewrite passes raw", "set failure_mode_allow: false");
-    }
-    if config.get("processing_mode.request_header_mode").and_then(View::text) == Some("SKIP") {
-        let what = "with request_header_mode: SKIP bodies were seen to pass ext_proc raw";
-        findings.add(config, "S14", what, "set processing_mode.request_header_mode: SEND");
-    }
-    let asks = |attributes: &Node| attributes.items().iter().any(|one| one.text() == Some("response.code_details"));
-    if !config.get("response_attributes").is_some_and(asks) {
-        let what = "ext_proc is not told whether an upstream gave an answer: with suppress_envoy_headers an upstream's error passes for Envoy's own";
-        findings.add(config, "S14", what, "set response_attributes: [ response.code_details ]");
-    }
-    for mode in ["request_body_mode", "response_body_mode"] {
-        if let Some(mode) =
-            config.get("processing_mode").and_then(|modes| modes.get(mode)).filter(|mode| mode.text() == Some("BUFFERED_PARTIAL"))
-        {
-            findings.add(mode, "S14", "a body that is too large is shown in part and passes whole", "use BUFFERED");
-        }
-    }
-}
-
-/// Whom ext_proc does not see is for ext-authz's metadata to say, and for nothing that a client or a route chooses: `process: none`, or no `process` at all.
-fn skipped(matcher: &Node, findings: &mut Findings) {
-    passed_by(matcher, false, findings);
-}
-
-/// `negated`: under an odd number of `not_matcher`.
-fn passed_by(node: &Node, negated: bool, findings: &mut Findings) {
-    let asks = node.get("input").is_none_or(|input| {
-        let test = node.get("custom_match.typed_config");
-        of_process(input) && test.is_some_and(|test| !holds(test, "invert") && says_none(test, negated))
-    });
-    // What nothing matched is passed by, too.
-    if !asks || node.get("on_no_match.action").is_some() {
-        let what = "ext_proc is passed by for another reason than ext-authz's `process: none`: bodies that it should read go on unread";
-        findings.add(node, "S14", what, "match on the metadata `process` alone, as envoy/envoy.yaml does");
-    }
-    match &node.value {
-        Value::Scalar(_) => {}
-        Value::List(items) => items.iter().for_each(|item| passed_by(item, negated, findings)),
-        Value::Mapping(entries) => {
-            entries.iter().for_each(|entry| passed_by(&entry.node, negated != (&*entry.key == "not_matcher"), findings));
-        }
-    }
-}
-
-fn of_process(input: &Node) -> bool {
-    let config = input.get("typed_config");
-    let path = config.and_then(|config| config.get("path")).map_or(&[][..], View::items);
-    let path: Vec<_> = path.iter().filter_map(|step| step.get("key")?.text()).collect();
-    config.and_then(|config| config.get("filter")).and_then(View::text) == Some(METADATA_NAMESPACE) && path == [metadata::PROCESS]
-}
-
-fn says_none(test: &Node, negated: bool) -> bool {
-    let field = if negated { "value.present_match" } else { "value.string_match" };
-    let Some(leaf) = test.get(field) else { return false };
-    if negated {
-        return leaf.is_true();
-    }
-    matches!(&leaf.value, Value::Mapping(entries) if entries.len() == 1) && leaf.get("exact").and_then(View::text) == Some("none")
-}
-
 /// Where upstreams are resolved for contracts, the resolved address is checked (S3).
 fn guard(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
     let proxy = filters.iter().position(|filter| {
@@ -261,29 +216,4 @@ fn guard(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
             }
         });
     }
-}
-
-/// Routes on which one of ours is switched off.
-pub(crate) fn switched_off(manager: &Node, findings: &mut Findings) {
-    manager.each(&mut |route| {
-        let Some(per_filter) = route.get("typed_per_filter_config") else { return };
-        if route.get("direct_response").is_some() || route.get("redirect").is_some() {
-            return;
-        }
-        per_filter.each(&mut |config| {
-            let of = config.get("@type").and_then(View::text).and_then(|of| of.rsplit('.').next()).unwrap_or("");
-            let off = config.get("disabled").filter(|off| off.is_true());
-            if let Some(off) = off.filter(|_| matches!(of, "ExtAuthzPerRoute" | "ExtProcPerRoute" | "FilterConfig")) {
-                findings.add(
-                    off,
-                    "S9",
-                    "one of our filters is switched off for a route that forwards",
-                    "remove it, or answer that route directly",
-                );
-            }
-            if let Some(domain) = config.get("domain").filter(|_| of == "RateLimitPerRoute") {
-                findings.add(domain, "S15", "a route has a rate limit domain of its own", "remove it: there is one domain");
-            }
-        });
-    });
 }

@@ -7,29 +7,32 @@ use bulkhead_proto::contract::cluster;
 use bulkhead_tenancy::tree::{Node, Value};
 
 use crate::{
-    Findings,
+    Findings, dump,
     view::{View, kind},
 };
 
 /// Envoy's default bound, which all tenants together pass.
 const DEFAULT: u64 = 1024;
 
+const CLEAR: &str = "a service of ours is asked in clear text on another machine: whoever stands between decides";
+
 pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
     let mut services = Vec::new();
     let mut clusters = Vec::new();
-    for document in documents {
-        document.each(&mut |node| {
-            let asked = match kind(node) {
-                "ExtAuthz" | "ext_authz" | "ExternalProcessor" | "ext_proc" => {
-                    node.get("typed_config.grpc_service.envoy_grpc.cluster_name")
-                }
-                "RateLimit" | "ratelimit" => node.get("typed_config.rate_limit_service.grpc_service.envoy_grpc.cluster_name"),
-                _ => None,
-            };
-            services.extend(asked.and_then(View::text));
-            clusters.extend(node.get("clusters").map_or(&[][..], View::items));
-        });
-    }
+    dump::in_force(documents, &mut |node| {
+        let asked = match kind(node) {
+            "ExtAuthz" | "ext_authz" | "ExternalProcessor" | "ext_proc" => node.get("typed_config.grpc_service.envoy_grpc.cluster_name"),
+            "RateLimit" | "ratelimit" => node.get("typed_config.rate_limit_service.grpc_service.envoy_grpc.cluster_name"),
+            _ => None,
+        };
+        services.extend(asked.and_then(View::text));
+        clusters.extend(node.get("clusters").map_or(&[][..], View::items));
+        // As Envoy dumps them, one by one.
+        clusters.extend(node.get("cluster").filter(|cluster| cluster.get("name").is_some()));
+        if matches!(kind(node), "ExtAuthz" | "ExternalProcessor" | "RateLimit") {
+            node.get("typed_config").into_iter().for_each(|config| by_google(config, findings));
+        }
+    });
     for node in clusters {
         let name = node.get("name").and_then(View::text).unwrap_or_default();
         if services.contains(&name) {
@@ -42,6 +45,17 @@ pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
     }
 }
 
+/// A service that is asked without a cluster: Google's client speaks clear text unless it is given credentials.
+fn by_google(config: &Node, findings: &mut Findings) {
+    let service = ["grpc_service", "rate_limit_service.grpc_service"].into_iter().find_map(|field| config.get(field)?.get("google_grpc"));
+    let Some(service) = service else { return };
+    let target = service.get("target_uri").and_then(View::text).unwrap_or_default();
+    let here = ["127.0.0.1:", "localhost:", "[::1]:", "unix:"].iter().any(|start| target.starts_with(start));
+    if !here && service.get("channel_credentials.ssl_credentials").is_none() {
+        findings.add(service, "S2", CLEAR, "add channel_credentials.ssl_credentials, or use envoy_grpc and a cluster with TLS");
+    }
+}
+
 /// A cluster that a gateway is made to have besides its own: which are of ours is not known, and all are reached as ours are.
 pub(crate) fn added(cluster: &Node, findings: &mut Findings) {
     reached(cluster, findings);
@@ -50,21 +64,43 @@ pub(crate) fn added(cluster: &Node, findings: &mut Findings) {
 
 /// In clear text on this machine only.
 fn reached(cluster: &Node, findings: &mut Findings) {
-    if cluster.get("transport_socket").is_some() {
+    let socket = cluster.get("transport_socket").filter(|socket| !matches!(kind(socket), "RawBuffer" | "raw_buffer"));
+    if let Some(socket) = socket {
+        unverified(socket, findings);
         return;
     }
     cluster.each(&mut |node| {
         let Some(address) = node.get("socket_address.address") else { return };
         let loopback = address.text().is_some_and(|text| text == "localhost" || text.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()));
         if !loopback {
-            let what = "a service of ours is asked in clear text on another machine: whoever stands between decides";
-            findings.add(address, "S2", what, "add a transport_socket with TLS and a client certificate");
+            findings.add(address, "S2", CLEAR, "add a transport_socket with TLS and a client certificate");
         }
     });
 }
 
+/// TLS to whoever answers: Envoy verifies no certificate without something to verify it by.
+fn unverified(socket: &Node, findings: &mut Findings) {
+    const BY: [&str; 4] = [
+        "validation_context",
+        "validation_context_sds_secret_config",
+        "combined_validation_context",
+        "validation_context_certificate_provider_instance",
+    ];
+    let Some(context) = socket.get("typed_config.common_tls_context").or_else(|| socket.get("typed_config")) else { return };
+    let accepts_all = BY.iter().filter_map(|by| context.get(by)).any(|by| {
+        let mut all = false;
+        by.each(&mut |node| all |= node.get("trust_chain_verification").and_then(View::text) == Some("ACCEPT_UNTRUSTED"));
+        all
+    });
+    if kind(socket) == "UpstreamTlsContext" && (accepts_all || !BY.iter().any(|by| context.get(by).is_some())) {
+        let what = "a service of ours is asked over TLS, and its certificate is not verified: whoever stands between decides";
+        findings.add(socket, "S2", what, "add common_tls_context.validation_context with trusted_ca");
+    }
+}
+
 fn room(cluster: &Node, bounds: &[&str], findings: &mut Findings) {
-    let thresholds = cluster.get("circuit_breakers.thresholds").and_then(|all| all.items().first());
+    let usual = |one: &&Node| matches!(one.get("priority").and_then(View::text), None | Some("DEFAULT"));
+    let thresholds = cluster.get("circuit_breakers.thresholds").and_then(|all| all.items().iter().find(usual));
     for bound in bounds {
         if thresholds.and_then(|one| one.get(bound)).and_then(View::number).is_none_or(|most| most <= DEFAULT) {
             let what = format!("{bound} is at most {DEFAULT}: one tenant's slow requests use up what all share");

@@ -32,8 +32,8 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
                 for Unjudged { line, kind } in unjudged {
                     let _ = writeln!(
                         io::stderr(),
-                        "note: {shown}:{line}: of this {kind} its own words were judged, and not what the gateway adds (order of filters, paths, headers, \
-                         clusters): check what its Envoy answers to GET /config_dump, too"
+                        "note: {shown}:{line}: of this {kind} its own words were judged, and not what comes from elsewhere (order of filters, routes, paths, \
+                         headers, clusters): check what its Envoy answers to GET /config_dump, too"
                     );
                 }
             }

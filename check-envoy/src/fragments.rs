@@ -4,7 +4,10 @@
 
 use bulkhead_tenancy::tree::Node;
 
-use crate::{Findings, authorizer, chain, clusters, limiter, view::View, view::kind};
+use crate::{
+    Findings, authorizer, chain, clusters, limiter, processor, routes,
+    view::{View, kind},
+};
 
 mod envoy_gateway;
 mod istio;
@@ -50,14 +53,14 @@ fn part(value: &Node, within: &Node, findings: &mut Findings) {
     match kind(value) {
         "ExtAuthz" | "ext_authz" => authorizer::judge(value, within, findings),
         "RateLimit" | "ratelimit" => limiter::judge(value, within, findings),
-        "ExternalProcessor" | "ext_proc" => chain::processing(value, findings),
+        "ExternalProcessor" | "ext_proc" => processor::judge(value, findings),
         _ if value.get("load_assignment").is_some() => clusters::added(value, findings),
         _ => {}
     }
     if is_ours(kind(value)) {
-        chain::dormant(value, findings);
+        chain::dormant(value, within, findings);
     }
-    chain::switched_off(value, findings);
+    routes::judge(value, &[], findings);
 }
 
 /// What is inserted into a chain next to one of ours may stand between them.
@@ -76,7 +79,7 @@ fn is_ours(word: &str) -> bool {
 }
 
 /// Whether a path or a name mentions one of our filters. `local_ratelimit` is none.
-fn mentions_ours(text: &str) -> bool {
+pub(crate) fn mentions_ours(text: &str) -> bool {
     text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).any(is_ours)
 }
 

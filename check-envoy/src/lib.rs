@@ -1,5 +1,6 @@
 //! Reads an Envoy configuration (a bootstrap, a listener, a connection manager; YAML or JSON) and names, with line, what in it breaks the
-//! rules that keep tenants apart, and how to mend it. What a file does not hold (routes by RDS, clusters by CDS) it cannot judge. Objects of Istio and Envoy
+//! rules that keep tenants apart, and how to mend it. What Envoy says of itself (`GET /config_dump`) it reads as well, and that is all of it; what a file does not hold (routes by
+//! RDS, clusters by CDS) it cannot judge. Objects of Istio and Envoy
 //! Gateway hold a part of what their Envoy gets: that part is judged, and it is said that the rest is not there.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
@@ -14,16 +15,20 @@ mod authorizer;
 mod chain;
 mod clusters;
 pub mod command;
+mod dump;
 mod fragments;
 mod limiter;
 mod listener;
+mod processor;
+mod routes;
+mod runtime;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use fragments::Unjudged;
-use view::View;
+use view::{View, type_of};
 
 /// One thing that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,22 +92,29 @@ pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
+    let all: Vec<&Node> = documents.iter().collect();
     let mut managers = Vec::new();
-    documents.iter().for_each(|document| document.each(&mut |node| managers.extend(node.get("http_filters").map(|_| node))));
+    // Clusters have filters, too, behind the router: no chain of a listener.
+    let is_manager = |node: &Node| node.get("http_filters").is_some() && type_of(node) != "HttpProtocolOptions";
+    dump::in_force(&all, &mut |node| managers.extend(is_manager(node).then_some(node)));
     let mut findings = Findings::default();
-    let unjudged: Vec<Unjudged> = documents.iter().filter_map(|document| fragments::judge(document, &mut findings)).collect();
+    let mut unjudged: Vec<Unjudged> = documents.iter().filter_map(|document| fragments::judge(document, &mut findings)).collect();
     if managers.is_empty() && unjudged.is_empty() {
         let what =
             "holds no HTTP connection manager (a mapping with `http_filters`), and no object of Istio or Envoy Gateway that is known";
         return Err(vec![bulkhead_tenancy::place::Place::file(&file).fault(what)]);
     }
-    let all: Vec<&Node> = documents.iter().collect();
     documents.iter().for_each(|document| findings.repeated(document));
     for manager in managers {
+        let manager = &*dump::whole(manager, &all);
         listener::judge(manager, &mut findings);
         chain::judge(manager, &all, &mut findings);
+        let elsewhere =
+            ["rds", "scoped_routes"].into_iter().find_map(|field| manager.get(field)).filter(|_| manager.get("route_config").is_none());
+        unjudged.extend(elsewhere.map(|at| Unjudged { line: at.line, kind: "connection manager, whose routes come by RDS,".to_owned() }));
     }
     clusters::judge(&all, &mut findings);
+    runtime::judge(&all, &mut findings);
     let Findings(mut found) = findings;
     found.sort_by_key(|finding| finding.line);
     found.dedup();

@@ -3,7 +3,10 @@
 use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, context, descriptor, metadata};
 use bulkhead_tenancy::tree::{Node, Value};
 
-use crate::{Findings, view::View};
+use crate::{
+    Findings,
+    view::{View, is_endless, type_of},
+};
 
 const LIKE: &str = "write rate_limits as envoy/envoy.yaml does";
 
@@ -17,7 +20,7 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
             "set failure_mode_deny: true",
         );
     }
-    for field in ["filter_enabled", "filter_enforced"] {
+    for field in ["filter_enabled", "filter_enforced", "failure_mode_deny_percent"] {
         if let Some(part) = config.get(field) {
             findings.add(part, "S9", format!("{field}: not every request is charged"), "remove it");
         }
@@ -28,7 +31,7 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
     if let Some(retry) = config.get("rate_limit_service.grpc_service.retry_policy") {
         findings.add(retry, "S24", "ratelimit is asked again: a retry charges twice", "remove the retry_policy");
     }
-    if let Some(endless) = config.get("timeout").filter(|timeout| timeout.text() == Some("0s")) {
+    if let Some(endless) = config.get("timeout").filter(|timeout| is_endless(timeout)) {
         findings.add(endless, "S9", "ratelimit may take as long as it likes: a hung service holds every request", "set a timeout: 0.1s");
     }
     if config.get("domain").and_then(View::text) != Some(DOMAIN) {
@@ -68,16 +71,27 @@ fn says(node: &Node, name: &str) -> bool {
 /// One list of four entries and the cost, in the filter or in every route.
 fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
     let mut lists: Vec<&Node> = config.get("rate_limits").into_iter().collect();
-    if lists.is_empty() {
-        // Of a fragment, wherever they are.
-        manager.get("route_config").unwrap_or(manager).each(&mut |node| lists.extend(node.get("rate_limits")));
-    }
+    let inline = !lists.is_empty();
+    // Of a fragment, wherever they are. Those of the filter hold in place of the routes', and what a route says of the filter in place of both.
+    manager.get("route_config").unwrap_or(manager).each(&mut |node| {
+        lists.extend(node.get("rate_limits").filter(|_| !inline || type_of(node) == "RateLimitPerRoute"));
+    });
     if lists.is_empty() {
         findings.add(config, "S15", "no descriptors are made: ratelimit is never asked", LIKE);
     }
     for limit in lists.into_iter().flat_map(View::items) {
         if let Some(late) = limit.get("apply_on_stream_done").filter(|late| late.is_true()) {
             findings.add(late, "S9", "apply_on_stream_done: it is charged when all is over, and denies nothing", "remove it");
+        }
+        if let Some(key) = limit.get("disable_key") {
+            findings.add(key, "S9", "disable_key: a runtime key switches this limit off", "remove it");
+        }
+        if let Some(negative) = limit.get("hits_addend.is_negative_hits").filter(|negative| negative.is_true()) {
+            findings.add(negative, "S9", "is_negative_hits: each request gives back what it costs", "remove it");
+        }
+        let stage = |node: &Node| node.get("stage").and_then(View::number).unwrap_or(0);
+        if let Some(other) = limit.get("stage").filter(|_| !inline && stage(limit) != stage(config)) {
+            findings.add(other, "S9", "the limit is of another stage than the filter, which never asks for it", "remove `stage` from both");
         }
         let actions = limit.get("actions").map_or(&[][..], View::items);
         actions.iter().for_each(|action| entry(action, findings));

@@ -27,6 +27,12 @@ pub(crate) fn judge(manager: &Node, findings: &mut Findings) {
         let mend = "set use_remote_address: true (and xff_num_trusted_hops, if proxies of yours stand before)";
         findings.add(at(manager, "use_remote_address"), "S5", "a client may choose the address that its failures count against", mend);
     }
+    for upgrade in manager.get("upgrade_configs").map_or(&[][..], View::items) {
+        if let Some(filters) = upgrade.get("filters") {
+            let what = "an upgrade goes through filters of its own, and not through ours";
+            findings.add(filters, "S9", what, "remove `filters`: upgrades then go through the chain");
+        }
+    }
     underscores(manager, findings);
     early(manager, findings);
 }

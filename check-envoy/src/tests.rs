@@ -2,6 +2,8 @@
 
 use super::{Finding, check};
 
+mod elsewhere;
+
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
 const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");
 const CONTRACT_ONE_HOP: &str = include_str!("../../envoy/contract-one-hop.yaml");
@@ -89,7 +91,7 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
             "- name: envoy.filters.http.ext_authz\n",
             "- name: envoy.filters.http.ext_authz\n            disabled: true\n",
             "S9",
-            "no route switches it on",
+            "does not switch it on",
         ),
         ("request_trailers_mutations:", "response_mutations:", "S15", "trailers"),
         (

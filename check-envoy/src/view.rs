@@ -21,7 +21,7 @@ impl View for Node {
     fn get(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, name| {
             let Value::Mapping(entries) = &node.value else { return None };
-            entries.iter().find(|entry| &*entry.key == name).map(|entry| &entry.node)
+            entries.iter().find(|entry| is_field(&entry.key, name)).map(|entry| &entry.node)
         })
     }
 
@@ -64,6 +64,21 @@ impl View for Node {
     }
 }
 
+/// Whether a key names a field: as the proto spells it, or in proto-JSON's lowerCamelCase, which Envoy takes as well and `egctl` writes.
+pub(crate) fn is_field(key: &str, name: &str) -> bool {
+    let mut rest = key.chars();
+    let mut upper = false;
+    let camel = name.chars().all(|letter| {
+        if letter == '_' {
+            upper = true;
+            return true;
+        }
+        let letter = if std::mem::take(&mut upper) { letter.to_ascii_uppercase() } else { letter };
+        rest.next() == Some(letter)
+    });
+    key == name || (camel && rest.next().is_none())
+}
+
 /// Whether a field is `true`.
 pub(crate) fn holds(node: &Node, path: &str) -> bool {
     node.get(path).is_some_and(View::is_true)
@@ -74,7 +89,22 @@ pub(crate) fn holds(node: &Node, path: &str) -> bool {
 pub(crate) fn kind(filter: &Node) -> &str {
     let filter = inner(filter);
     let typed = filter.get("typed_config.@type").and_then(View::text).and_then(|of| of.rsplit('.').next());
-    typed.or_else(|| filter.get("name").and_then(View::text).and_then(|name| name.rsplit('.').next())).unwrap_or("")
+    let discovered = filter.get("config_discovery.type_urls").and_then(|types| match types.items() {
+        [one] => one.text()?.rsplit('.').next(),
+        _ => Some("a filter of several types"),
+    });
+    typed.or(discovered).or_else(|| filter.get("name").and_then(View::text).and_then(|name| name.rsplit('.').next())).unwrap_or("")
+}
+
+/// The last word of a type: `ExtAuthzPerRoute`.
+pub(crate) fn type_of(config: &Node) -> &str {
+    config.get("@type").and_then(View::text).and_then(|of| of.rsplit('.').next()).unwrap_or("")
+}
+
+/// Whether a time-out never ends, or takes longer than a caller waits.
+pub(crate) fn is_endless(timeout: &Node) -> bool {
+    let seconds = timeout.text().and_then(|text| text.strip_suffix('s')).and_then(|text| text.parse::<f64>().ok());
+    seconds.is_some_and(|seconds| seconds == 0.0 || seconds >= 10.0)
 }
 
 /// A filter, out of the matcher that it may stand in (`ExtensionWithMatcher`).

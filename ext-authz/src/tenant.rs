@@ -16,14 +16,7 @@ mod signed_by;
 mod token;
 mod verified;
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bulkhead_tenancy::{
     clock::Clock,
@@ -134,8 +127,6 @@ pub struct Identity {
     by_source: Counters,
     by_name: Counters,
     unresolved: Unresolved,
-    /// The generation of the snapshot that compartments were last swept by.
-    swept: AtomicU64,
 }
 
 impl Identity {
@@ -155,7 +146,6 @@ impl Identity {
             by_source: Counters::new(),
             by_name: Counters::new(),
             unresolved: Unresolved::new(),
-            swept: AtomicU64::new(0),
         }
     }
 
@@ -182,7 +172,7 @@ impl Identity {
         addressed: Addressed<'_>,
         sender: Sender,
     ) -> Result<Caller, Refusal> {
-        self.sweep(snapshot);
+        self.compartments.sweep(snapshot);
         let source = sender.source.map(Source::of);
         let limits = snapshot.platform().auth_failures;
         if let Some(wait) = source.and_then(|source| self.by_source.closed(source, limits.per_source_minute, self.clock.now_us())) {
@@ -268,15 +258,6 @@ impl Identity {
         match source {
             Some(source) if !self.by_source.failed_lately(source, self.clock.now_us()) => Standing::Good,
             _ => Standing::Suspect,
-        }
-    }
-
-    /// Drops the keys and bounds of tenants and issuers that are gone, once for each snapshot.
-    fn sweep(&self, snapshot: &Arc<Snapshot>) {
-        let generation = snapshot.generation();
-        if self.swept.fetch_max(generation, Ordering::AcqRel) < generation {
-            let (compartments, snapshot) = (Arc::clone(&self.compartments), Arc::clone(snapshot));
-            tokio::task::spawn_blocking(move || compartments.sweep(&snapshot));
         }
     }
 }

@@ -25,6 +25,8 @@ mod attacks;
 mod ended;
 #[path = "mcp/server.rs"]
 mod server;
+#[path = "mcp/standing.rs"]
+mod standing;
 #[path = "mcp/stream.rs"]
 mod stream;
 

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::verify::verify;
+use crate::{folder::Stand, verify::verify};
 
 /// A disk that takes so many bytes more, and then says that it is full: half a write may be on it.
 struct Small(AtomicU64);
@@ -230,4 +230,48 @@ fn s11_what_a_killed_writer_left_behind_the_head_is_marked() {
     let recovered: serde_json::Value = serde_json::from_str(text.lines().nth(4).unwrap()).unwrap();
     assert_eq!(recovered["recovered"], serde_json::json!({ "unanswered_from": 3, "unanswered_to": 4 }));
     assert_eq!(faults(&directory), Vec::<String>::new());
+}
+
+/// Closes a stream of two records, does something to its folder, and opens it again as it was left, if it still stands so.
+fn reopened(directory: &TempDir, meanwhile: impl FnOnce()) -> Option<Files> {
+    let mut files = open(directory, &real(), None);
+    appended(&mut files, &real(), 2);
+    let closed = files.close().unwrap();
+    meanwhile();
+    closed.reopen(&Folder::region(directory.path()).unwrap(), "tenant-acme").unwrap()
+}
+
+#[test]
+fn a_stream_that_was_closed_goes_on_as_it_was_left() {
+    let directory = TempDir::new().unwrap();
+    let mut files = reopened(&directory, || ()).unwrap();
+    appended(&mut files, &real(), 2);
+    assert_eq!((files.left().end.seq, files.stored()), (4, text(&directory).len() as u64));
+    assert_eq!(text(&directory).lines().count(), 4);
+    assert_eq!(faults(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn s11_a_stream_that_was_touched_while_it_was_closed_is_looked_at() {
+    let data = |directory: &TempDir| path(directory, "ext-authz-a.jsonl");
+    // With the same bytes, until the disk's clock has moved on.
+    let rewrite = |path: PathBuf| {
+        let (bytes, before) = (std::fs::read(&path).unwrap(), Stand::of(File::open(&path).unwrap()).unwrap());
+        while Stand::of(File::open(&path).unwrap()).unwrap() == before {
+            let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all(&bytes).unwrap();
+        }
+    };
+    let touches: [&dyn Fn(&TempDir); 6] = [
+        &|directory| rewrite(data(directory)),
+        &|directory| rewrite(path(directory, "ext-authz-a.head")),
+        &|directory| OpenOptions::new().write(true).open(data(directory)).unwrap().set_len(10).unwrap(),
+        &|directory| std::fs::remove_file(data(directory)).unwrap(),
+        &|directory| std::fs::remove_file(path(directory, "ext-authz-a.head")).unwrap(),
+        &|directory| std::fs::rename(directory.path().join("tenant-acme"), directory.path().join("moved")).unwrap(),
+    ];
+    for (nth, touch) in touches.iter().enumerate() {
+        let directory = TempDir::new().unwrap();
+        assert!(reopened(&directory, || touch(&directory)).is_none(), "{nth}");
+    }
 }

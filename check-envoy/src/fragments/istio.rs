@@ -29,6 +29,9 @@ pub(super) fn filter(document: &Node, findings: &mut Findings) {
         if to_ours && (operation == "REMOVE" || replaced) {
             removed(patch, findings);
         }
+        if to == "CLUSTER" && operation == "REMOVE" && !is_anothers(patch) {
+            partial(patch, "a cluster is removed that may be the one in which one of our services is asked", findings);
+        }
         let Some(value) = value else { continue };
         if to_ours && operation == "MERGE" && value.get("typed_config.@type").is_none() {
             partial(value, "a part is merged into one of our filters: what that leaves cannot be judged", findings);
@@ -43,10 +46,17 @@ pub(super) fn filter(document: &Node, findings: &mut Findings) {
                 "insert it with INSERT_BEFORE and the subFilter envoy.filters.http.router",
             );
         }
-        if to == "HTTP_FILTER" && operation != "REMOVE" {
+        // What comes by discovery stands wherever a filter of its name does.
+        if matches!(to, "HTTP_FILTER" | "EXTENSION_CONFIG") && operation != "REMOVE" {
             stranger(value, findings);
         }
     }
+}
+
+/// Whether a patch of clusters names one, and none that our services would be called.
+fn is_anothers(patch: &Node) -> bool {
+    let named: Vec<&str> = ["name", "service"].iter().filter_map(|field| patch.get("match.cluster")?.get(field)?.text()).collect();
+    !named.is_empty() && !named.iter().any(|name| ["bulkhead", "authz", "ratelimit", "rate-limit"].iter().any(|ours| name.contains(ours)))
 }
 
 /// Istio's mesh, if it names providers of authorization. In a ConfigMap it is a text within the text.

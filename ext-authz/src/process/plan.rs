@@ -40,6 +40,10 @@ pub struct Plan {
     pub decision_id: String,
     /// From when on the token or the subscription that let it in does not hold, in seconds since 1970.
     pub expires: Option<i64>,
+    /// What is told where that time has come: `subscription`, or `invalid_token`.
+    pub expired: Reason,
+    /// Whether Check told what a stream of events stands on, as it does wherever it has anything read.
+    pub watched: bool,
     /// The key that verified that token.
     pub signed_by: Option<Signed>,
     /// Who reads the request's body, one after the other; nobody: it goes on unread.
@@ -70,6 +74,9 @@ impl Plan {
         let policy = route::policy(tenant)?;
         let api = route::api(policy, Some(&told.api))?;
         let read = |told: String| SignedBy::read(&told, &tenant.uid, snapshot).map_or(Signed::Unread(told), Signed::Read);
+        let of_subscription = told.subscription.as_deref().and_then(|name| policy.subscription(name)?.expires_at);
+        let expired =
+            if of_subscription.is_some() && of_subscription == told.expires { Reason::Subscription } else { Reason::InvalidToken };
         let plan = Self {
             request: readers(Side::Request, &told, policy, api)?,
             response: readers(Side::Response, &told, policy, api)?,
@@ -78,6 +85,8 @@ impl Plan {
             policy: policy.hash().clone(),
             decision_id: told.decision_id,
             expires: told.expires,
+            expired,
+            watched: told.process != Process::None,
             signed_by: told.signed_by.map(read),
         };
         let unseen = (!plan.request.is_empty() && !buffering.request) || (!plan.response.is_empty() && !buffering.response);
@@ -94,12 +103,11 @@ impl Plan {
     #[must_use]
     pub fn over(&self, snapshot: Option<&Arc<Snapshot>>, now_s: i64) -> Option<Denial> {
         if self.expires.is_some_and(|expires| now_s >= expires) {
-            return Some(Denial::new(
-                Reason::InvalidToken,
-                "the token or subscription that the stream of events was opened with has expired",
-            ));
+            return Some(Denial::new(self.expired, "the token or subscription that the stream of events was opened with has expired"));
         }
-        let changed = || unavailable("the tenant's policy is another than when the stream of events was opened: open it again");
+        let changed = || {
+            unavailable("the tenant's policy, or what it is granted, is another than when the stream of events was opened: open it again")
+        };
         (!self.stands(snapshot)).then(changed)
     }
 
@@ -118,12 +126,16 @@ impl Plan {
         (!accepted).then(|| Denial::new(Reason::InvalidToken, detail))
     }
 
-    /// Whether the tenant is still served by the policy that the plan was made of.
+    /// Whether the tenant is still served by the policy that the plan was made of, and is granted what it was. A grant that is wider ends it too: to open it again is
+    /// judged anew, and takes a moment.
     fn stands(&self, snapshot: Option<&Arc<Snapshot>>) -> bool {
         let Some(tenant) = snapshot.and_then(|snapshot| snapshot.tenant(self.tenant.name.as_str())) else { return false };
         let same = || {
             let policy = route::policy(tenant).ok();
-            tenant.uid == self.tenant.uid && route::served(tenant).is_ok() && policy.is_some_and(|policy| *policy.hash() == self.policy)
+            let claimed = self.tenant.plan.require_tenant_claim || !tenant.plan.require_tenant_claim;
+            let granted = tenant.hosts == self.tenant.hosts && tenant.upstreams == self.tenant.upstreams && claimed;
+            let served = tenant.uid == self.tenant.uid && route::served(tenant).is_ok();
+            served && granted && policy.is_some_and(|policy| *policy.hash() == self.policy)
         };
         Arc::ptr_eq(tenant, &self.tenant) || same()
     }

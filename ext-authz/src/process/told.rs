@@ -28,6 +28,8 @@ pub struct Told {
     pub policy: String,
     /// What an answer to MCP's `tools/list` may show, if one is awaited.
     pub shown: Option<Shown>,
+    /// The name of the caller's subscription, if it has one.
+    pub subscription: Option<String>,
     /// From when on the caller's token or subscription does not hold, in seconds since 1970.
     pub expires: Option<i64>,
     /// The key that the token was verified by, to be read by [`SignedBy::read`](crate::tenant::SignedBy::read).
@@ -49,6 +51,7 @@ impl Told {
             process: Process::named(text(ours, key::PROCESS)?)?,
             policy: text(ours, key::POLICY)?.to_owned(),
             shown: written(ours, key::TOOLS)?,
+            subscription: written(ours, key::SUBSCRIPTION)?,
             expires: written(ours, key::EXPIRES)?,
             signed_by: written(ours, key::SIGNED_BY)?,
         })

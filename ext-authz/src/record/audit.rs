@@ -33,7 +33,7 @@ pub fn record(noted: &Noted<'_>) -> Record {
     Record {
         event: if charged.is_some() { Event::Limit } else { Event::Authorization },
         id: Some(Text::bounded(&decision.id, NAME)),
-        whose: tenant.as_deref().map(Whose::from),
+        whose: tenant.as_ref().map(Whose::from),
         request: noted.seen.map(|seen| Request::bounded(&seen.method, &seen.authority, &seen.path)),
         actor: Actor {
             subject: subject.as_deref().map(Actor::claim),
@@ -63,7 +63,7 @@ pub fn processed(processed: &Processed) -> Record {
     Record {
         event: Event::Process,
         id: Some(Text::bounded(&processed.id, NAME)),
-        whose: tenant.as_deref().map(Whose::from),
+        whose: tenant.as_ref().map(Whose::from),
         action: Action { api: api.as_ref().map(|api| api.name.to_string()), mcp: None },
         decision: Some(match &processed.handled {
             Handled::Denied(denial) => Decided { status: Some(denial.status), ..decided.because(&denial.detail) },

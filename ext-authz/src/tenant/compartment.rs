@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -100,12 +103,14 @@ pub(super) struct Compartments {
     tokens: Arc<Pool>,
     supply: Arc<Supply>,
     all: RwLock<HashMap<TenantUid, Arc<Compartment>>>,
+    /// The generation of the snapshot that it was last swept by.
+    swept: AtomicU64,
 }
 
 impl Compartments {
     pub(super) fn new(caps: Caps, supply: Supply) -> Self {
         let (keys, tokens) = (Pool::new(caps.keys), Pool::new(caps.tokens));
-        Self { caps, keys, tokens, supply: Arc::new(supply), all: RwLock::default() }
+        Self { caps, keys, tokens, supply: Arc::new(supply), all: RwLock::default(), swept: AtomicU64::new(0) }
     }
 
     /// The compartment of a tenant of the snapshot.
@@ -151,8 +156,17 @@ impl Compartments {
         }
     }
 
-    /// Drops what belongs to tenants and issuers that a snapshot does not have any more.
-    pub(super) fn sweep(&self, snapshot: &Snapshot) {
+    /// Drops what belongs to tenants and issuers that are gone, once for each snapshot. Whoever makes compartments asks for it: a replica may do nothing but read bodies.
+    pub(super) fn sweep(self: &Arc<Self>, snapshot: &Arc<Snapshot>) {
+        let generation = snapshot.generation();
+        if self.swept.fetch_max(generation, Ordering::AcqRel) < generation {
+            let (compartments, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
+            tokio::task::spawn_blocking(move || compartments.drop_all_but(&snapshot));
+        }
+    }
+
+    /// Drops what belongs to tenants and issuers that a snapshot does not have.
+    pub(super) fn drop_all_but(&self, snapshot: &Snapshot) {
         let issuers: HashMap<&TenantUid, Vec<&IssuerId>> =
             snapshot.tenants().map(|tenant| (&tenant.uid, tenant.issuers.iter().map(|issuer| &issuer.id).collect())).collect();
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);

@@ -53,7 +53,8 @@ impl KeysInForce {
     /// Whether a token of a tenant that this key verified would still be accepted, so long ago as it was looked at. Where keys are old, newer ones are
     /// asked for; where they were never fetched here, it is believed for as long as fetched ones would be.
     #[must_use]
-    pub fn accept(&self, signed: &SignedBy, tenant: &TenantUid, snapshot: &Snapshot, ago: Duration) -> bool {
+    pub fn accept(&self, signed: &SignedBy, tenant: &TenantUid, snapshot: &Arc<Snapshot>, ago: Duration) -> bool {
+        self.0.sweep(snapshot);
         let Some((owner, issuer)) = snapshot.by_issuer(signed.issuer.id.as_str()) else { return false };
         let as_it_was = Arc::ptr_eq(issuer, &signed.issuer) || *issuer == signed.issuer;
         if owner.uid != *tenant || !as_it_was {

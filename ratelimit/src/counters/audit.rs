@@ -20,7 +20,7 @@ impl Counters {
     pub(super) async fn put_on_record(&self, tenant: Option<&Arc<Tenant>>, change: &Change) {
         let (Some(streams), Some(snapshot)) = (&self.audit, self.live.load()) else { return };
         let Some(stream) = streams.stream(snapshot.platform(), tenant.map_or(Whom::Platform, Whom::Tenant)) else { return };
-        let kept = match streams.must(&stream, tenant, record(tenant.map(Arc::as_ref), change)) {
+        let kept = match streams.must(&stream, tenant, record(tenant, change)) {
             Ok(receipt) => receipt.until(Instant::now() + PATIENCE).await,
             Err(refused) => Err(refused),
         };
@@ -30,7 +30,7 @@ impl Counters {
     }
 }
 
-fn record(tenant: Option<&Tenant>, change: &Change) -> Record {
+fn record(tenant: Option<&Arc<Tenant>>, change: &Change) -> Record {
     let remaining = |reading: &Option<Reading>| {
         let remaining = reading.as_ref()?.now.as_ref()?.remaining;
         i64::try_from(remaining).ok()

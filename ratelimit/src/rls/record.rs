@@ -88,7 +88,7 @@ impl Records {
 }
 
 fn record(asked: &Asked, verdict: Verdict, shadowed: &[Arc<str>]) -> Record {
-    let tenant = asked.tenant();
+    let tenant = asked.tenant_shared();
     let cost = asked.charge().parts().iter().map(Part::cost).fold(0, u64::saturating_add);
     let (status, scope) = match verdict {
         Verdict::Allow => (None, None),

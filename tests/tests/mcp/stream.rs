@@ -22,16 +22,16 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::Stage;
 
-type Piece = Result<String, std::io::Error>;
+pub(crate) type Piece = Result<String, std::io::Error>;
 
 /// An MCP server that answers everything with an event stream, in which the test says what comes and when.
-struct Source {
-    address: SocketAddr,
+pub(crate) struct Source {
+    pub(crate) address: SocketAddr,
     opened: Mutex<mpsc::UnboundedReceiver<mpsc::UnboundedSender<Piece>>>,
 }
 
 impl Source {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (opens, opened) = mpsc::unbounded_channel();
         let open = |State(opens): State<Arc<mpsc::UnboundedSender<mpsc::UnboundedSender<Piece>>>>| async move {
             let (sender, pieces) = mpsc::unbounded_channel();
@@ -46,19 +46,19 @@ impl Source {
     }
 
     /// The next stream that is opened.
-    async fn opened(&self) -> mpsc::UnboundedSender<Piece> {
+    pub(crate) async fn opened(&self) -> mpsc::UnboundedSender<Piece> {
         tokio::time::timeout(PATIENCE, async { self.opened.lock().await.recv().await }).await.expect("in time").expect("a stream")
     }
 }
 
 /// What a client has seen of a stream.
-struct Seen {
-    answer: reqwest::Response,
-    text: String,
+pub(crate) struct Seen {
+    pub(crate) answer: reqwest::Response,
+    pub(crate) text: String,
 }
 
 impl Seen {
-    async fn until(&mut self, what: &str) {
+    pub(crate) async fn until(&mut self, what: &str) {
         while !self.text.contains(what) {
             let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;
             let chunk = chunk.unwrap_or_else(|_| panic!("{what:?} does not come: {:?}", self.text)).expect("a stream that goes on");
@@ -67,7 +67,7 @@ impl Seen {
     }
 
     /// Waits until it ends, and does something again and again meanwhile.
-    async fn ends(&mut self, meanwhile: impl Fn()) {
+    pub(crate) async fn ends(&mut self, meanwhile: impl Fn()) {
         let late = Instant::now() + PATIENCE;
         loop {
             match tokio::time::timeout(Duration::from_millis(50), self.answer.chunk()).await {

@@ -121,3 +121,33 @@ fn check_envoy_passes_the_shipped_files_and_names_what_a_changed_one_breaks() {
     assert!(said.starts_with(&format!("{path}:{line}: S9: ext_authz fails open")), "{said}");
     assert_eq!(checked(&["/no/such/file"]).status.code(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_envoy_reads_what_a_running_envoy_says_of_itself() {
+    let world = World::builder().start().await;
+    let dump = Request::get("/config_dump").send(world.envoy.admin()).await.text();
+    let checked = |text: &str| {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("a writable file");
+        let path = file.path().display().to_string();
+        let checked = bulkhead_tests::service::run("bulkhead-ext-authz", &["check-envoy", &path]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&path, "FILE");
+        (checked.status.code(), text(&checked.stdout), text(&checked.stderr))
+    };
+    // Upstreams of tests stand on this machine, and the shipped guard is told so.
+    let own = |said: &str| {
+        let others = said.lines().filter(|line| !line.contains("S3: a contract's upstream may resolve to this machine"));
+        others.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (_, said, noted) = checked(&dump);
+    assert_eq!((own(&said), noted), (Vec::new(), String::new()));
+    let open = dump.replace("\"failure_mode_deny\": true", "\"failure_mode_deny\": false");
+    assert_ne!(open, dump);
+    let (code, said, _) = checked(&open);
+    let said = own(&said);
+    assert_eq!((code, said.len()), (Some(2), 1), "once, not of the bootstrap besides: {said:?}");
+    let line = open.lines().position(|line| line.contains("failure_mode_deny")).expect("the line");
+    let last = open.lines().count() - open.lines().rev().position(|line| line.contains("failure_mode_deny")).expect("the line");
+    assert!(last > line + 1, "it is dumped twice");
+    assert!(said[0].starts_with(&format!("FILE:{last}: S9: ratelimit fails open")), "{said:?}");
+}

@@ -41,6 +41,8 @@ pub(crate) fn plan_with(reader: impl Reader + 'static, process: Process) -> Plan
         policy: policy.hash().clone(),
         decision_id: "0190-d".to_owned(),
         expires: None,
+        expired: Reason::InvalidToken,
+        watched: true,
         signed_by: None,
         request: one(process.requests()),
         response: one(process.responses()),

@@ -35,6 +35,7 @@ use crate::{
 };
 
 mod crowd;
+mod standing;
 
 const PATIENCE: Duration = Duration::from_millis(800);
 const NOW_S: u64 = 1_800_000_000;

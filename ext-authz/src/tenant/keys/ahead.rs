@@ -42,8 +42,9 @@ impl Ahead {
 
     /// Fetches what is due, in an order of this process's own: replicas that start together do not ask the same provider for the same keys
     /// at the same moment.
-    async fn round(&self, compartments: &Compartments, live: &Live, places: &Arc<Semaphore>, seed: &RandomState) {
+    async fn round(&self, compartments: &Arc<Compartments>, live: &Live, places: &Arc<Semaphore>, seed: &RandomState) {
         let Some(snapshot) = live.load() else { return };
+        compartments.sweep(&snapshot);
         let mut names: Vec<_> = snapshot.tenants().map(|tenant| tenant.name.clone()).collect();
         drop(snapshot);
         names.sort_by_cached_key(|name| seed.hash_one(name));

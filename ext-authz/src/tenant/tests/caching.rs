@@ -201,3 +201,16 @@ async fn s23_what_a_key_signed_is_not_accepted_longer_than_keys_are_believed() {
     elsewhere.clock.advance_us(61_000_000);
     until("the keys are there", || accepted(&elsewhere, Duration::from_secs(9_999))).await;
 }
+
+#[tokio::test]
+async fn what_is_gone_is_swept_away_where_nobody_ever_asks_for_an_identity() {
+    let world = World::new();
+    let (_, signed) = told(&world).await;
+    let replica = World::new();
+    let keys = replica.identity.keys_in_force();
+    let acme = &world.snapshot.tenant("acme").unwrap().uid;
+    let gone = replica.identity.compartments.of(&"uid-gone".parse().unwrap());
+    assert_eq!(Arc::strong_count(&gone), 2);
+    let _ = keys.accept(&signed, acme, &replica.snapshot, Duration::ZERO);
+    until("it is swept", || Arc::strong_count(&gone) == 1).await;
+}

@@ -184,7 +184,7 @@ async fn what_is_gone_from_the_snapshot_is_swept_away() {
     let world = World::new();
     assert!(world.token(&token_of(ACME), None).await.is_ok());
     let before = world.identity.compartments.of(&"uid-acme".parse().unwrap());
-    world.identity.compartments.sweep(&snapshot(Written { uid: "uid-acme-2", ..PLAIN }));
+    world.identity.compartments.drop_all_but(&snapshot(Written { uid: "uid-acme-2", ..PLAIN }));
     let after = world.identity.compartments.of(&"uid-acme".parse().unwrap());
     assert!(!Arc::ptr_eq(&before, &after));
 }

@@ -1,0 +1,38 @@
+//! A stream that was closed because others need its descriptors: what is known of it is kept, and nothing is read to open it again where nobody touched its
+//! files meanwhile. Where somebody did, it is opened as after a restart, and what is missing is noticed.
+
+use std::io;
+
+use super::{Files, State};
+use crate::folder::{Folder, How, Identity, Stand};
+
+/// A stream that was closed, and how its files stood.
+pub(crate) struct Closed {
+    state: State,
+    data: Stand,
+    head: Stand,
+}
+
+impl Files {
+    /// Closes the files. None: how they stand cannot be told, or must be looked at.
+    pub(crate) fn close(self) -> Option<Closed> {
+        let (data, head) = (Stand::of(&self.data).ok()?, Stand::of(&self.head).ok()?);
+        self.state.refused_from.is_none().then_some(Closed { state: self.state, data, head })
+    }
+}
+
+impl Closed {
+    /// The files as they were left. None: they are others, or not as they were left.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub(crate) fn reopen(self, region: &Folder, name: &str) -> io::Result<Option<Files>> {
+        let Self { state, data: data_left, head: head_left } = self;
+        let folder = region.below(name)?;
+        let data = folder.file(&state.names.current(), How::Append)?;
+        let head = folder.file(&state.names.head(), How::Write)?;
+        let (Some(data), Some(head)) = (data, head) else { return Ok(None) };
+        let as_left = Identity::of(&folder)? == state.open.folder && Stand::of(&data)? == data_left && Stand::of(&head)? == head_left;
+        Ok(as_left.then_some(Files { folder, data, head, state }))
+    }
+}

@@ -1,0 +1,78 @@
+//! What an Envoy says of itself: `GET /config_dump`, or `egctl config envoy-proxy`. There the parts stand apart (listeners, routes by RDS, filters by ECDS, clusters),
+//! and what is not in force any more stands beside what is. They are put together as Envoy does.
+
+use std::borrow::Cow;
+
+use bulkhead_tenancy::tree::{Entry, Node, Value};
+
+use crate::view::{View, is_field, type_of};
+
+/// Shows what is in force: neither what Envoy drains or refused, nor its bootstrap's listeners where it dumps them besides.
+pub(crate) fn in_force<'n>(documents: &[&'n Node], see: &mut impl FnMut(&'n Node)) {
+    let mut listeners = false;
+    documents.iter().for_each(|document| document.each(&mut |node| listeners |= type_of(node) == "ListenersConfigDump"));
+    documents.iter().for_each(|document| walk(document, listeners, see));
+}
+
+fn walk<'n>(node: &'n Node, listeners: bool, see: &mut impl FnMut(&'n Node)) {
+    see(node);
+    match &node.value {
+        Value::Scalar(_) => {}
+        Value::List(items) => items.iter().for_each(|item| walk(item, listeners, see)),
+        Value::Mapping(entries) => {
+            let again = listeners && type_of(node) == "BootstrapConfigDump";
+            let past = |key: &str| {
+                matches!(key, "draining_state" | "drainingState" | "error_state" | "errorState") || (again && key == "bootstrap")
+            };
+            entries.iter().filter(|entry| !past(&entry.key)).for_each(|entry| walk(&entry.node, listeners, see));
+        }
+    }
+}
+
+/// A connection manager with its routes and filters in it, where the documents hold them elsewhere.
+pub(crate) fn whole<'n>(manager: &'n Node, documents: &[&'n Node]) -> Cow<'n, Node> {
+    let mut whole = Cow::Borrowed(manager);
+    let named = manager.get("rds.route_config_name").and_then(View::text);
+    if let Some(routes) = named.and_then(|name| found(documents, |node| node.get("virtual_hosts").is_some() && is_named(node, name))) {
+        put(whole.to_mut(), "route_config", routes);
+    }
+    let filters = manager.get("http_filters").map_or(&[][..], View::items);
+    if !filters.iter().any(|filter| filter.get("config_discovery").is_some()) {
+        return whole;
+    }
+    let filters = filters.iter().map(|filter| {
+        let named = filter.get("name").and_then(View::text).filter(|_| filter.get("config_discovery").is_some());
+        let discovered =
+            named.and_then(|name| found(documents, |node| node.get("ecds_filter").is_some_and(|filter| is_named(filter, name))));
+        let mut filter = filter.clone();
+        if let Some(config) = discovered.and_then(|dumped| dumped.get("ecds_filter.typed_config")) {
+            put(&mut filter, "typed_config", config);
+        }
+        filter
+    });
+    let list = Value::List(filters.collect());
+    let at = manager.get("http_filters").unwrap_or(manager);
+    put(whole.to_mut(), "http_filters", &Node { line: at.line, column: at.column, value: list });
+    whole
+}
+
+fn is_named(node: &Node, name: &str) -> bool {
+    node.get("name").and_then(View::text) == Some(name)
+}
+
+fn found<'n>(documents: &[&'n Node], is_it: impl Fn(&Node) -> bool) -> Option<&'n Node> {
+    let mut found = None;
+    in_force(documents, &mut |node| {
+        if found.is_none() && is_it(node) {
+            found = Some(node);
+        }
+    });
+    found
+}
+
+/// Puts a field into a mapping, in the place of what is there of it.
+fn put(mapping: &mut Node, field: &str, node: &Node) {
+    let Value::Mapping(entries) = &mut mapping.value else { return };
+    entries.retain(|entry| !is_field(&entry.key, field));
+    entries.push(Entry { key: field.into(), line: node.line, column: node.column, node: node.clone() });
+}
