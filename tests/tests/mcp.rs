@@ -19,6 +19,8 @@ use self::server::Server;
 
 #[path = "mcp/altered.rs"]
 mod altered;
+#[path = "mcp/answers.rs"]
+mod answers;
 #[path = "mcp/attacks.rs"]
 mod attacks;
 #[path = "mcp/ended.rs"]
