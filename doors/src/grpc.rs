@@ -19,7 +19,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service as _;
 
-pub use self::unary::{Sayable, Unary};
+pub use self::unary::{Askable, Sayable, Unary, Unread, unreadable};
 use self::{answer::Answer, inline::Inline, turns::Turns};
 use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 

@@ -12,10 +12,7 @@ use bulkhead_proto::{
     },
     wire::Written,
 };
-use prost::{
-    DecodeError, Message as _,
-    bytes::{BufMut as _, BytesMut},
-};
+use prost::{DecodeError, Message as _};
 
 use crate::{
     attributes::Headers,
@@ -70,7 +67,7 @@ impl Reply {
         };
         Self::assemble(Code::PermissionDenied, decision, |reply| {
             reply.message(2, |denied| {
-                denied.message(1, |status| status.number(1, denial.status.into()));
+                denied.message(1, |status| status.number(1, denial.status));
                 // In place of every one of that name, never appended (`evil,acme`).
                 headers.iter().for_each(|(name, value)| header(denied, 2, name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
                 denied.text(3, &body);
@@ -101,8 +98,8 @@ impl Sayable for Reply {
         self.0.as_bytes().len()
     }
 
-    fn write(&self, bytes: &mut BytesMut) {
-        bytes.put_slice(self.0.as_bytes());
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.0.as_bytes());
     }
 }
 

@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use bulkhead_doors::metrics::Metrics;
-use bulkhead_proto::pb::envoy::service::ratelimit::v3::{
-    RateLimitRequest, rate_limit_response::Code, rate_limit_service_server::RateLimitService as _,
-};
+use bulkhead_doors::{grpc::Unread, metrics::Metrics};
+use bulkhead_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, rate_limit_response::Code};
 use bulkhead_ratelimit::{
     levels::Levels,
     limiter::Limiter,
@@ -49,24 +47,28 @@ thread_local! {
 }
 
 /// Every request that decodes is answered OK or over limit, with a status for each descriptor, or refused with a clear status; never with the code that Envoy
-/// lets through, and never OK for more than the platform holds (S9).
+/// lets through, and never OK for more than the platform holds (S9). What does not decode is an error.
 pub(crate) fn rls(data: &[u8]) {
-    let Ok(request) = RateLimitRequest::decode(data) else { return };
+    let decoded = RateLimitRequest::decode(data);
+    let is_one = decoded.is_ok();
+    let request = decoded.unwrap_or_default();
     let (descriptors, hits) = (request.descriptors.len(), u64::from(request.hits_addend));
     let least = request.descriptors.iter().map(|one| one.hits_addend.as_ref().map_or(hits.max(1), |own| own.value)).max();
     SERVICE.with(|service| {
         let Service { runtime, rls, clock } = service.get_or_init(Service::start);
         clock.advance_us(50_000);
-        match runtime.block_on(rls.should_rate_limit(Request::new(request))) {
+        match runtime.block_on(rls.answer(Request::new(Unread(data.to_vec().into())))) {
             Ok(answer) => {
-                let answer = answer.into_inner();
+                assert!(is_one, "what is no request was answered");
+                let answer = answer.into_inner().read().expect("an answer");
                 let code = Code::try_from(answer.overall_code).expect("a code of the enumeration");
                 assert!(matches!(code, Code::Ok | Code::OverLimit), "{code:?}");
                 // Without a descriptor it is the unresolved bucket that answers.
                 assert_eq!(answer.statuses.len(), descriptors.max(1));
                 assert!(code == Code::OverLimit || least.is_none_or(|least| least <= 600), "more than the platform holds was admitted");
             }
-            Err(status) => assert!(matches!(status.code(), Grpc::InvalidArgument | Grpc::Unavailable), "{status:?}"),
+            Err(status) if is_one => assert!(matches!(status.code(), Grpc::InvalidArgument | Grpc::Unavailable), "{status:?}"),
+            Err(status) => assert_eq!(status.code(), Grpc::Internal, "{status:?}"),
         }
     });
 }

@@ -1,10 +1,14 @@
-//! Messages written field by field (the protobuf encoding of <https://protobuf.dev/programming-guides/encoding/>), from where their texts are: no message of
-//! strings, lists and maps is made first, for what is answered to every request.
+//! Messages written and read field by field (the protobuf encoding of <https://protobuf.dev/programming-guides/encoding/>), from where their texts are: no message of
+//! strings, lists and maps is made first, for what is asked and answered with every request.
+
+mod fields;
 
 use prost::{
     bytes::BufMut as _,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+    encoding::{WireType, encode_varint, encoded_len_varint},
 };
+
+pub use self::fields::{Field, Fields, Unreadable};
 
 /// A message, as far as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,28 +23,29 @@ impl Written {
 
     /// A text, also an empty one: of a `oneof` it says which field is there.
     pub fn text(&mut self, field: u32, text: &str) {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
-        encode_varint(text.len() as u64, &mut self.0);
-        self.0.put_slice(text.as_bytes());
+        self.key(field, WireType::LengthDelimited);
+        self.varint(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
     }
 
     /// A number (`int32`, `uint64`, an enum). What is not written is 0.
-    pub fn number(&mut self, field: u32, number: u32) {
+    pub fn number(&mut self, field: u32, number: impl Into<u64>) {
+        let number = number.into();
         if number > 0 {
-            encode_key(field, WireType::Varint, &mut self.0);
-            encode_varint(u64::from(number), &mut self.0);
+            self.key(field, WireType::Varint);
+            self.varint(number);
         }
     }
 
     /// A `double`, also 0.
     pub fn double(&mut self, field: u32, number: f64) {
-        encode_key(field, WireType::SixtyFourBit, &mut self.0);
+        self.key(field, WireType::SixtyFourBit);
         self.0.put_f64_le(number);
     }
 
     /// A message in this one, written by `write`; also an empty one, which is another thing than none.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
+        self.key(field, WireType::LengthDelimited);
         let at = self.0.len();
         // Most are shorter than 128 bytes, and their length is one byte; a longer one moves up, to make room for its length.
         self.0.push(0);
@@ -54,6 +59,19 @@ impl Written {
         }
         if let Some(mut place) = self.0.get_mut(at..=at + more) {
             encode_varint(length, &mut place);
+        }
+    }
+
+    /// What a field is, before what it holds (`Tag` of the encoding).
+    fn key(&mut self, field: u32, wire: WireType) {
+        self.varint(u64::from(field << 3 | wire as u32));
+    }
+
+    fn varint(&mut self, number: u64) {
+        // Nearly all have one byte.
+        match u8::try_from(number) {
+            Ok(byte @ ..0x80) => self.0.push(byte),
+            _ => encode_varint(number, &mut self.0),
         }
     }
 
@@ -100,7 +118,7 @@ mod tests {
             let expected = Struct { fields: [("cost".to_owned(), Value { kind: Some(Kind::NumberValue(number)) })].into() };
             assert_eq!(one("cost", |value| value.double(2, number)).as_bytes(), expected.encode_to_vec());
         }
-        for code in [0, 7, 300] {
+        for code in [0_u32, 7, 300] {
             let mut written = Written::default();
             written.number(1, code);
             let expected = Status { code: i32::try_from(code).unwrap(), ..Status::default() };

@@ -16,12 +16,19 @@ pub type Headers = Vec<(&'static str, String)>;
 /// Headers of what was admitted: how the tightest level stands. None where nothing was decided (`onStoreFailure: open`).
 #[must_use]
 pub fn allowed(standings: &[Standing]) -> Headers {
-    let Some(one) = tightest(standings) else { return Headers::new() };
-    vec![
-        ("ratelimit-limit", one.bucket.capacity().to_string()),
-        ("ratelimit-remaining", one.remaining.to_string()),
-        ("ratelimit-reset", one.reset_us.div_ceil(1_000_000).to_string()),
-    ]
+    state(standings).map(|(name, number)| (name, number.to_string())).collect()
+}
+
+/// The same as numbers.
+pub(crate) fn state(standings: &[Standing]) -> impl Iterator<Item = (&'static str, u64)> {
+    let told = |one: &Standing| {
+        [
+            ("ratelimit-limit", one.bucket.capacity()),
+            ("ratelimit-remaining", one.remaining),
+            ("ratelimit-reset", one.reset_us.div_ceil(1_000_000)),
+        ]
+    };
+    tightest(standings).map(told).into_iter().flatten()
 }
 
 /// Headers of a 429: the same, the type of its body, and when to come back, unless the request never fits.

@@ -116,7 +116,7 @@ impl Bucket {
         if self.capacity() == 0 || cost > self.capacity() || credit < need {
             return 0;
         }
-        if need == 0 {
+        if need == 0 || most <= 1 {
             return most;
         }
         u64::try_from(credit / need).unwrap_or(0).min(most)

@@ -193,6 +193,11 @@ impl Shape {
         &self.levels
     }
 
+    /// Where its levels are kept.
+    pub(crate) fn keys(&mut self) -> impl Iterator<Item = &mut Key> {
+        self.levels.iter_mut().map(|level| &mut level.key)
+    }
+
     /// Where its costs are counted.
     #[must_use]
     pub fn meter(&self) -> Option<&Meter> {

@@ -133,13 +133,30 @@ impl fmt::Display for Key {
 }
 
 /// Where a request's costs are counted: a tenant's meter, and the line of it (subscription and API). The store adds the hour.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Eq, PartialOrd, Ord)]
 pub struct Meter {
     account: Account,
     line: Arc<str>,
+    hash: u64,
+}
+
+impl PartialEq for Meter {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.line, &other.line) || self.line == other.line) && self.account == other.account
+    }
+}
+
+impl Hash for Meter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Meter {
+    fn of(account: Account, line: &str) -> Self {
+        Self { hash: HASHER.hash_one((account.hash, line)), account, line: Arc::from(line) }
+    }
+
     /// The account whose meter it is; the hash of an hour is this, `:meter:` and the hour's number since 1970.
     #[must_use]
     pub fn account(&self) -> &Account {
@@ -157,6 +174,8 @@ impl Meter {
 #[derive(Debug, Clone)]
 pub struct Keyspace {
     prefix: Arc<str>,
+    /// It stands in every charge: one allocation, so that it is compared by its address.
+    global: Key,
 }
 
 impl Default for Keyspace {
@@ -169,13 +188,13 @@ impl Keyspace {
     /// Keys below a prefix: tests and deployments that share a store each have their own.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
-        Self { prefix: Arc::from(prefix) }
+        Self { prefix: Arc::from(prefix), global: field(platform(prefix), "global") }
     }
 
     /// The account of the platform itself. Its tag has no length, so it can be no tenant's.
     #[must_use]
     pub fn platform(&self) -> Account {
-        Account::named(format!("{}:{VERSION}:{{platform}}", self.prefix))
+        self.global.account.clone()
     }
 
     /// The account of a tenant.
@@ -187,7 +206,7 @@ impl Keyspace {
     /// The global bucket.
     #[must_use]
     pub fn global(&self) -> Key {
-        field(self.platform(), "global")
+        self.global.clone()
     }
 
     /// The one bucket of whatever has no tenant (S9).
@@ -260,7 +279,7 @@ impl Keyspace {
     /// Where the costs of whatever has no tenant are counted.
     #[must_use]
     pub fn unresolved_meter(&self) -> Meter {
-        Meter { account: self.platform(), line: Arc::from("0::0:") }
+        Meter::of(self.platform(), "0::0:")
     }
 
     /// Where a tenant's costs are counted; `None` stands for what is not named.
@@ -268,8 +287,12 @@ impl Keyspace {
     pub fn meter(&self, uid: &TenantUid, subscription: Option<&SubscriptionName>, api: Option<&ApiName>) -> Meter {
         let (subscription, api) = (subscription.map_or("", SubscriptionName::as_str), api.map_or("", ApiName::as_str));
         let line = format!("{}:{subscription}:{}:{api}", subscription.len(), api.len());
-        Meter { account: self.account(uid), line: Arc::from(line) }
+        Meter::of(self.account(uid), &line)
     }
+}
+
+fn platform(prefix: &str) -> Account {
+    Account::named(format!("{prefix}:{VERSION}:{{platform}}"))
 }
 
 fn field(account: Account, name: &str) -> Key {

@@ -50,9 +50,19 @@ impl Levels {
         api: Option<&Arc<Api>>,
         cost: u64,
     ) -> Charge {
+        Charge::of(self.shape_of(snapshot, tenant, subscription, api), cost)
+    }
+
+    /// The shape of that charge.
+    pub(crate) fn shape_of(
+        &self,
+        snapshot: &Snapshot,
+        tenant: &Arc<Tenant>,
+        subscription: Option<&Arc<Subscription>>,
+        api: Option<&Arc<Api>>,
+    ) -> Arc<Shape> {
         let origin = Origin { snapshot, tenant, guarantee: snapshot.guarantee(tenant), subscription, api };
-        let build = || self.shape(snapshot, tenant, subscription.map(Arc::as_ref), api.map(Arc::as_ref));
-        Charge::of(self.shapes.get(origin, build), cost)
+        self.shapes.get(origin, || self.shape(snapshot, tenant, subscription.map(Arc::as_ref), api.map(Arc::as_ref)))
     }
 
     /// What a request of a tenant pays. A level that is not known, or states no limit of its own, is left out.

@@ -127,8 +127,7 @@ async fn run(serve: Serve) -> Result<(), Fatal> {
     let rls = Rls::new(loader.live(), limits.levels().clone(), Arc::clone(limits.limiter()), &metrics)
         .recording(Arc::clone(&streams))
         .tracing(telemetry.traces.clone());
-    let rls = unary(rls, MAX_REQUEST_BYTES);
-    let serving = doors.run(rooms(rls, admin, Some(loader), || None), metrics, shutdown);
+    let serving = doors.run(rooms(tenants_alone(rls), admin, Some(loader), || None), metrics, shutdown);
     let ended = limits.billing(audit::sweeping(&streams, serving)).await;
     streams.close(LAST_RECORDS);
     limits.drain().await;
@@ -199,7 +198,16 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     ended
 }
 
-/// The one method of Envoy's rate limit service.
+/// The one method of Envoy's rate limit service, where the domain `bulkhead` is all that is served.
+fn tenants_alone(rls: Rls) -> Unary {
+    let rls = Arc::new(rls);
+    Unary::new(method::SHOULD_RATE_LIMIT, MAX_REQUEST_BYTES, move |request| {
+        let rls = Arc::clone(&rls);
+        async move { rls.answer(request).await }
+    })
+}
+
+/// The same where the domains of envoyproxy/ratelimit are, too.
 fn unary(service: impl RateLimitService, most_bytes: usize) -> Unary {
     let service = Arc::new(service);
     Unary::new(method::SHOULD_RATE_LIMIT, most_bytes, move |request| {

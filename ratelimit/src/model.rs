@@ -9,10 +9,11 @@ use crate::{
     state::State,
 };
 
-/// An ask decided: the answer, and what is to be written (nothing where nobody paid).
+/// An ask decided.
 pub(crate) struct Decision<'c> {
     pub(crate) answer: Answer,
-    pub(crate) writes: Vec<(&'c Key, State, &'c Bucket)>,
+    /// What its keys hold now.
+    pub(crate) touched: Vec<Touched<'c>>,
 }
 
 /// The keys that an ask touches, as they stand while it is decided.
@@ -22,11 +23,13 @@ struct Working<'c, R> {
     keys: Vec<Touched<'c>>,
 }
 
-struct Touched<'c> {
-    key: &'c Key,
-    state: State,
-    bucket: &'c Bucket,
-    paid: bool,
+/// A key that an ask touches.
+pub(crate) struct Touched<'c> {
+    pub(crate) key: &'c Key,
+    pub(crate) state: State,
+    pub(crate) bucket: &'c Bucket,
+    /// Whether it is to be written.
+    pub(crate) paid: bool,
 }
 
 impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
@@ -68,14 +71,12 @@ impl<'c, R: Fn(&Key) -> Option<State>> Working<'c, R> {
         }
         let held = || part.shape.levels().iter().zip(seen.iter().skip(from).map(|seen| seen.credit));
         let passing = passing(held(), part.cost, copies);
-        let payments: Vec<(&Level, u64)> = held()
-            .map(|(level, credit)| match level.role {
-                Role::Hold | Role::Shared => (level, passing),
-                Role::Guarantee | Role::Shadow => (level, level.bucket.covers(credit, part.cost, passing)),
-                Role::Count => (level, copies),
-            })
-            .collect();
-        for (level, copies) in payments {
+        for (level, credit) in held() {
+            let copies = match level.role {
+                Role::Hold | Role::Shared => passing,
+                Role::Guarantee | Role::Shadow => level.bucket.covers(credit, part.cost, passing),
+                Role::Count => copies,
+            };
             self.pay(level, part.cost, copies);
         }
         // When a sliding window frees depends on the slice that was paid in: it is told as of after the payment.
@@ -114,9 +115,10 @@ pub(crate) fn passing<'l>(held: impl Iterator<Item = (&'l Level, i64)>, cost: u6
 
 /// Decides one ask at one moment. `read` answers with what a key holds, and none for a key that nobody has used.
 pub(crate) fn decide<'c>(ask: &'c Ask, now_us: u64, read: impl Fn(&Key) -> Option<State>) -> Decision<'c> {
-    let faulty = || Decision { answer: Answer::faulty(now_us), writes: Vec::new() };
-    let mut working = Working { read, now_us, keys: Vec::new() };
-    let mut answer = Answer::nothing(now_us);
+    let faulty = || Decision { answer: Answer::faulty(now_us), touched: Vec::new() };
+    let levels = ask.charge.levels().count();
+    let mut working = Working { read, now_us, keys: Vec::with_capacity(levels) };
+    let mut answer = Answer { seen: Vec::with_capacity(levels), ..Answer::nothing(now_us) };
     match ask.charge.parts() {
         [part] => {
             let Some(passing) = working.take(part, u64::from(ask.count), &mut answer.seen) else { return faulty() };
@@ -137,8 +139,7 @@ pub(crate) fn decide<'c>(ask: &'c Ask, now_us: u64, read: impl Fn(&Key) -> Optio
             }
         }
     }
-    let writes = working.keys.into_iter().filter(|one| one.paid).map(|one| (one.key, one.state, one.bucket)).collect();
-    Decision { answer, writes }
+    Decision { answer, touched: working.keys }
 }
 
 /// Pays for copies in advance: at most a share of what would still pass, and none beyond the end of a window.

@@ -4,7 +4,9 @@
 //! `failure_mode_deny` is set, as our Envoy files do; it must never be an OK that nobody paid for (S9).
 
 pub(crate) mod deadline;
+mod names;
 mod oddities;
+mod question;
 mod record;
 mod reply;
 mod request;
@@ -14,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use bulkhead_audit::audit::Audit;
 use bulkhead_doors::{
+    grpc::{Unread, unreadable},
     metrics::Metrics,
     traces::{Span, Traces},
 };
@@ -23,9 +26,16 @@ use bulkhead_proto::{
 };
 use bulkhead_tenancy::snapshot::Live;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use self::{oddities::Oddities, record::Records, request::Asked};
+pub use self::reply::Reply;
+use self::{
+    names::Remembered,
+    oddities::Oddities,
+    question::Question,
+    record::Records,
+    request::{Asked, Known},
+};
 use crate::{
     counts::Counts,
     levels::Levels,
@@ -40,6 +50,7 @@ pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
 pub struct Rls {
     live: Live,
     levels: Levels,
+    remembered: Remembered,
     limiter: Arc<Limiter>,
     counts: Counts,
     oddities: Oddities,
@@ -55,7 +66,8 @@ impl Rls {
     #[must_use]
     pub fn new(live: Live, levels: Levels, limiter: Arc<Limiter>, metrics: &Metrics) -> Self {
         let (counts, oddities) = (Counts::new(metrics), Oddities::new(metrics));
-        Self { live, levels, limiter, counts, oddities, records: Records::default(), traces: Traces::default() }
+        let (remembered, records, traces) = (Remembered::default(), Records::default(), Traces::default());
+        Self { live, levels, remembered, limiter, counts, oddities, records, traces }
     }
 
     /// Puts verdicts on record in these streams. Without this nothing is recorded, and `audit: full` is refused.
@@ -77,10 +89,14 @@ impl Rls {
     }
 
     /// A 429, or an OK with the state of the tightest level.
-    fn answer(asked: &Asked, outcome: &Outcome, span: &mut Span) -> RateLimitResponse {
+    fn ruled(asked: &Asked<'_>, outcome: &Outcome, span: &mut Span) -> Reply {
         match outcome.denial() {
-            None => reply::ok(asked, outcome.standings()),
+            None => {
+                span.verdict(span::ALLOW);
+                Reply::ok(asked, outcome.standings())
+            }
             Some(denial) => {
+                span.verdict(span::OVER_LIMIT);
                 span.scope(denial.scope.as_str());
                 tracing::debug!(
                     decision.id = asked.decision(),
@@ -88,7 +104,7 @@ impl Rls {
                     limit.scope = denial.scope.as_str(),
                     "over a limit"
                 );
-                reply::over_limit(asked, outcome.standings(), denial)
+                Reply::over_limit(asked, outcome.standings(), denial)
             }
         }
     }
@@ -97,26 +113,43 @@ impl Rls {
 #[tonic::async_trait]
 impl RateLimitService for Rls {
     async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
-        let mut span = self.traces.span(span::NAME, request.metadata());
-        let answered = self.decide(request, &mut span).await.map(Response::new);
-        span::ended(&mut span, &answered);
-        answered
+        let reply = self.decide(request.metadata(), &Question::from(request.get_ref())).await?;
+        Ok(Response::new(reply.read().map_err(|_| Status::internal("the answer cannot be read"))?))
     }
 }
 
 impl Rls {
-    async fn decide(&self, request: Request<RateLimitRequest>, span: &mut Span) -> Result<RateLimitResponse, Status> {
-        let budget = deadline::budget(request.metadata());
+    /// The same call, read where it lies and answered as it is sent.
+    ///
+    /// # Errors
+    /// As the method has it; and what is no RateLimitRequest.
+    pub async fn answer(&self, request: Request<Unread>) -> Result<Response<Reply>, Status> {
+        let (metadata, _, Unread(message)) = request.into_parts();
+        let question = Question::read(&message).map_err(|_| unreadable())?;
+        Ok(Response::new(self.decide(&metadata, &question).await?))
+    }
+
+    async fn decide(&self, metadata: &MetadataMap, question: &Question<'_>) -> Result<Reply, Status> {
+        let mut span = self.traces.span(span::NAME, metadata);
+        let answered = self.judge(metadata, question, &mut span).await;
+        if let Err(status) = &answered {
+            span::refused(&mut span, status);
+        }
+        answered
+    }
+
+    async fn judge(&self, metadata: &MetadataMap, question: &Question<'_>, span: &mut Span) -> Result<Reply, Status> {
+        let budget = deadline::budget(metadata);
         // Nine tenths of the call's time, where a decision has three quarters of it.
         let recorded = Instant::now() + budget.map_or(LONGEST_RECORD, |budget| budget.mul_f64(1.2));
-        let request = request.into_inner();
-        if request.domain != DOMAIN {
+        if question.domain != DOMAIN {
             self.refused("domain");
             return Err(Status::invalid_argument("this service serves the domain `bulkhead` only"));
         }
         // One snapshot from start to end of a decision.
         let snapshot = self.live.load().ok_or_else(|| Status::unavailable("no configuration is loaded yet"))?;
-        let asked = Asked::read(&request, &snapshot, &self.levels).map_err(|why| {
+        let known = Known { snapshot: &snapshot, levels: &self.levels, remembered: &self.remembered };
+        let asked = Asked::read(question, known).map_err(|why| {
             self.refused("malformed");
             Status::invalid_argument(why)
         })?;
@@ -130,8 +163,11 @@ impl Rls {
         }
         self.counts.ruled(asked.tenant(), &ruling);
         match ruling {
-            Ruling::Exact(outcome) | Ruling::Local(outcome) => Ok(Self::answer(&asked, &outcome, span)),
-            Ruling::Open => Ok(reply::ok(&asked, &[])),
+            Ruling::Exact(outcome) | Ruling::Local(outcome) => Ok(Self::ruled(&asked, &outcome, span)),
+            Ruling::Open => {
+                span.verdict(span::ALLOW);
+                Ok(Reply::ok(&asked, &[]))
+            }
             // Not a 429: the tenant is over no limit that we know of.
             Ruling::Unavailable => Err(Status::unavailable("limits cannot be decided now")),
         }

@@ -1,14 +1,17 @@
 //! Shapes that were built before: requests of one tenant, subscription and API have one shape, which is then decided as one question.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, BuildHasherDefault, RandomState},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use bulkhead_tenancy::{api::Api, limit::RateLimit, platform::Platform, snapshot::Snapshot, subscription::Subscription, tenant::Tenant};
 
-use crate::charge::Shape;
+use crate::{
+    charge::Shape,
+    key::{self, Key},
+};
 
 /// The cache's locks: requests of different tenants rarely meet at one.
 const SHARDS: usize = 64;
@@ -38,6 +41,8 @@ struct Known {
     tenant: Arc<Tenant>,
     platform: Arc<Platform>,
     guarantee: RateLimit,
+    /// Keys of its shapes: one that stands in several is one allocation, so that it is compared by its address.
+    keys: HashSet<Key, BuildHasherDefault<key::Known>>,
     shapes: HashMap<(usize, usize), Built>,
 }
 
@@ -73,7 +78,7 @@ impl Shapes {
         let Some(shard) = self.shards.get(index) else { return Arc::new(build()) };
         let known = shard.read().unwrap_or_else(PoisonError::into_inner).find(tenant, origin);
         known.unwrap_or_else(|| {
-            let shape = Arc::new(build());
+            let shape = build();
             shard.write().unwrap_or_else(PoisonError::into_inner).keep(tenant, origin, shape)
         })
     }
@@ -101,7 +106,7 @@ impl Shard {
     }
 
     /// Keeps a shape, unless another thread was quicker: equal shapes are the same allocation.
-    fn keep(&mut self, tenant: usize, origin: Origin<'_>, shape: Arc<Shape>) -> Arc<Shape> {
+    fn keep(&mut self, tenant: usize, origin: Origin<'_>, mut shape: Shape) -> Arc<Shape> {
         if origin.snapshot.generation() > self.generation {
             self.generation = origin.snapshot.generation();
             let current =
@@ -114,8 +119,10 @@ impl Shard {
         }
         if known.shapes.len() >= TENANT {
             known.shapes.clear();
+            known.keys.clear();
         }
-        let built = Built { shape, _subscription: origin.subscription.cloned(), _api: origin.api.cloned() };
+        shape.keys().for_each(|key| known.share(key));
+        let built = Built { shape: Arc::new(shape), _subscription: origin.subscription.cloned(), _api: origin.api.cloned() };
         Arc::clone(&known.shapes.entry(origin.pair()).or_insert(built).shape)
     }
 }
@@ -123,6 +130,13 @@ impl Shard {
 impl Known {
     fn holds(&self, origin: Origin<'_>) -> bool {
         Arc::ptr_eq(&self.platform, origin.snapshot.platform()) && self.guarantee == origin.guarantee
+    }
+
+    fn share(&mut self, key: &mut Key) {
+        match self.keys.get(key) {
+            Some(known) => key.clone_from(known),
+            None => drop(self.keys.insert(key.clone())),
+        }
     }
 }
 
@@ -136,6 +150,7 @@ impl Origin<'_> {
             tenant: Arc::clone(self.tenant),
             platform: Arc::clone(self.snapshot.platform()),
             guarantee: self.guarantee,
+            keys: HashSet::default(),
             shapes: HashMap::new(),
         }
     }

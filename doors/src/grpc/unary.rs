@@ -35,7 +35,7 @@ impl Unary {
     #[must_use]
     pub fn new<Asked, Said, Call, Calling>(path: &'static str, most_bytes: usize, call: Call) -> Self
     where
-        Asked: Message + Default + 'static,
+        Asked: Askable + 'static,
         Said: Sayable + 'static,
         Call: Fn(tonic::Request<Asked>) -> Calling + Clone + Send + Sync + 'static,
         Calling: Future<Output = Result<tonic::Response<Said>, Status>> + Send + 'static,
@@ -45,8 +45,7 @@ impl Unary {
             Box::pin(async move {
                 let (parts, body) = request.into_parts();
                 let answered = async {
-                    let message = Asked::decode(read(body, most_bytes).await?)
-                        .map_err(|_| Status::internal("the request is not the message that this method takes"))?;
+                    let message = Asked::read(read(body, most_bytes).await?)?;
                     call(tonic::Request::from_parts(MetadataMap::from_headers(parts.headers), parts.extensions, message)).await
                 };
                 Ok(answered.await.map_or_else(refusal, said))
@@ -64,13 +63,44 @@ impl Unary {
     }
 }
 
+/// What a method can be asked: a message, or one that it reads itself.
+pub trait Askable: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`unreadable`] has it.
+    fn read(bytes: Bytes) -> Result<Self, Status>;
+}
+
+impl<M: Message + Default> Askable for M {
+    fn read(bytes: Bytes) -> Result<Self, Status> {
+        Self::decode(bytes).map_err(|_| unreadable())
+    }
+}
+
+/// A message as it came.
+#[derive(Debug, Clone)]
+pub struct Unread(pub Bytes);
+
+impl Askable for Unread {
+    fn read(bytes: Bytes) -> Result<Self, Status> {
+        Ok(Self(bytes))
+    }
+}
+
+/// What a caller is told whose request is not what the method takes.
+#[must_use]
+pub fn unreadable() -> Status {
+    Status::internal("the request is not the message that this method takes")
+}
+
 /// What a method can say: a message, or what is written as one already.
 pub trait Sayable {
     /// How many bytes it has.
     fn length(&self) -> usize;
 
     /// Writes them.
-    fn write(&self, bytes: &mut BytesMut);
+    fn write(&self, bytes: &mut Vec<u8>);
 }
 
 impl<M: Message> Sayable for M {
@@ -78,7 +108,7 @@ impl<M: Message> Sayable for M {
         self.encoded_len()
     }
 
-    fn write(&self, bytes: &mut BytesMut) {
+    fn write(&self, bytes: &mut Vec<u8>) {
         self.encode_raw(bytes);
     }
 }
@@ -120,11 +150,11 @@ fn said<Said: Sayable>(response: tonic::Response<Said>) -> Response<Answer> {
     let (metadata, message, _) = response.into_parts();
     let length = message.length();
     let Ok(told) = u32::try_from(length) else { return refusal(Status::internal("the answer is too large")) };
-    let mut bytes = BytesMut::with_capacity(HEAD + length);
+    let mut bytes = Vec::with_capacity(HEAD + length);
     bytes.put_u8(0);
     bytes.put_u32(told);
     message.write(&mut bytes);
-    let mut response = Response::new(Answer::Message(bytes.freeze()));
+    let mut response = Response::new(Answer::Message(bytes.into()));
     *response.headers_mut() = metadata.into_headers();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response

@@ -15,7 +15,7 @@ impl Oddities {
         ))
     }
 
-    pub(super) fn served(&self, asked: &Asked) {
+    pub(super) fn served(&self, asked: &Asked<'_>) {
         for oddity in asked.oddities() {
             self.0.count(asked.tenant(), oddity.as_str());
         }

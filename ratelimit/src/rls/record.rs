@@ -61,7 +61,7 @@ impl Records {
     ///
     /// # Errors
     /// `audit: full`, and there is no record of it: it must not be answered.
-    pub(super) async fn keep(&self, asked: &Asked, platform: &Platform, ruling: &Ruling, until: Instant) -> Result<(), Refused> {
+    pub(super) async fn keep(&self, asked: &Asked<'_>, platform: &Platform, ruling: &Ruling, until: Instant) -> Result<(), Refused> {
         let Some(streams) = &self.0 else {
             return if asked.audit() == Audit::Full { Err(Refused::Nowhere) } else { Ok(()) };
         };
@@ -87,7 +87,7 @@ impl Records {
     }
 }
 
-fn record(asked: &Asked, verdict: Verdict, shadowed: &[Arc<str>]) -> Record {
+fn record(asked: &Asked<'_>, verdict: Verdict, shadowed: &[Arc<str>]) -> Record {
     let tenant = asked.tenant_shared();
     let cost = asked.charge().parts().iter().map(Part::cost).fold(0, u64::saturating_add);
     let (status, scope) = match verdict {

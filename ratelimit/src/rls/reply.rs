@@ -1,18 +1,17 @@
-//! The two answers. Only `overall_code` decides in Envoy, and UNKNOWN is let through: it cannot be built here (S9).
+//! The two answers, written as Envoy reads them. Only `overall_code` decides in Envoy, and UNKNOWN is let through: it cannot be built here (S9).
 
 use std::time::Duration;
 
-use bulkhead_proto::pb::{
-    envoy::{
-        config::core::v3::HeaderValue,
-        service::ratelimit::v3::{
-            RateLimitResponse,
-            rate_limit_response::{Code, DescriptorStatus, RateLimit, rate_limit::Unit},
-        },
+use bulkhead_doors::grpc::Sayable;
+use bulkhead_proto::{
+    pb::envoy::service::ratelimit::v3::{
+        RateLimitResponse,
+        rate_limit_response::{Code, rate_limit::Unit},
     },
-    google::protobuf,
+    wire::Written,
 };
 use bulkhead_tenancy::calendar::Per;
+use prost::{DecodeError, Message as _};
 
 use super::request::Asked;
 use crate::{
@@ -21,49 +20,95 @@ use crate::{
     outcome::{Denial, Standing},
 };
 
-/// Admitted. No standings: admitted without a decision (`onStoreFailure: open`), and nothing is known to tell.
-pub(super) fn ok(asked: &Asked, standings: &[Standing]) -> RateLimitResponse {
-    RateLimitResponse {
-        overall_code: Code::Ok.into(),
-        statuses: statuses(asked, standings),
-        response_headers_to_add: headers(answer::allowed(standings)),
-        ..RateLimitResponse::default()
+/// Room for an answer: most have 130 bytes.
+const ROOM: usize = 256;
+
+/// An answer (a `RateLimitResponse`: 1 overall_code, 2 statuses, 3 response_headers_to_add, 5 raw_body).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply(Written);
+
+impl Reply {
+    /// Admitted. No standings: admitted without a decision (`onStoreFailure: open`), and nothing is known to tell.
+    pub(super) fn ok(asked: &Asked<'_>, standings: &[Standing]) -> Self {
+        let mut reply = Self::begin(Code::Ok, asked, standings);
+        for (name, number) in answer::state(standings) {
+            header(&mut reply, name, itoa::Buffer::new().format(number));
+        }
+        Self(reply)
+    }
+
+    /// Denied: Envoy answers 429 with these headers and this body.
+    pub(super) fn over_limit(asked: &Asked<'_>, standings: &[Standing], denial: Denial) -> Self {
+        let mut reply = Self::begin(Code::OverLimit, asked, standings);
+        answer::denied(standings).iter().for_each(|(name, value)| header(&mut reply, name, value));
+        reply.text(5, &answer::problem(denial, asked.decision()));
+        Self(reply)
+    }
+
+    fn begin(code: Code, asked: &Asked<'_>, standings: &[Standing]) -> Written {
+        let mut reply = Written::with_room(ROOM);
+        reply.number(1, code as u32);
+        statuses(&mut reply, asked, standings);
+        reply
+    }
+
+    /// What Envoy reads in it.
+    ///
+    /// # Errors
+    /// Never: it was written as what it is read as.
+    pub fn read(&self) -> Result<RateLimitResponse, DecodeError> {
+        RateLimitResponse::decode(self.0.as_bytes())
     }
 }
 
-/// Denied: Envoy answers 429 with these headers and this body.
-pub(super) fn over_limit(asked: &Asked, standings: &[Standing], denial: Denial) -> RateLimitResponse {
-    RateLimitResponse {
-        overall_code: Code::OverLimit.into(),
-        statuses: statuses(asked, standings),
-        response_headers_to_add: headers(answer::denied(standings)),
-        raw_body: answer::problem(denial, asked.decision()).into_bytes(),
-        ..RateLimitResponse::default()
+impl Sayable for Reply {
+    fn length(&self) -> usize {
+        self.0.as_bytes().len()
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.0.as_bytes());
     }
 }
 
-/// One status a descriptor. Envoy makes its own `x-ratelimit-*` headers of them, where it is told to.
-fn statuses(asked: &Asked, standings: &[Standing]) -> Vec<DescriptorStatus> {
+/// One status a descriptor (a `DescriptorStatus`: 1 code, 2 current_limit, 3 limit_remaining, 4 duration_until_reset). Envoy makes its own `x-ratelimit-*`
+/// headers of them, where it is told to.
+fn statuses(reply: &mut Written, asked: &Asked<'_>, standings: &[Standing]) {
     let mut rest = standings;
-    let status = |&levels: &usize| {
-        let (own, after) = rest.split_at(levels.min(rest.len()));
+    for levels in asked.shares() {
+        let (own, after) = rest.split_at((*levels).min(rest.len()));
         rest = after;
         let code = if own.iter().all(|one| one.passed) { Code::Ok } else { Code::OverLimit };
-        let Some(one) = answer::tightest(own) else { return DescriptorStatus { code: code.into(), ..DescriptorStatus::default() } };
-        let (requests_per_unit, unit) = rate(&one.bucket);
-        DescriptorStatus {
-            code: code.into(),
-            current_limit: Some(RateLimit {
-                name: one.scope.as_str().to_owned(),
-                requests_per_unit: saturated(requests_per_unit),
-                unit: unit.into(),
-            }),
-            limit_remaining: saturated(one.remaining),
-            duration_until_reset: Some(duration(Duration::from_micros(one.reset_us))),
-            ..DescriptorStatus::default()
-        }
-    };
-    asked.shares().iter().map(status).collect()
+        reply.message(2, |status| {
+            status.number(1, code as u32);
+            let Some(one) = answer::tightest(own) else { return };
+            status.message(2, |limit| current_limit(limit, one));
+            status.number(3, saturated(one.remaining));
+            status.message(4, |left| duration(left, Duration::from_micros(one.reset_us)));
+        });
+    }
+}
+
+/// A `RateLimit`: 1 requests_per_unit, 2 unit, 3 name.
+fn current_limit(limit: &mut Written, one: &Standing) {
+    let (requests_per_unit, unit) = rate(&one.bucket);
+    limit.number(1, saturated(requests_per_unit));
+    limit.number(2, unit as u32);
+    limit.text(3, one.scope.as_str());
+}
+
+/// A `Duration`: 1 seconds, 2 nanos.
+fn duration(written: &mut Written, duration: Duration) {
+    written.number(1, duration.as_secs());
+    written.number(2, duration.subsec_nanos());
+}
+
+/// A `HeaderValue`: 1 key, 2 value.
+fn header(reply: &mut Written, name: &str, value: &str) {
+    reply.message(3, |header| {
+        header.text(1, name);
+        header.text(2, value);
+    });
 }
 
 /// A limit as Envoy can say it: the nearest of its units.
@@ -96,17 +141,6 @@ fn unit_of(length_us: u64) -> Unit {
     }
 }
 
-fn headers(told: answer::Headers) -> Vec<HeaderValue> {
-    told.into_iter().map(|(key, value)| HeaderValue { key: key.to_owned(), value, ..HeaderValue::default() }).collect()
-}
-
 fn saturated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn duration(duration: Duration) -> protobuf::Duration {
-    protobuf::Duration {
-        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),
-    }
 }

@@ -5,18 +5,17 @@
 
 use std::sync::Arc;
 
-use bulkhead_proto::{
-    contract::descriptor,
-    pb::envoy::{extensions::common::ratelimit::v3::RateLimitDescriptor, service::ratelimit::v3::RateLimitRequest},
-};
+use bulkhead_proto::contract::descriptor;
 use bulkhead_tenancy::{
     api::Audit,
-    name::{ApiName, SubscriptionName},
-    policy::TenantPolicy,
     snapshot::Snapshot,
-    tenant::{Policy, StoreFailure, Tenant},
+    tenant::{StoreFailure, Tenant},
 };
 
+use super::{
+    names::{Named, Names, Remembered},
+    question::{Descriptor, Question},
+};
 use crate::{charge::Charge, levels::Levels, limiter::Fallback};
 
 /// The most descriptors of one request: all levels of each, with guarantee and quotas, stay inside the bound of a charge.
@@ -52,15 +51,14 @@ impl Oddity {
 }
 
 /// A request, resolved: everything that it is charged, and what its answer needs.
-pub(super) struct Asked {
+pub(super) struct Asked<'r> {
     charge: Charge,
     /// How many levels of the charge's outcome belong to each descriptor, in order.
     shares: Vec<usize>,
     fallback: Fallback,
-    tenant: Option<Arc<Tenant>>,
-    decision: Option<String>,
-    subscription: Option<SubscriptionName>,
-    api: Option<ApiName>,
+    /// What the first descriptor that has a tenant names.
+    first: Option<Arc<Named>>,
+    decision: Option<&'r str>,
     /// What is recorded of it: the most that any of its APIs asks for.
     audit: Audit,
     /// It names what this service does not know: another service's configuration may be newer.
@@ -69,37 +67,41 @@ pub(super) struct Asked {
     oddities: Vec<Oddity>,
 }
 
-impl Asked {
+/// What a request is read against: one snapshot, and what was looked up in it before.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'k> {
+    pub(super) snapshot: &'k Arc<Snapshot>,
+    pub(super) levels: &'k Levels,
+    pub(super) remembered: &'k Remembered,
+}
+
+impl<'r> Asked<'r> {
     /// Reads a request.
     ///
     /// # Errors
     /// What no charge can be made of: hits that would be given back, or more descriptors than any chain of ours sends.
-    pub(super) fn read(request: &RateLimitRequest, snapshot: &Snapshot, levels: &Levels) -> Result<Self, &'static str> {
-        if request.descriptors.len() > MAX_DESCRIPTORS {
-            return Err("too many descriptors");
-        }
-        let replicas = snapshot.platform().limiter.replicas;
-        let open = Fallback { mode: StoreFailure::Open, replicas };
+    pub(super) fn read(request: &Question<'r>, known: Known<'_>) -> Result<Self, &'static str> {
+        let Known { snapshot, levels, .. } = known;
         let mut asked = Self {
             charge: Charge::new(),
-            shares: Vec::new(),
-            fallback: open,
-            tenant: None,
+            shares: Vec::with_capacity(request.descriptors.len()),
+            fallback: Fallback { mode: StoreFailure::Open, replicas: snapshot.platform().limiter.replicas },
+            first: None,
             decision: None,
-            subscription: None,
-            api: None,
             audit: Audit::None,
             unknown: false,
             generation: snapshot.generation(),
             oddities: Vec::new(),
         };
-        let hits = u64::from(request.hits_addend.max(1));
+        if request.descriptors.len() > MAX_DESCRIPTORS {
+            return Err("too many descriptors");
+        }
+        let hits = u64::from(request.hits.max(1));
         for descriptor in &request.descriptors {
-            if descriptor.is_negative_hits {
+            if descriptor.negative_hits {
                 return Err("negative hits: nothing is given back");
             }
-            let cost = descriptor.hits_addend.as_ref().map_or(hits, |own| own.value);
-            asked.add(descriptor, cost, snapshot, levels);
+            asked.add(descriptor, descriptor.hits.unwrap_or(hits), known);
         }
         if request.descriptors.is_empty() {
             asked.oddities.push(Oddity::NoDescriptors);
@@ -113,68 +115,42 @@ impl Asked {
         Ok(asked)
     }
 
-    fn add(&mut self, descriptor: &RateLimitDescriptor, cost: u64, snapshot: &Snapshot, levels: &Levels) {
+    fn add(&mut self, descriptor: &Descriptor<'r>, cost: u64, known: Known<'_>) {
         let asked_before = self.audit;
         // As ext-authz takes it: denials, unless the API says otherwise.
         self.audit = stricter(asked_before, Audit::Denied);
-        if descriptor.limit.is_some() {
+        if descriptor.limited {
             // Limits of this domain come from the snapshot alone.
             self.oddities.push(Oddity::LimitOverride);
         }
-        let names = Names::of(descriptor);
-        if names.foreign {
+        let entries = Entries::of(descriptor);
+        if entries.foreign {
             self.oddities.push(Oddity::ForeignEntry);
         }
-        if let Some(decision) = names.decision.filter(|id| is_decision(id)) {
-            self.decision.get_or_insert_with(|| decision.to_owned());
-        }
-        let Some((tenant, subscription, api)) = names.whole() else {
+        self.decision = self.decision.or(entries.decision.filter(|id| is_decision(id)));
+        let Some(names) = entries.names() else {
             self.oddities.push(Oddity::MissingEntry);
-            return self.pay(levels.unresolved(snapshot, cost), StoreFailure::Local);
+            return self.pay(known.levels.unresolved(known.snapshot, cost), StoreFailure::Local);
         };
-        let Some(tenant) = snapshot.tenant(tenant) else {
-            if tenant != descriptor::UNRESOLVED {
+        let Some(named) = known.remembered.look_up(names, known.snapshot, known.levels) else {
+            if names.first() != Some(&descriptor::UNRESOLVED) {
                 self.oddities.push(Oddity::UnknownTenant);
                 self.unknown = true;
             }
-            return self.pay(levels.unresolved(snapshot, cost), StoreFailure::Local);
+            return self.pay(known.levels.unresolved(known.snapshot, cost), StoreFailure::Local);
         };
-        let policy = match &tenant.policy {
-            Policy::Ready(policy) => Some(policy.as_ref()),
-            Policy::Unavailable(_) => None,
-        };
-        let subscription = self.known(policy, subscription, TenantPolicy::subscription, Oddity::UnknownSubscription);
-        let api_name = api;
-        let api = self.known(policy, api_name, TenantPolicy::api, Oddity::UnknownApi);
-        self.unknown |= api.is_none() && api_name != descriptor::NONE;
-        if let Some(api) = api {
-            self.audit = stricter(asked_before, api.audit);
+        if named.subscription.is_unknown() {
+            self.oddities.push(Oddity::UnknownSubscription);
         }
-        if self.tenant.is_none() {
-            self.subscription = subscription.map(|subscription| subscription.name.clone());
-            self.api = api.map(|api| api.name.clone());
+        if named.api.is_unknown() {
+            self.oddities.push(Oddity::UnknownApi);
+            self.unknown = true;
         }
-        let charge = levels.charge(snapshot, tenant, subscription, api, cost);
-        self.tenant.get_or_insert_with(|| Arc::clone(tenant));
-        self.pay(charge, tenant.on_store_failure);
-    }
-
-    /// A level that a name stands for: none is named, or it is counted that nobody knows it.
-    fn known<'p, T>(
-        &mut self,
-        policy: Option<&'p TenantPolicy>,
-        name: &str,
-        find: impl Fn(&'p TenantPolicy, &str) -> Option<&'p T>,
-        unknown: Oddity,
-    ) -> Option<&'p T> {
-        if name == descriptor::NONE {
-            return None;
+        if let Some(audit) = named.audit() {
+            self.audit = stricter(asked_before, audit);
         }
-        let found = policy.and_then(|policy| find(policy, name));
-        if found.is_none() {
-            self.oddities.push(unknown);
-        }
-        found
+        self.pay(Charge::of(Arc::clone(&named.shape), cost), named.tenant.on_store_failure);
+        self.first.get_or_insert(named);
     }
 
     fn pay(&mut self, charge: Charge, mode: StoreFailure) {
@@ -197,22 +173,22 @@ impl Asked {
 
     /// The first tenant that pays.
     pub(super) fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_deref()
+        self.tenant_shared().map(Arc::as_ref)
     }
 
     /// As [`Asked::tenant`], to be kept.
     pub(super) fn tenant_shared(&self) -> Option<&Arc<Tenant>> {
-        self.tenant.as_ref()
+        self.first.as_ref().map(|named| &named.tenant)
     }
 
     /// The subscription of the first tenant that pays.
     pub(super) fn subscription(&self) -> Option<&str> {
-        self.subscription.as_ref().map(SubscriptionName::as_str)
+        self.first.as_ref()?.subscription.known().map(|subscription| subscription.name.as_str())
     }
 
     /// The API of the first tenant that pays.
     pub(super) fn api(&self) -> Option<&str> {
-        self.api.as_ref().map(ApiName::as_str)
+        self.first.as_ref()?.api.known().map(|api| api.name.as_str())
     }
 
     pub(super) fn audit(&self) -> Audit {
@@ -228,8 +204,8 @@ impl Asked {
         self.generation
     }
 
-    pub(super) fn decision(&self) -> Option<&str> {
-        self.decision.as_deref()
+    pub(super) fn decision(&self) -> Option<&'r str> {
+        self.decision
     }
 
     pub(super) fn oddities(&self) -> &[Oddity] {
@@ -239,39 +215,39 @@ impl Asked {
 
 /// The entries of one descriptor.
 #[derive(Default)]
-struct Names<'d> {
-    tenant: Option<&'d str>,
-    subscription: Option<&'d str>,
-    api: Option<&'d str>,
-    decision: Option<&'d str>,
+struct Entries<'r> {
+    tenant: Option<&'r str>,
+    subscription: Option<&'r str>,
+    api: Option<&'r str>,
+    decision: Option<&'r str>,
     foreign: bool,
     twice: bool,
 }
 
-impl<'d> Names<'d> {
-    fn of(descriptor: &'d RateLimitDescriptor) -> Self {
-        let mut names = Self::default();
-        for entry in &descriptor.entries {
-            let place = match entry.key.as_str() {
-                descriptor::TENANT => &mut names.tenant,
-                descriptor::SUBSCRIPTION => &mut names.subscription,
-                descriptor::API => &mut names.api,
-                descriptor::DECISION => &mut names.decision,
+impl<'r> Entries<'r> {
+    fn of(descriptor: &Descriptor<'r>) -> Self {
+        let mut entries = Self::default();
+        for (key, value) in &descriptor.entries {
+            let place = match *key {
+                descriptor::TENANT => &mut entries.tenant,
+                descriptor::SUBSCRIPTION => &mut entries.subscription,
+                descriptor::API => &mut entries.api,
+                descriptor::DECISION => &mut entries.decision,
                 _ => {
-                    names.foreign = true;
+                    entries.foreign = true;
                     continue;
                 }
             };
-            names.twice |= place.replace(&entry.value).is_some();
+            entries.twice |= place.replace(value).is_some();
         }
-        names
+        entries
     }
 
-    fn whole(&self) -> Option<(&'d str, &'d str, &'d str)> {
+    fn names(&self) -> Option<Names<'r>> {
         if self.twice {
             return None;
         }
-        Some((self.tenant?, self.subscription?, self.api?))
+        Some([self.tenant?, self.subscription?, self.api?])
     }
 }
 

@@ -9,23 +9,30 @@ use super::request::Asked;
 /// The name of a call's span.
 pub(crate) const NAME: &str = "ShouldRateLimit";
 
-pub(super) fn asked(span: &mut Span, asked: &Asked) {
+pub(super) const ALLOW: &str = "allow";
+pub(super) const OVER_LIMIT: &str = "over_limit";
+
+pub(super) fn asked(span: &mut Span, asked: &Asked<'_>) {
     span.tenant(asked.tenant());
     span.api(asked.api());
     span.decision(asked.decision());
 }
 
-/// What the caller is told. Where nothing was decided it is an error of ours, unless nothing that was asked can be decided.
+/// What the caller is told.
 pub(crate) fn ended(span: &mut Span, answered: &Result<Response<RateLimitResponse>, Status>) {
     match answered {
-        Ok(answer) if answer.get_ref().overall_code() == Overall::OverLimit => span.verdict("over_limit"),
-        Ok(_) => span.verdict("allow"),
-        Err(status) if matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied | Code::FailedPrecondition) => {
-            span.verdict("refused");
-        }
-        Err(_) => {
-            span.verdict("unavailable");
-            span.failed();
-        }
+        Ok(answer) if answer.get_ref().overall_code() == Overall::OverLimit => span.verdict(OVER_LIMIT),
+        Ok(_) => span.verdict(ALLOW),
+        Err(status) => refused(span, status),
+    }
+}
+
+/// Nothing was decided: an error of ours, unless nothing that was asked can be decided.
+pub(super) fn refused(span: &mut Span, status: &Status) {
+    if matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied | Code::FailedPrecondition) {
+        span.verdict("refused");
+    } else {
+        span.verdict("unavailable");
+        span.failed();
     }
 }

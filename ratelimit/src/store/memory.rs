@@ -1,7 +1,7 @@
 //! The store inside this process: `--store memory`, the `local` failure mode, and the model that the script is held against.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,8 +19,8 @@ use crate::{
     state::State,
 };
 
-/// A power of two, so that a hash picks a shard with a mask.
-const SHARDS: usize = 64;
+/// As many as a word has bits: those that a charge touches are a set of bits.
+const SHARDS: u32 = u64::BITS;
 
 /// Below so many keys a shard is not worth sweeping.
 const SWEEP_FROM: usize = 256;
@@ -49,7 +49,7 @@ struct Kept {
 /// Meters by hour: the oldest hours go first.
 #[derive(Default, Clone)]
 struct Meters {
-    hours: BTreeMap<Hour, HashMap<Meter, (u64, u64)>>,
+    hours: BTreeMap<Hour, Keyed<Meter, (u64, u64)>>,
 }
 
 impl MemoryStore {
@@ -85,8 +85,8 @@ impl MemoryStore {
             let shard = shard_of(key);
             locked.iter().find(|(index, _)| *index == shard).and_then(|(_, shard)| shard.held.get(key)).map(|kept| kept.state.clone())
         });
-        for (key, state, bucket) in decision.writes {
-            self.write(&mut locked, key, state, bucket, now_us);
+        for one in decision.touched.into_iter().filter(|one| one.paid) {
+            Self::write(&mut locked, one.key, one.state, one.bucket, now_us);
         }
         drop(locked);
         self.meter(ask, &decision.answer);
@@ -97,7 +97,7 @@ impl MemoryStore {
         now.map_or_else(|| self.clock.now_us(), |now| now.0).min(EXACT.unsigned_abs() - 1)
     }
 
-    fn write(&self, locked: &mut [(usize, MutexGuard<'_, Shard>)], key: &Key, state: State, bucket: &Bucket, now_us: u64) {
+    fn write(locked: &mut [(u32, MutexGuard<'_, Shard>)], key: &Key, state: State, bucket: &Bucket, now_us: u64) {
         let index = shard_of(key);
         if let Some((_, shard)) = locked.iter_mut().find(|(locked, _)| *locked == index) {
             let clears_us = state.clears_us(bucket, now_us);
@@ -137,11 +137,14 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn lock<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Vec<(usize, MutexGuard<'_, Shard>)> {
-        let mut indices: Vec<usize> = keys.map(shard_of).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        indices.into_iter().filter_map(|index| self.shards.get(index).map(|shard| (index, lock(shard)))).collect()
+    fn lock<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Vec<(u32, MutexGuard<'_, Shard>)> {
+        let touched = keys.fold(0_u64, |touched, key| touched | 1 << shard_of(key));
+        let mut locked = Vec::with_capacity(touched.count_ones() as usize);
+        let rests = std::iter::successors(Some(touched), |rest| Some(rest & rest.wrapping_sub(1)));
+        for index in rests.take_while(|rest| *rest > 0).map(u64::trailing_zeros) {
+            locked.extend(self.shards.get(index as usize).map(|shard| (index, lock(shard))));
+        }
+        locked
     }
 
     pub(crate) fn adjust_one(&self, now_us: u64, adjustment: &Adjustment) -> bool {
@@ -150,7 +153,7 @@ impl MemoryStore {
         let Some((_, shard)) = locked.first_mut() else { return false };
         if *change == Change::Reset {
             match State::reset(bucket, now_us) {
-                Some(state) => self.write(&mut locked, key, state, bucket, now_us),
+                Some(state) => Self::write(&mut locked, key, state, bucket, now_us),
                 None => drop(shard.held.remove(key)),
             }
             return true;
@@ -161,15 +164,15 @@ impl MemoryStore {
             return false;
         }
         if state.adjust(bucket, *change) {
-            self.write(&mut locked, key, state, bucket, now_us);
+            Self::write(&mut locked, key, state, bucket, now_us);
         }
         true
     }
 }
 
-fn shard_of(key: &Key) -> usize {
+fn shard_of(key: &Key) -> u32 {
     // By account, so that a tenant's buckets are under one lock; and not by the bits that a shard's own map goes by.
-    usize::try_from((key.account().spread() >> 40) % SHARDS as u64).unwrap_or(0)
+    u32::try_from((key.account().spread() >> 40) % u64::from(SHARDS)).unwrap_or(0)
 }
 
 /// A poisoned lock's content is whole all the same: it is written in one step.
@@ -178,9 +181,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shard {
-    /// Writes a bucket. When the shard has doubled since the last sweep, unused buckets are dropped first: memory follows the buckets in
-    /// use, at a constant cost a write.
+    /// Writes a bucket. When a new one finds that the shard has doubled since the last sweep, unused buckets are dropped first: memory follows
+    /// the buckets in use, at a constant cost a write.
     fn write(&mut self, key: &Key, kept: Kept, now_us: u64) {
+        if let Some(known) = self.held.get_mut(key) {
+            *known = kept;
+            return;
+        }
         if self.held.len() >= self.sweep_at {
             self.held.retain(|_, kept| kept.clears_us > now_us);
             self.sweep_at = (self.held.len() * 2).max(SWEEP_FROM);
@@ -246,13 +253,13 @@ mod tests {
         let store = MemoryStore::new(Arc::new(clock.clone()));
         let keys = Keyspace::default();
         for round in 0..20 {
-            for tenant in 0..SHARDS * SWEEP_FROM / 4 {
+            for tenant in 0..SHARDS as usize * SWEEP_FROM / 4 {
                 let uid: TenantUid = format!("t-{round}-{tenant}").parse().unwrap();
                 let charge = Charge::new().hold(Scope::Tenant, keys.tenant(&uid), Bucket::token(RateLimit::per_minute(60, 1.0)), 1);
                 let _ = store.decide_one(None, &charge);
             }
             clock.advance_us(60_000_000);
         }
-        assert!(store.len() < SHARDS * SWEEP_FROM * 2, "{} buckets are held", store.len());
+        assert!(store.len() < SHARDS as usize * SWEEP_FROM * 2, "{} buckets are held", store.len());
     }
 }

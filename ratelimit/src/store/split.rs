@@ -258,7 +258,7 @@ impl Reserved<'_> {
 #[async_trait]
 impl Store for Split {
     async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
-        if now.is_some() {
+        if now.is_some() || self.store.is_one() {
             return self.store.decide(now, asks).await;
         }
         self.decide_apart(asks).await.into_iter().collect()

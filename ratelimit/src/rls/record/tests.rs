@@ -16,6 +16,7 @@ use bulkhead_tenancy::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::rls::{names::Remembered, question::Question, request::Known};
 use crate::{key::Keyspace, levels::Levels, store::memory::MemoryStore};
 
 /// A disk on which nothing is made to last, where it is broken.
@@ -89,7 +90,9 @@ async fn recorded(api: &str, broken: bool) -> (Result<(), Refused>, Vec<(String,
     let entries = [("tenant", "acme"), ("subscription", "__none__"), ("api", api), ("decision", "0193-abc")].map(entry);
     let descriptor = RateLimitDescriptor { entries: entries.into(), ..RateLimitDescriptor::default() };
     let request = RateLimitRequest { descriptors: vec![descriptor], ..RateLimitRequest::default() };
-    let asked = Asked::read(&request, &snapshot, &Levels::new(Keyspace::default())).unwrap();
+    let (levels, remembered) = (Levels::new(Keyspace::default()), Remembered::default());
+    let known = Known { snapshot: &snapshot, levels: &levels, remembered: &remembered };
+    let asked = Asked::read(&Question::from(&request), known).unwrap();
     let ruling = Ruling::Exact(MemoryStore::new(Arc::new(SystemClock)).decide_one(None, asked.charge()));
     assert!(Records::default().keep(&asked, snapshot.platform(), &ruling, Instant::now()).await.is_ok() || asked.audit() == Audit::Full);
 
