@@ -256,13 +256,18 @@ fn read(charge: &Charge, answer: &Answer) -> Result<Vec<Counted>, Uncounted> {
     }
     let admitted = answer.admitted > 0;
     let parts = charge.levels().zip(&answer.seen).zip(outcome.standings());
-    let counted = parts.map(|(((level, _), seen), standing)| Counted {
-        over: !standing.passed,
-        before: i64::try_from(level.bucket().capacity()).unwrap_or(i64::MAX).saturating_sub(seen.credit).try_into().unwrap_or(0),
-        remaining: if standing.passed { u32::try_from(standing.remaining).unwrap_or(u32::MAX) } else { 0 },
-        charged: admitted || level.role() == Role::Count,
-        cached: false,
-        left_us: standing.reset_us,
+    let counted = parts.map(|(((level, cost), seen), standing)| {
+        let before = i64::try_from(level.bucket().capacity()).unwrap_or(i64::MAX).saturating_sub(seen.credit).try_into().unwrap_or(0);
+        // A limit of zero that nobody hit yet is not over for who only looks.
+        let passed = standing.passed || (cost, before) == (0, 0);
+        Counted {
+            over: !passed,
+            before,
+            remaining: if passed { u32::try_from(standing.remaining).unwrap_or(u32::MAX) } else { 0 },
+            charged: admitted || level.role() == Role::Count,
+            cached: false,
+            left_us: standing.reset_us,
+        }
     });
     Ok(counted.collect())
 }

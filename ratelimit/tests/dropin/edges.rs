@@ -35,6 +35,7 @@ const CASES: &[Case] = &[
         calls: &[("d: k=a | r=b", "over ok0 over")], counted: &[("d.k.shadow_mode", 1), ("d.r.shadow_mode", 0)] },
     Case { name: "two limits that one descriptor brings share its counter", variables: &[], rules: YEAR10, calls: &[("d: x=a @5/YEAR | x=a @3/YEAR", "ok ok4 ok1"), ("d: x=a @3/YEAR", "ok ok0")], counted: &[("d.x_a.total_hits", 3)] },
     Case { name: "a descriptor's own limit of nothing", variables: &[], rules: YEAR10, calls: &[("d: k=a @0/YEAR", "over over")], counted: &[("d.k_a.over_limit", 1)] },
+    Case { name: "a look at a limit of nothing", variables: &[], rules: "[{ key: k, rate_limit: { unit: year, requests_per_unit: 0 } }]", calls: &[("d: k=a +0", "ok ok0"), ("d: k=a", "over over"), ("d: k=a +0", "over over")], counted: &[("d.k.over_limit", 1)] },
     Case { name: "a descriptor's own limit and hits", variables: &[], rules: YEAR10, calls: &[("d: x=a +2 @5/YEAR", "ok ok3"), ("d !4: x=a @5/YEAR", "over over")], counted: &[("d.x_a.over_limit", 1), ("d.x_a.near_limit", 1)] },
     Case { name: "a descriptor's own limit holds where the rule is unlimited", variables: &[], rules: "[{ key: k, rate_limit: { unlimited: true } }]", calls: &[("d: k=a @1/YEAR", "ok ok0"), ("d: k=a @1/YEAR", "over over"), ("d: k=a", "ok max")], counted: &[] },
     Case { name: "a descriptor's own limit is no quota", variables: &[], rules: "[{ key: q, quota_mode: true, rate_limit: { unit: year, requests_per_unit: 9 } }]", calls: &[("d: q=a @0/YEAR | q=b", "over over ok8")], counted: &[] },
@@ -91,7 +92,7 @@ const HEADERS: &[(&str, &str, Told)] = &[
     (
         "[{ key: k, rate_limit: { unit: year, requests_per_unit: 0 } }, { key: l, rate_limit: { unit: year, requests_per_unit: 1 } }]",
         "d !2: k=a | l=b | k=c +0",
-        Some(("0", "0")),
+        Some(("1", "0")),
     ),
     (
         "[{ key: k, rate_limit: { unit: year, requests_per_unit: 1 } }, { key: l, rate_limit: { unit: year, requests_per_unit: 2 } }]",

@@ -1,8 +1,7 @@
 //! The Prometheus text, under the names and labels of the original's default mapping (`src/stats/prom/default_mapper.yaml`).
 //!
 //! What that mapping leaves out has labels here too, where the original makes a name of its own for each limit:
-//! `over_limit_with_local_cache` and `domain_not_found`. Keys of three levels and more, which that mapping does not know, have families of their own,
-//! with the whole path as a label: what is summed over the original's families counts no hit twice.
+//! `over_limit_with_local_cache` and `domain_not_found`. Keys of three levels and more are counted under their first two, as there: statsd has them whole.
 
 use std::{
     collections::BTreeMap,
@@ -25,32 +24,23 @@ impl Stats {
     }
 
     fn write_limits(&self, out: &mut String) -> fmt::Result {
-        let mut families: [(&str, Family, Family); 6] = LimitStats::default().each().map(|(name, _)| (name, Family::new(), Family::new()));
+        let mut families: [(&str, Family); 6] = LimitStats::default().each().map(|(name, _)| (name, Family::new()));
         for (domain, key, stats) in self.limits() {
             let path = key.strip_prefix(&*domain).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&key);
             let path = name::sanitised(path);
-            let deep = path.split('.').count() > 2;
-            let (first, second) = if deep { (&*path, "") } else { path.split_once('.').unwrap_or((&*path, "")) };
-            let labels = [domain.as_ref().to_owned(), first.to_owned(), second.to_owned()];
-            for ((_, flat, paths), (_, counter)) in families.iter_mut().zip(stats.each()) {
-                // Two keys may be one once they are sanitised: one series, as Prometheus refuses the same labels twice.
-                let family = if deep { paths } else { flat };
+            let mut levels = path.split('.');
+            let labels = [&*domain, levels.next().unwrap_or_default(), levels.next().unwrap_or_default()].map(str::to_owned);
+            for ((_, family), (_, counter)) in families.iter_mut().zip(stats.each()) {
+                // Several keys may have the same labels: they are one series, as Prometheus refuses the same labels twice.
                 *family.entry(labels.clone()).or_default() += counter.value();
             }
         }
-        for (counter, flat, paths) in families {
+        for (counter, family) in families {
             writeln!(out, "# TYPE ratelimit_service_rate_limit_{counter} counter")?;
-            for ([domain, key1, key2], value) in flat {
+            for ([domain, key1, key2], value) in family {
                 let labels = [("domain", domain.as_str()), ("key1", &key1), ("key2", &key2)];
                 let named = if key2.is_empty() { labels.get(..2) } else { labels.get(..) };
                 self.series(out, &format!("ratelimit_service_rate_limit_{counter}"), named.unwrap_or_default(), value)?;
-            }
-            if !paths.is_empty() {
-                writeln!(out, "# TYPE ratelimit_service_rate_limit_deep_{counter} counter")?;
-            }
-            for ([domain, path, _], value) in paths {
-                let labels = [("domain", domain.as_str()), ("path", &path)];
-                self.series(out, &format!("ratelimit_service_rate_limit_deep_{counter}"), &labels, value)?;
             }
         }
         let not_found = self.not_found();
@@ -121,6 +111,7 @@ mod tests {
         let stats = Stats::default();
         stats.limit("domain1", "domain1.key1_val1").over_limit.add(1);
         stats.limit("domain1", "domain1.key3_val3.key4_val4.key5_val5").over_limit.add(1);
+        stats.limit("domain1", "domain1.key3_val3.key4_val4.key6").over_limit.add(3);
         stats.limit("domain1", "domain1.key3_val3.key4_val4").over_limit.add(1);
         stats.limit("a.b", "a.b.key_\"quoted\"").total_hits.add(3);
         stats.service.redis_error.add(1);
@@ -130,8 +121,7 @@ mod tests {
         for line in [
             "# TYPE ratelimit_service_rate_limit_over_limit counter",
             "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key1_val1\"} 1",
-            "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key3_val3\",key2=\"key4_val4\"} 1",
-            "ratelimit_service_rate_limit_deep_over_limit{domain=\"domain1\",path=\"key3_val3.key4_val4.key5_val5\"} 1",
+            "ratelimit_service_rate_limit_over_limit{domain=\"domain1\",key1=\"key3_val3\",key2=\"key4_val4\"} 5",
             "ratelimit_service_rate_limit_total_hits{domain=\"a.b\",key1=\"key_\\\"quoted\\\"\"} 3",
             "ratelimit_service_should_rate_limit_error{err_type=\"redis_error\"} 1",
             "ratelimit_service_total_requests{grpc_method=\"ShouldRateLimit\"} 1",
