@@ -212,11 +212,12 @@ impl Identity {
                 }
             },
         };
-        let caller = join(token, key)?;
-        if !addressed.agrees_with(&caller.tenant) {
-            let denial = Denial::new(Reason::WrongTenant, "the address is not the proven tenant's");
-            return Err(Failure { refusal: Refusal { denial, proven: Some(caller.tenant) }, signed: true });
+        // That a tenant's API keys cannot be looked up is its own affair, too.
+        if let (Some((tenant, _)), Some(KeyProof::Unchecked(_))) = (&token, &key) {
+            at_home(addressed, tenant)?;
         }
+        let caller = join(token, key)?;
+        at_home(addressed, &caller.tenant)?;
         Ok(caller)
     }
 
@@ -289,6 +290,15 @@ impl Failure {
 
 fn too_many(why: &'static str, wait: u64) -> Denial {
     Denial { retry_after: Some(wait), ..Denial::new(Reason::TooManyFailures, why) }
+}
+
+/// Refuses a tenant that is not the addressed one.
+fn at_home(addressed: Addressed<'_>, tenant: &Arc<Tenant>) -> Result<(), Failure> {
+    if addressed.agrees_with(tenant) {
+        return Ok(());
+    }
+    let denial = Denial::new(Reason::WrongTenant, "the address is not the proven tenant's");
+    Err(Failure { refusal: Refusal { denial, proven: Some(Arc::clone(tenant)) }, signed: true })
 }
 
 /// One caller of all that was presented: it must agree on the tenant and on the subscription (S19).

@@ -78,8 +78,9 @@ impl Segment {
     fn matches(&self, segment: &str) -> bool {
         match self {
             Self::Literal(text) => text == segment,
-            // Servers that strip parameters read `/users/me;x` as `/users/me`, which may be another path of the document.
-            Self::Around(_) if segment.contains(';') => false,
+            // Servers that strip parameters read `/users/me;x` as `/users/me`, which may be another path of the document; those that decode twice strip
+            // a query or a fragment.
+            Self::Around(_) if segment.contains([';', '?', '#']) => false,
             Self::Around(texts) => around(texts, segment),
         }
     }

@@ -2,6 +2,9 @@
 
 use bulkhead_proto::pb::envoy::{config::core::v3::HeaderMap, service::auth::v3::attribute_context::HttpRequest};
 
+/// Headers by which some servers take one method for another.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
 /// Every header as Envoy shows it: names in lower case, values as bytes, duplicates kept, pseudo headers among them.
 #[derive(Debug, Clone, Default)]
 pub struct Headers(Vec<(String, Vec<u8>)>);
@@ -31,6 +34,11 @@ impl Headers {
     /// Every name, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The names by which some servers take the request for one of another method than Envoy and we see, as they are spelled (S6).
+    pub fn overriding_the_method(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|name| METHOD_OVERRIDES.iter().any(|known| understood_as(name, known)))
     }
 
     /// How many there are.

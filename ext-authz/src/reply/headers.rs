@@ -48,7 +48,9 @@ pub(super) fn removed<'a>(set: &'a Set<'_>, forward_credentials: bool, arrived: 
     // These go even if they were not seen: Envoy may be told to hide headers from us.
     let always = contract.chain(stopped);
     let known = always.clone();
-    let seen = arrived.names().filter(|name| is_taken_for_ours(name)).filter(move |seen| known.clone().all(|name| name != *seen));
+    // What asks for another method asks for one that nobody judged (S6).
+    let seen = arrived.names().filter(|name| is_taken_for_ours(name)).chain(arrived.overriding_the_method());
+    let seen = seen.filter(move |seen| known.clone().all(|name| name != *seen));
     always.chain(seen).filter(move |name| absent(name))
 }
 

@@ -215,11 +215,22 @@ async fn s8_a_clients_own_is_removed_in_any_spelling_but_never_ours() {
         .with("X-Subscription_Id", "gold")
         .with("x-bulkhead-anything", "else")
         .with("x_api_key", "k")
+        .with("X-HTTP-Method", "DELETE")
+        .with("x_method_override", "DELETE")
         .with("x-bulkheads", "not ours")
         .with("x-tenant", "not ours");
     let ok = allowed(&fixture::own(), asked).await;
     let removed = |name: &str| ok.headers_to_remove.iter().any(|other| other == name);
-    for name in ["x_bulkhead_tenant", "x-bulkhead_api", "x_tenant_id", "x-subscription_id", "x-bulkhead-anything", "x_api_key"] {
+    for name in [
+        "x_bulkhead_tenant",
+        "x-bulkhead_api",
+        "x_tenant_id",
+        "x-subscription_id",
+        "x-bulkhead-anything",
+        "x_api_key",
+        "x-http-method",
+        "x_method_override",
+    ] {
         assert!(removed(name), "{name}");
     }
     // Envoy removes after it sets: ours must not be on the list, in any case.

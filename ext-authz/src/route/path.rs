@@ -114,10 +114,12 @@ fn decoded_fault(mut seen: Cow<'_, [u8]>, last: bool, folds: bool) -> Option<&'s
 fn reading_fault(segment: &[u8], last: bool) -> Option<&'static str> {
     // Parameters after `;` are dropped by some servers before dots are folded.
     let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-    if matches!(name, b"." | b"..") {
+    // Others trim spaces and what nobody sees.
+    let shown = seen(name);
+    if matches!(shown, b"." | b"..") {
         return Some("the path holds a dot segment");
     }
-    if name.is_empty() && !(last && segment.is_empty()) {
+    if shown.is_empty() && !(last && segment.is_empty()) {
         return Some("the path holds an empty segment");
     }
     if segment.iter().any(|byte| matches!(byte, b'/' | b'\\')) {
@@ -131,6 +133,13 @@ fn reading_fault(segment: &[u8], last: bool) -> Option<&'static str> {
         return Some("the path holds encoded bytes that are not UTF-8");
     }
     None
+}
+
+/// A segment without the spaces and the invisible characters (soft hyphen, zero width, byte order mark) at its ends.
+fn seen(segment: &[u8]) -> &[u8] {
+    let unseen =
+        |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    std::str::from_utf8(segment).map_or(segment, |text| text.trim_matches(unseen).as_bytes())
 }
 
 /// What compatibility folding (NFKC) makes of a segment, as some servers do before they look for files: full-width dots and slashes become plain ones. Nothing

@@ -111,10 +111,12 @@ impl KeySet {
     }
 
     /// Keys that may verify a token of this algorithm and `kid`. A key without `kid` may be any token's, and a token without one may be any
-    /// key's; the algorithm is always the key's own. Bounded.
+    /// key's; the algorithm is always the key's own. Bounded: so the keys that the token names come first.
     pub(super) fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &Key> {
-        let fits = move |key: &&Key| key.allows(algorithm) && (kid.is_none() || key.kid().is_none() || key.kid() == kid);
-        self.keys.iter().filter(fits).take(MAX_TRIES)
+        let of =
+            move |named: bool| self.keys.iter().filter(move |key| key.allows(algorithm) && (kid.is_some() && key.kid() == kid) == named);
+        let nameless = move |key: &&Key| kid.is_none() || key.kid().is_none();
+        of(true).chain(of(false).filter(nameless)).take(MAX_TRIES)
     }
 
     /// Whether the key is still one of the set.

@@ -160,19 +160,31 @@ fn access_token_type(kind: &str) -> bool {
     matches!(kind.strip_prefix("application/").unwrap_or(&kind), "jwt" | "at+jwt")
 }
 
-/// Keycloak signs these other kinds of token with the same keys as access tokens. A `cnf` (RFC 7800) binds a token to a key of the
+/// What providers call an access token in `typ` of the payload, where they say so; case is ignored. Keycloak says `Bearer`, and signs tokens of a dozen other
+/// kinds with the same keys.
+const ACCESS_TOKENS: [&str; 6] = ["bearer", "jwt", "at+jwt", "access", "access_token", "access-token"];
+
+/// Claims that access tokens do not have: the hashes of an ID token (OpenID Connect Core, section 3.3.2.11), the events of a logout token (Back-Channel Logout,
+/// section 2.4), the code of an answer to an authorization request (JARM, section 2.1), which travels in addresses.
+const OTHER_KINDS: [&str; 5] = ["at_hash", "c_hash", "s_hash", "events", "code"];
+
+/// Providers sign other kinds of token with the same keys as access tokens (S19; RFC 8725 section 3.12). A `cnf` (RFC 7800) binds a token to a key of the
 /// client's that nobody proves here, so it would be a bearer token against its issuer's will.
 fn judge_kind(claims: &Map<String, Value>) -> Result<(), Malformed> {
     if claims.contains_key("cnf") {
         return Err(Malformed("`cnf`: bound to a key that is not proven here"));
     }
+    if OTHER_KINDS.iter().any(|claim| claims.contains_key(*claim)) {
+        return Err(Malformed("a claim that no access token has"));
+    }
+    // Amazon Cognito's.
+    if claims.get("token_use").is_some_and(|kind| kind != "access") {
+        return Err(Malformed("`token_use`: not an access token"));
+    }
     match claims.get("typ") {
         None => Ok(()),
-        Some(Value::String(kind)) if ["id", "refresh", "offline", "logout"].contains(&kind.to_ascii_lowercase().as_str()) => {
-            Err(Malformed("`typ` of the payload: not an access token"))
-        }
-        Some(Value::String(_)) => Ok(()),
-        Some(_) => Err(Malformed("`typ` of the payload is no text")),
+        Some(Value::String(kind)) if ACCESS_TOKENS.iter().any(|known| kind.eq_ignore_ascii_case(known)) => Ok(()),
+        Some(_) => Err(Malformed("`typ` of the payload: not an access token")),
     }
 }
 

@@ -41,6 +41,8 @@ fn a_path_of_the_document_is_reached_and_no_other() {
         ("/invoices/l%61test", "GET"),
         ("/invoices/%256c%61test", "GET"),
         ("/invoices/latest;a=b", "-"),
+        ("/invoices/latest%3Fa=b", "-"),
+        ("/invoices/latest%2523a", "-"),
         ("/invoices/%6catest%3ba", "-"),
         ("/invoices/", "-"),
         ("/invoices/7/", "-"),

@@ -122,7 +122,21 @@ async fn a_token_of_another_kind_is_no_access_token_though_the_same_key_signs_it
     let stage = Stage::contract().await;
     let genuine = stage.globex.issuer.token();
     served(&stage, &Request::get(PRODUCTS).bearer(&genuine.clone().header("typ", "at+jwt").sign())).await;
-    for kind in [json!("ID"), json!("Refresh"), json!("Offline"), json!("Logout"), json!("id"), json!(["Bearer"]), json!(null), json!(1)] {
+    for kind in [
+        json!("ID"),
+        json!("Refresh"),
+        json!("Offline"),
+        json!("Logout"),
+        json!("id"),
+        json!("Serialized-ID"),
+        json!("Registration"),
+        json!("verify-email"),
+        json!("UserInfo"),
+        json!("ID "),
+        json!(["Bearer"]),
+        json!(null),
+        json!(1),
+    ] {
         refused(&stage, &genuine.clone().claim("typ", kind).sign()).await;
     }
     for kind in [json!("dpop+jwt"), json!("logout+jwt"), json!("JOSE"), json!("JWE"), json!(""), json!(null), json!(["JWT"])] {

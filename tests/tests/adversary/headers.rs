@@ -159,11 +159,21 @@ async fn a_client_cannot_have_our_headers_dropped_on_the_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_renames_method_path_or_host_changes_neither_judgement_nor_request() {
-    let names = ["x-http-method-override", "x-original-url", "x-rewrite-url", "x-forwarded-host", "x-forwarded-prefix"];
+    let names = [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-forwarded-host",
+        "x-forwarded-prefix",
+    ];
     for stage in [Stage::contract().await, Stage::own_routes().await] {
         let acme = Request::get(INVOICES).bearer(&stage.acme.issuer.token().sign());
         let renamed = acme
             .header("X-HTTP-Method-Override", "DELETE")
+            .header("X-HTTP-Method", "DELETE")
+            .header("X-Method-Override", "DELETE")
             .header("X-Original-URL", "/globex/inventory-api/products")
             .header("X-Rewrite-URL", "/globex/inventory-api/products")
             .header("X-Forwarded-Host", "inventory.globex.example.com")

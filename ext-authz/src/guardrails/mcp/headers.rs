@@ -15,8 +15,6 @@ use crate::{
 
 /// The revisions of MCP whose meaning is known.
 const REVISIONS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
-/// Headers by which some servers take one method for another.
-const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 /// Headers that are judged, as they are spelled: a server that takes `_` for `-` (CGI's way) would go by one that was not.
 const JUDGED: [&str; 5] = ["last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id"];
 /// Bytes of a session's id.
@@ -24,7 +22,7 @@ const MAX_SESSION_BYTES: usize = 1024;
 
 /// Judges what is the same for all methods.
 pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
-    if request.headers.names().any(|name| OVERRIDES.iter().any(|ours| understood_as(name, ours))) {
+    if request.headers.overriding_the_method().next().is_some() {
         return Err(unreadable("a header asks for another method than the request's"));
     }
     if request.headers.names().any(|name| JUDGED.iter().any(|ours| name != *ours && understood_as(name, ours))) {

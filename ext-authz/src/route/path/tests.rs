@@ -44,6 +44,12 @@ fn s6_dot_segments_are_refused_raw_encoded_and_with_parameters() {
         "/v1/%2e%2e;/admin",
         "/v1/%2e%2e%3b/admin",
         "/v1/..%3Bx/admin",
+        "/v1/..%20/admin",
+        "/v1/%20.%20/admin",
+        "/v1/..%e2%80%8b/admin",
+        "/v1/%ef%bb%bf../admin",
+        "/v1/..%c2%a0;x/admin",
+        "/v1/%20/admin",
     ] {
         assert!(!accepted(path), "{path}");
     }

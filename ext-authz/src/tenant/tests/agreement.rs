@@ -90,6 +90,8 @@ async fn s22_that_a_tenant_has_no_policy_is_told_only_to_a_token_of_its_own() {
     let token = token_of(BROKEN);
     let both = Ask { token: Some(&token), key: Some("broken.secret"), name: Some("broken"), ..Ask::default() };
     assert_eq!(world.who(both).await, Err(Reason::Unavailable));
+    let elsewhere = Ask { token: Some(&token), key: Some("broken.secret"), name: Some("globex"), ..Ask::default() };
+    assert_eq!(world.who(elsewhere).await, Err(Reason::WrongTenant));
 }
 
 #[tokio::test]

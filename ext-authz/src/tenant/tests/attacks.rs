@@ -132,6 +132,22 @@ async fn s18_a_storm_of_unknown_kids_is_one_fetch_and_spoils_nothing() {
 }
 
 #[tokio::test]
+async fn s19_the_key_that_a_token_names_is_tried_before_those_without_a_name() {
+    let world = World::new();
+    let nameless = |_| {
+        let mut jwk = Signer::p256().jwk("k");
+        jwk.as_object_mut().map(|jwk| jwk.remove("kid"));
+        jwk
+    };
+    let (named, last) = (Signer::p256(), Signer::p256());
+    let mut last_jwk = last.jwk("k");
+    last_jwk.as_object_mut().map(|jwk| jwk.remove("kid"));
+    world.provider.set(ACME, Answer::Keys((0..7).map(nameless).chain([last_jwk, named.jwk("a1")]).collect()));
+    assert_eq!(world.token(&named.token("a1", &claims(ACME)), Some("acme")).await.as_deref(), Ok("acme"));
+    assert_eq!(world.token(&last.token("b1", &claims(ACME)), Some("acme")).await.as_deref(), Ok("acme"), "eight are tried");
+}
+
+#[tokio::test]
 async fn a_key_that_the_provider_adds_verifies_the_first_token_that_names_it() {
     let world = World::new();
     assert!(world.token(&token_of(ACME), None).await.is_ok());
