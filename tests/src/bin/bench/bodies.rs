@@ -9,7 +9,7 @@ use crate::{
     calls::Calls,
     floor::Floor,
     household::Household,
-    load::{Measured, Subject, compare, middle},
+    load::{Measured, Subject, compare, middle, warm_up},
     matrix::Sockets,
     table,
 };
@@ -75,7 +75,7 @@ pub(crate) async fn measure(floor: &Floor, time: Duration, told: impl Fn(&Row)) 
         for (tenant, reading) in READINGS.into_iter().enumerate() {
             let calls = Calls::check_body(tenant, household.key(), &body(kib * 1024));
             let subject = Subject { uri: format!("http://{}", service.grpc()), process: service.id(), store: None };
-            let measured = compare(&floor.subject(Sockets::Tcp), &subject, &calls, STREAMS, time).await;
+            let measured = compare(&floor.subject(Sockets::Tcp), &subject, &calls, STREAMS, time, warm_up(time)).await;
             let row = Row { reading, kib, measured };
             told(&row);
             rows.push(row);

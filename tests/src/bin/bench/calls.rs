@@ -30,10 +30,10 @@ use http::uri::PathAndQuery;
 use prost::{Message, bytes::Bytes};
 use serde_json::json;
 
-/// How many different requests are prepared; they are sent round and round.
-const PREPARED: usize = 20_000;
-/// How many different tokens are prepared where none may be seen twice: more than are sent, with the warm-up, in five rounds.
-const FIRST_SIGHTS: usize = 200_000;
+/// How many different requests are prepared where each has a token's length; they are sent round and round.
+pub(crate) const PREPARED: usize = 20_000;
+/// How many are prepared where none may be seen twice, or where it matters how seldom a name comes again: more than are sent, with the warm-up, in five rounds.
+const SELDOM: usize = 200_000;
 
 /// Requests to one service, encoded, in the order in which they are sent. Clones continue one order.
 #[derive(Clone)]
@@ -48,13 +48,14 @@ impl Calls {
     /// Requests to ext-authz: a token of the tenant each, signed by this key and seen before after the first round.
     pub(crate) fn check(scale: &Scale, key: &Key) -> Self {
         let mut tokens = HashMap::new();
-        let requests = zipf(scale.tenants).map(|tenant| bearer(tenant, tokens.entry(tenant).or_insert_with(|| sign(tenant, key, 0))));
+        let requests =
+            zipf(scale.tenants, PREPARED).map(|tenant| bearer(tenant, tokens.entry(tenant).or_insert_with(|| sign(tenant, key, 0))));
         Self::new(CHECK, requests, allowed)
     }
 
     /// Requests to ext-authz: an API key each.
     pub(crate) fn check_by_key(scale: &Scale) -> Self {
-        let requests = zipf(scale.tenants).map(|tenant| {
+        let requests = zipf(scale.tenants, PREPARED).map(|tenant| {
             let path = format!("/{}/api-0/invoices/17?page=2", Scale::tenant(tenant));
             check(&path, &[("x-api-key", &Scale::api_key(tenant, 0))])
         });
@@ -63,14 +64,13 @@ impl Calls {
 
     /// Requests to ext-authz: a token each that no other has.
     pub(crate) fn check_first_sight(scale: &Scale, key: &Key) -> Self {
-        let tenants = (0..FIRST_SIGHTS / PREPARED).flat_map(|_| zipf(scale.tenants));
-        let requests = tenants.enumerate().map(|(number, tenant)| bearer(tenant, &sign(tenant, key, number)));
+        let requests = zipf(scale.tenants, SELDOM).enumerate().map(|(number, tenant)| bearer(tenant, &sign(tenant, key, number)));
         Self::new(CHECK, requests, allowed)
     }
 
     /// The same of one tenant.
     pub(crate) fn check_first_sight_of(tenant: usize, key: &Key) -> Self {
-        let requests = (0..FIRST_SIGHTS).map(|number| bearer(tenant, &sign(tenant, key, number)));
+        let requests = (0..SELDOM).map(|number| bearer(tenant, &sign(tenant, key, number)));
         Self::new(CHECK, requests, allowed)
     }
 
@@ -114,7 +114,7 @@ impl Calls {
 
     /// Requests to ratelimit: the descriptor that our Envoy files send.
     pub(crate) fn should_rate_limit(scale: &Scale) -> Self {
-        let requests = zipf(scale.tenants).enumerate().map(|(number, tenant)| limit(tenant, number % scale.subscriptions, number));
+        let requests = zipf(scale.tenants, SELDOM).enumerate().map(|(number, tenant)| limit(tenant, number % scale.subscriptions, number));
         Self::new("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", requests, |answer| {
             LimitVerdict::decode(answer).is_ok_and(|answer| answer.overall_code == i32::from(Code::Ok))
         })
@@ -234,7 +234,7 @@ fn limit(tenant: usize, subscription: usize, number: usize) -> RateLimitRequest 
 }
 
 /// Tenants by their number, as often as Zipf's law has it (exponent 1), in an order that only looks random.
-pub(crate) fn zipf(tenants: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn zipf(tenants: usize, requests: usize) -> impl Iterator<Item = usize> {
     let mut sums = Vec::with_capacity(tenants);
     let mut sum = 0.0;
     for rank in 1..=tenants {
@@ -244,7 +244,7 @@ pub(crate) fn zipf(tenants: usize) -> impl Iterator<Item = usize> {
         sums.push(sum);
     }
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    (0..PREPARED).map(move |_| {
+    (0..requests).map(move |_| {
         // xorshift64: the same order in every run.
         state ^= state << 13;
         state ^= state >> 7;

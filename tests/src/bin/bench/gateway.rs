@@ -157,7 +157,7 @@ async fn upstream() -> Envoy {
 
 fn requests(household: &Household) -> Requests {
     let mut tokens = std::collections::HashMap::new();
-    Requests::new(calls::zipf(TENANTS).map(|tenant| {
+    Requests::new(calls::zipf(TENANTS, calls::PREPARED).map(|tenant| {
         let name = Scale::tenant(tenant);
         let token = tokens.entry(tenant).or_insert_with(|| calls::sign(tenant, household.key(), 0));
         format!("GET /{name}/api-1/invoices/17?page=2 HTTP/1.1\r\nhost: gateway.example.com\r\nuser-agent: bench\r\nauthorization: Bearer {token}\r\n\r\n")

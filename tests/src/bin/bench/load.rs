@@ -14,6 +14,8 @@ pub(crate) const ROUNDS: usize = 5;
 
 /// The longest that a warm-up takes: first sight of every token and tenant, connections, and whatever else happens once.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// The same of leases, which are taken by what came in spans of 4 s.
+pub(crate) const WARM_UP_OF_LEASES: Duration = Duration::from_secs(5);
 
 /// A server, and the store behind it.
 pub(crate) struct Subject {
@@ -79,12 +81,24 @@ pub(crate) fn middle(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     median(rounds.iter().map(figure))
 }
 
-/// Measures a service against the floor, each side for `time` in each round.
-pub(crate) async fn compare(floor: &Subject, service: &Subject, calls: &Calls, streams: usize, time: Duration) -> Measured {
+/// How long a warm-up takes where nothing lasts.
+pub(crate) fn warm_up(time: Duration) -> Duration {
+    WARM_UP.min(time * 2)
+}
+
+/// Measures a service that was warmed up so long against the floor, each side for `time` in each round.
+pub(crate) async fn compare(
+    floor: &Subject,
+    service: &Subject,
+    calls: &Calls,
+    streams: usize,
+    time: Duration,
+    warm_up: Duration,
+) -> Measured {
     let clients = [floor, service].map(|subject| (subject, Client::connect(&subject.uri, calls)));
-    for (_, client) in &clients {
-        client.send(streams.max(50), WARM_UP.min(time * 2)).await;
-    }
+    let [(_, floors), (_, services)] = &clients;
+    floors.send(streams.max(50), self::warm_up(time)).await;
+    services.send(streams.max(50), warm_up).await;
     let mut sides = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for ((subject, client), side) in clients.iter().zip(&mut sides) {

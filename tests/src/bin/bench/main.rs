@@ -84,7 +84,8 @@ async fn measure(options: &Options) -> Report {
         let calls = configs.calls(setup);
         let running = Running::start(setup, configs.folder(setup)).await;
         for &case in cases {
-            let mut measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time).await;
+            let warm_up = if setup.what == What::Leased { load::WARM_UP_OF_LEASES } else { load::warm_up(time) };
+            let mut measured = compare(&floor.subject(setup.sockets), &running.subject(), &calls, case.streams, time, warm_up).await;
             if setup.what == What::FirstSight {
                 measured.alone_us = Some(first_sight::alone_us(configs.key()));
                 measured.bytes_a_token = Some(first_sight::bytes_a_token(&running.subject(), &calls).await);
