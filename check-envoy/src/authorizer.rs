@@ -111,7 +111,8 @@ fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
     let rules = config.get("decoder_header_mutation_rules");
     let anything = |rules: &Node| {
         let allowed = rules.get("allow_expression.regex").and_then(View::text).unwrap_or_default();
-        [".*", ".+", "(.*", "(.+"].iter().any(|any| allowed.trim_start_matches('^').starts_with(any))
+        let first = allowed.trim_start_matches(['^', '(']).trim_start_matches("?:");
+        [".*", ".+"].iter().any(|any| first.starts_with(any))
     };
     if !rules.is_some_and(|rules| holds(rules, "disallow_all") && holds(rules, "disallow_system") && !anything(rules)) {
         let what = "with your own routes ext-authz could change a header that a route matches";

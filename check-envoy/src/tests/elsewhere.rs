@@ -93,7 +93,7 @@ fn what_a_filter_says_beside_its_obvious_switches_is_found() {
         ("failure_mode_allow: false", "disallowed_headers: { patterns: [ { exact: authorization } ] }", "S8", "every header"),
         ("timeout: 0.25s\n", "timeout: 0.000s\n", "S9", "hung"),
         ("timeout: 0.25s\n", "timeout: 600s\n", "S9", "hung"),
-        ("allow_expression: { regex: \"^(authorization|", "allow_expression: { regex: \"^(.*|authorization|", "S1", "a route matches"),
+        ("allow_expression: { regex: \"^(?:authorization|", "allow_expression: { regex: \"^(?:.*|authorization|", "S1", "a route matches"),
         (
             "envoy_grpc: { cluster_name: ext-authz }\n",
             "google_grpc: { target_uri: ext-authz.internal:9191, stat_prefix: a }\n",
