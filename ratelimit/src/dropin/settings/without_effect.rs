@@ -32,6 +32,7 @@ pub const WITHOUT_EFFECT: &[WithoutEffect] = &[
         name: "GRPC_MAX_CONNECTION_AGE_GRACE",
         why: "a connection that reached its age is told to go away, and its calls are finished, not cut off",
     },
+    WithoutEffect { name: "QUOTA_MODE", why: "`quota_mode` of each rule says which limits are quotas; no variable makes all of them so" },
     WithoutEffect { name: "REDIS_POOL_SIZE", why: POOL },
     WithoutEffect { name: "REDIS_PERSECOND_POOL_SIZE", why: POOL },
     WithoutEffect { name: "REDIS_POOL_ON_EMPTY_BEHAVIOR", why: POOL },
