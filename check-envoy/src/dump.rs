@@ -11,20 +11,23 @@ use crate::view::{View, is_field, type_of};
 pub(crate) fn in_force<'n>(documents: &[&'n Node], see: &mut impl FnMut(&'n Node)) {
     let mut listeners = false;
     documents.iter().for_each(|document| document.each(&mut |node| listeners |= type_of(node) == "ListenersConfigDump"));
-    documents.iter().for_each(|document| walk(document, listeners, see));
+    documents.iter().for_each(|document| walk(document, listeners, false, see));
 }
 
-fn walk<'n>(node: &'n Node, listeners: bool, see: &mut impl FnMut(&'n Node)) {
+/// `listeners`: the documents dump them apart; `bootstrap`: the node stands in what Envoy started with, which dumps them besides.
+fn walk<'n>(node: &'n Node, listeners: bool, bootstrap: bool, see: &mut impl FnMut(&'n Node)) {
     see(node);
     match &node.value {
         Value::Scalar(_) => {}
-        Value::List(items) => items.iter().for_each(|item| walk(item, listeners, see)),
+        Value::List(items) => items.iter().for_each(|item| walk(item, listeners, bootstrap, see)),
         Value::Mapping(entries) => {
-            let again = listeners && type_of(node) == "BootstrapConfigDump";
-            let past = |key: &str| {
-                matches!(key, "draining_state" | "drainingState" | "error_state" | "errorState") || (again && key == "bootstrap")
+            let bootstrap = bootstrap || (listeners && type_of(node) == "BootstrapConfigDump");
+            let past = |key: &str| match key {
+                "draining_state" | "drainingState" | "error_state" | "errorState" => true,
+                "static_resources" | "staticResources" => bootstrap,
+                _ => false,
             };
-            entries.iter().filter(|entry| !past(&entry.key)).for_each(|entry| walk(&entry.node, listeners, see));
+            entries.iter().filter(|entry| !past(&entry.key)).for_each(|entry| walk(&entry.node, listeners, bootstrap, see));
         }
     }
 }

@@ -257,6 +257,17 @@ fn what_an_envoy_dumps_apart_is_put_together() {
     let old = "dynamic_listeners: [ { draining_state: { listener: { http_filters: [] } }, error_state: { failed_configuration: { http_filters: [] } } } ]\nstatic_resources:\n";
     passes(OWN, "static_resources:\n", old);
 
+    // What Envoy started with: its listeners are dumped apart, its runtime is not.
+    let dumped = "\
+dumps:
+- \"@type\": type.googleapis.com/envoy.admin.v3.BootstrapConfigDump
+  bootstrap: { static_resources: { listeners: [ { http_filters: [] } ] }, layered_runtime: { layers: [ { name: own, static_layer: { ratelimit.http_filter_enabled: 100 } } ] } }
+- { \"@type\": type.googleapis.com/envoy.admin.v3.ListenersConfigDump }
+static_resources:
+";
+    passes(OWN, "static_resources:\n", dumped);
+    broken(OWN, "static_resources:\n", &dumped.replace(": 100", ": 0"), "S9", "the runtime switches ratelimit off");
+
     // A filter by ECDS.
     let filter = "          - name: envoy.filters.http.ext_proc  ";
     let (before, after) = OWN.split_once(filter).unwrap();

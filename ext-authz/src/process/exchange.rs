@@ -277,9 +277,9 @@ impl Exchange {
         } else if self.method == "GET" && head.media_type() == EVENT_STREAM && !is_event_stream(head) {
             fault(Reason::Unreadable, "the policy reads answers, and this one is a stream of events in a coding, that may have no end")
         } else if is_event_stream(head) && !self.plan().is_some_and(|plan| plan.watched) {
-            let detail =
-                "the policy reads answers since the request was let in, and nobody knows how long a stream of events may last: ask again";
-            Some(Denial { retry_after: Some(1), ..Denial::new(Reason::Unavailable, detail) })
+            let detail = "the policy reads answers since the request was let in, and nobody knows how long a stream of events may last";
+            // What a POST asked for was done, and may not be wanted twice.
+            Some(Denial { retry_after: (self.method == "GET").then_some(1), ..Denial::new(Reason::Unavailable, detail) })
         } else if length.is_some_and(|length| length > Filter::MAX_BYTES) {
             fault(Reason::TooLarge, "the answer is larger than what is read")
         } else {

@@ -44,6 +44,10 @@ impl Claims {
     /// Reads the claims, and judges those that do not depend on the moment or the snapshot: types, `aud`, one client.
     pub(super) fn read(claims: &Map<String, Value>, issuer: &Issuer) -> Result<Self, Unfit> {
         judge_audience(claims.get("aud"), issuer)?;
+        // Most ID tokens have it, and so have the access tokens of Dex, which are made as those are: `audiences` alone tell one from the other there.
+        if issuer.audiences.is_empty() && claims.contains_key("at_hash") {
+            return Err(Unfit("`at_hash`: an ID token, as far as can be told without `audiences` of the issuer"));
+        }
         let expires = date(claims, "exp")?.ok_or(Unfit("no `exp`"))?;
         let not_before = date(claims, "nbf")?;
         date(claims, "iat")?;

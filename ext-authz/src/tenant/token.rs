@@ -164,9 +164,9 @@ fn access_token_type(kind: &str) -> bool {
 /// kinds with the same keys.
 const ACCESS_TOKENS: [&str; 6] = ["bearer", "jwt", "at+jwt", "access", "access_token", "access-token"];
 
-/// Claims that access tokens do not have: the hashes of an ID token (OpenID Connect Core, section 3.3.2.11), the events of a logout token (Back-Channel Logout,
+/// Claims that access tokens do not have: hashes of an ID token (OpenID Connect Core, section 3.3.2.11), the events of a logout token (Back-Channel Logout,
 /// section 2.4), the code of an answer to an authorization request (JARM, section 2.1), which travels in addresses.
-const OTHER_KINDS: [&str; 5] = ["at_hash", "c_hash", "s_hash", "events", "code"];
+const OTHER_KINDS: [&str; 4] = ["c_hash", "s_hash", "events", "code"];
 
 /// Providers sign other kinds of token with the same keys as access tokens (S19; RFC 8725 section 3.12). A `cnf` (RFC 7800) binds a token to a key of the
 /// client's that nobody proves here, so it would be a bearer token against its issuer's will.

@@ -132,6 +132,15 @@ async fn s18_a_storm_of_unknown_kids_is_one_fetch_and_spoils_nothing() {
 }
 
 #[tokio::test]
+async fn s19_what_may_be_an_id_token_wants_an_audience_that_the_issuer_lists() {
+    let hashed = |others: Value| token_with(ACME, with(json!({"at_hash": "x"}), others));
+    let listed = World::with(Written { issuer: "audiences: [gateway]", ..PLAIN }, Settings::default());
+    assert_eq!(listed.token(&hashed(json!({"aud": "gateway"})), Some("acme")).await.as_deref(), Ok("acme"));
+    assert_eq!(listed.token(&hashed(json!({"aud": "spa"})), Some("acme")).await, Err(Reason::InvalidToken));
+    assert_eq!(World::new().token(&hashed(json!({"aud": "gateway"})), Some("acme")).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test]
 async fn s19_the_key_that_a_token_names_is_tried_before_those_without_a_name() {
     let world = World::new();
     let nameless = |_| {

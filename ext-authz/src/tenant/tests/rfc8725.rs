@@ -88,7 +88,7 @@ async fn rfc8725_every_attack_of_every_section_is_401() {
         ("2.7, 3.9", "an audience inside a list inside a list", genuine(&plain, &text(json!({"aud": [["gateway"]]})))),
         ("2.8, 3.11", "an ID token", genuine(&plain, &text(json!({"typ": "ID"})))),
         ("2.8, 3.11", "a refresh token", genuine(&plain, &text(json!({"typ": "Refresh"})))),
-        ("2.8, 3.11", "an ID token that does not say so", genuine(&plain, &text(json!({"at_hash": "x"})))),
+        ("2.8, 3.11", "an ID token that does not say so", genuine(&plain, &text(json!({"c_hash": "x"})))),
         ("2.8, 3.11", "an ID token of Amazon's", genuine(&plain, &text(json!({"token_use": "id"})))),
         ("2.8, 3.11", "an answer to an authorization request", genuine(&plain, &text(json!({"code": "x", "state": "y"})))),
         ("2.8, 3.11", "a logout token with the usual header", genuine(&plain, &text(json!({"events": {}})))),
