@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError};
 use crate::{
@@ -43,6 +43,8 @@ struct Desk {
     /// What leases answered, for the meters; and the hour in which they answer.
     later: Arc<Later>,
     hour: Mutex<Hour>,
+    /// What takes in advance, and must reach its book.
+    asking: TaskTracker,
 }
 
 impl Leasing {
@@ -51,7 +53,8 @@ impl Leasing {
     pub fn before(store: Arc<dyn Store>, later: Arc<Later>) -> Self {
         let books = (0..BOOKS).map(|_| Mutex::default()).collect();
         let hour = Mutex::new(later.hour());
-        let desk = Arc::new(Desk { store, books, began: Instant::now(), unreturned: Mutex::default(), later, hour });
+        let desk =
+            Arc::new(Desk { store, books, began: Instant::now(), unreturned: Mutex::default(), later, hour, asking: TaskTracker::new() });
         let kept = Arc::clone(&desk);
         let keeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -66,10 +69,16 @@ impl Leasing {
     pub async fn drain(&self, within: Duration) {
         let end = async {
             self.desk.flush(|book, _| book.drain()).await;
+            // What was on its way then is granted to books that are closed, and goes back, too.
+            self.desk.asking.close();
+            self.desk.asking.wait().await;
+            self.desk.flush(|book, _| book.drain()).await;
             self.desk.later.settle().await;
         };
         if tokio::time::timeout(within, end).await.is_err() {
-            tracing::warn!("the store did not take back in time what was taken in advance: it forgets it in seconds");
+            tracing::warn!(
+                "the store did not take back in time what was taken in advance: it forgets it in seconds, and of a quota with its period"
+            );
         }
     }
 
@@ -107,7 +116,7 @@ impl Desk {
             // What is taken in advance must reach the book though whoever asked no longer waits: it would be charged, and nobody would have it.
             Step::Ask(ahead) => {
                 let (desk, ask) = (Arc::clone(self), Ask { ahead, ..ask.clone() });
-                let asking = tokio::spawn(async move { desk.ask(&ask, claim, ahead, sent_us).await });
+                let asking = self.asking.spawn(async move { desk.ask(&ask, claim, ahead, sent_us).await });
                 asking.await.unwrap_or(Err(StoreError::Garbled))
             }
         }
@@ -166,7 +175,7 @@ impl Desk {
         for some in renewals.chunks(RENEWALS) {
             // As what a request takes in advance, it must reach the book. Nobody waits for it, and no renewal for another.
             let (desk, some) = (Arc::clone(self), some.to_vec());
-            tokio::spawn(async move { desk.renew(&some).await });
+            self.asking.spawn(async move { desk.renew(&some).await });
         }
         let due = lock(&self.unreturned).due(returns, self.now_us());
         if due.is_empty() {
