@@ -203,7 +203,7 @@ impl Book {
         }
     }
 
-    /// Nothing is known of what was asked. What is in hand may answer all the same.
+    /// What was asked was not done. What is in hand may answer all the same.
     pub fn failed(&mut self, claim: &Claim, ahead: Option<Ahead>, now_us: u64) -> Option<Answer> {
         self.with(claim, |entry, returns| {
             entry.failed(ahead.is_some(), now_us);

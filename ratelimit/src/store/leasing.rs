@@ -130,6 +130,8 @@ impl Desk {
                 asked.open = false;
                 Ok(lock(book).answered(&claim, ahead, sent_us, answer, self.now_us()))
             }
+            // It may be charged and metered already: what is in hand would be a second time.
+            Err(error) if error.is_unknown() => Err(error),
             Err(error) => asked.failed().ok_or(error),
         }
     }
