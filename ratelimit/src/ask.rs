@@ -1,5 +1,7 @@
 //! What a store is asked and what it answers: the same charge any number of times, and tokens in advance.
 
+use std::sync::{Arc, Weak};
+
 use crate::{
     charge::{Charge, Role},
     outcome::{Outcome, Verdict},
@@ -18,7 +20,35 @@ pub struct Ask {
     pub count: u32,
     /// Tokens in advance, if all of `count` are admitted. Only for a charge of one part.
     pub ahead: Option<Ahead>,
+    /// Who waits for it.
+    pub(crate) caller: Caller,
 }
+
+/// Whoever waits for an ask. What takes in advance is asked by a task that outlives its request; once nobody waits for the request any more it is answered by
+/// its failure mode, and what was not sent must not be charged (S24).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller(Option<Weak<()>>);
+
+impl Caller {
+    /// Somebody, for as long as this is kept.
+    pub(crate) fn of(here: &Arc<()>) -> Self {
+        Self(Some(Arc::downgrade(here)))
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.as_ref().is_some_and(|here| here.strong_count() == 0)
+    }
+}
+
+/// Equal questions are equal whoever asks them.
+impl PartialEq for Caller {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Caller {}
 
 /// Tokens in advance: more copies of a charge, paid now and admitted later without the store. A guarantee pays none of them: it is there for
 /// whoever asks.
@@ -37,7 +67,13 @@ impl Ask {
     /// One charge, once.
     #[must_use]
     pub fn one(charge: Charge) -> Self {
-        Self { charge, count: 1, ahead: None }
+        Self::of(charge, 1, None)
+    }
+
+    /// A charge so many times, with so much in advance.
+    #[must_use]
+    pub fn of(charge: Charge, count: u32, ahead: Option<Ahead>) -> Self {
+        Self { charge, count, ahead, caller: Caller::default() }
     }
 }
 

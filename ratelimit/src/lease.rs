@@ -17,7 +17,8 @@
 //! seconds and one copy, of at most [`MOST`] copies, and of one in `2 x replicas` of what it found; and one of more than a quarter of that share comes back after [`IDLE_US`], so
 //! that for long lies only what was a small part of what there was. The rest comes back [`PATIENT_US`] after the last request, at shutdown, and when the replica
 //! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken (of a window or quota: when that ends). After a denial the store is not asked again before the wait that it told is
-//! over, or [`DENIED_US`].
+//! over, or [`DENIED_US`]. What was taken while its answer was lost is of each claim at most two leases more until an answer comes: each time half as much is asked for, and
+//! twice as late, up to [`LOST_US`].
 //!
 //! **Guarantees** pay nothing in advance: whoever is inside its guarantee finds it in the store, whatever replicas hold.
 //!
@@ -39,7 +40,7 @@ use std::{
 
 use self::{agenda::Agenda, demand::SPAN_US, entry::Entry, places::Places, returns::Returns};
 use crate::{
-    ask::{Ahead, Answer, Ask},
+    ask::{Ahead, Answer, Ask, HOLD_US},
     charge::{Charge, Role, Shape},
     key::{self, Account, Keyed},
     store::{Adjustment, Tally},
@@ -56,6 +57,9 @@ pub const PATIENT_US: u64 = SPAN_US;
 
 /// How long the store is not asked again after a denial, or a failure, at most. Microseconds.
 pub const DENIED_US: u64 = 100_000;
+
+/// How long nothing is taken in advance of a claim after several answers that were lost, at most: each time twice as long. Microseconds.
+pub const LOST_US: u64 = HOLD_US;
 
 /// What is leased: copies of one shape at one cost. It is looked up several times a request, so it knows its own hash.
 #[derive(Debug, Clone, Eq)]
@@ -97,6 +101,11 @@ impl Claim {
         self.hash
     }
 
+    /// Who pays for it.
+    pub(crate) fn payer(&self) -> Option<&Account> {
+        self.shape.payer()
+    }
+
     /// A lease is at most one in so many of what would still pass.
     pub(self) fn share(&self) -> u32 {
         self.shape.lease().unwrap_or(1).max(1)
@@ -111,7 +120,7 @@ impl Claim {
     /// What the store is asked to renew its lease: nothing but copies in advance.
     #[must_use]
     pub fn renewal(&self, ahead: Ahead) -> Ask {
-        Ask { charge: self.charge(), count: 0, ahead: Some(ahead) }
+        Ask::of(self.charge(), 0, Some(ahead))
     }
 }
 
@@ -155,7 +164,7 @@ impl Book {
         if let Some(step) = self.with(claim, |entry, returns| entry.request(now_us, returns)) {
             return step;
         }
-        if !self.places.take(claim.shape.payer()) {
+        if !self.places.take(claim.payer()) {
             return Step::Ask(None);
         }
         self.entries.insert(claim.clone(), Entry::new(claim));
@@ -196,8 +205,15 @@ impl Book {
         self.with(claim, |entry, returns| entry.renewed(lease, answer, now_us, returns));
     }
 
-    /// Nobody waits any more for what was asked.
+    /// What came of it is not known, or nobody waits for it any more: what was to be taken in advance may be gone.
     pub fn abandoned(&mut self, claim: &Claim, ahead: Option<Ahead>, now_us: u64) {
+        if let Some(entry) = self.entries.get_mut(claim) {
+            entry.abandoned(ahead.is_some(), now_us);
+        }
+    }
+
+    /// What was asked was not done, and nobody waits for it.
+    pub fn undone(&mut self, claim: &Claim, ahead: Option<Ahead>, now_us: u64) {
         if let Some(entry) = self.entries.get_mut(claim) {
             entry.failed(ahead.is_some(), now_us);
         }
@@ -225,7 +241,7 @@ impl Book {
                     self.agenda.put(next, claim);
                 } else {
                     self.entries.remove(&claim);
-                    self.places.leave(claim.shape.payer());
+                    self.places.leave(claim.payer());
                 }
             }
         }
@@ -258,7 +274,7 @@ impl Book {
     /// What is in hand of one payer and may still be used, in requests.
     #[must_use]
     pub fn held_of(&self, payer: Option<&Account>, now_us: u64) -> u64 {
-        let own = self.entries.iter().filter(|(claim, _)| claim.shape.payer() == payer);
+        let own = self.entries.iter().filter(|(claim, _)| claim.payer() == payer);
         own.map(|(claim, entry)| entry.usable(now_us).saturating_mul(claim.cost)).sum()
     }
 

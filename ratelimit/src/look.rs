@@ -32,7 +32,7 @@ pub struct InHand {
 /// The questions of a look at a charge: a level each, so that each is in one place wherever accounts are.
 pub(crate) fn asks(charge: &Charge) -> Vec<Ask> {
     let alone = |level: &Level| Shape::new().hold(Scope::Tenant, level.key().clone(), level.bucket().clone());
-    let look = |(level, cost)| Ask { charge: Charge::of(Arc::new(alone(level)), cost), count: 0, ahead: None };
+    let look = |(level, cost)| Ask::of(Charge::of(Arc::new(alone(level)), cost), 0, None);
     charge.levels().map(look).collect()
 }
 

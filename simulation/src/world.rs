@@ -169,6 +169,9 @@ struct World {
     standby: Option<MemoryStore>,
     offset_us: i64,
     down_until_us: u64,
+    /// The answers that bring leases do not come to this replica until then.
+    deaf: Option<usize>,
+    deaf_until_us: u64,
     /// How much is asked for now, and until when: buckets refill in the quiet, while replicas still hold tokens in advance.
     load: Load,
     load_until_us: u64,
@@ -230,6 +233,8 @@ impl World {
             standby: None,
             offset_us: 0,
             down_until_us: 0,
+            deaf: None,
+            deaf_until_us: 0,
             load: Load::Flood,
             load_until_us: 0,
             doubt_until_us: 0,

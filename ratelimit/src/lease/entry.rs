@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Claim, DENIED_US, IDLE_US, MOST, PATIENT_US, Step,
+    Claim, DENIED_US, IDLE_US, LOST_US, MOST, PATIENT_US, Step,
     agenda::Agenda,
     demand::{Demand, SPAN_US},
     returns::Returns,
@@ -41,6 +41,8 @@ pub(super) struct Lease {
     /// When the store took them, by its clock.
     pub(super) taken_us: u64,
     deadline_us: u64,
+    /// Its window ends before it would: what is taken until then ends with it, too.
+    cut: bool,
     /// How long they may lie here while nobody asks for them.
     idle_us: u64,
     /// What each is answered with.
@@ -59,12 +61,14 @@ pub(super) fn lease_of(claim: &Claim, answer: &Answer, sent_us: u64) -> Option<L
     }
     let charge = claim.charge();
     let found = answer.left(&charge).saturating_add(u64::from(answer.ahead));
+    let lasts_us = answer.until_us.saturating_sub(answer.now_us).min(HOLD_US);
     let small = u64::from(answer.ahead).saturating_mul(u64::from(small(claim.share()))) <= found;
     Some(Lease {
         left: answer.ahead,
         granted: answer.ahead,
         taken_us: answer.now_us,
-        deadline_us: sent_us.saturating_add(life_us(answer.until_us.saturating_sub(answer.now_us).min(HOLD_US))),
+        deadline_us: sent_us.saturating_add(life_us(lasts_us)),
+        cut: lasts_us < HOLD_US,
         idle_us: if small { PATIENT_US } else { IDLE_US },
         standing: answer.of_lease(&charge),
     })
@@ -93,6 +97,8 @@ pub(super) struct Entry {
     visit: u64,
     /// No lease is asked for before: the store failed.
     quiet_until_us: u64,
+    /// How many answers in a row were lost that would have brought a lease.
+    lost: u32,
     /// What the store denied with, and until when it is not asked again.
     denied: Option<(u64, Answer)>,
     /// Costs to tally, and since when.
@@ -118,6 +124,7 @@ impl Entry {
             last_us: 0,
             visit: u64::MAX,
             quiet_until_us: 0,
+            lost: 0,
             denied: None,
             admitted: 0,
             refused: 0,
@@ -186,7 +193,7 @@ impl Entry {
     /// What to take in advance before anybody needs it: the store is asked by nobody's request, but of many claims at once.
     pub(super) fn renewal(&mut self, now_us: u64) -> Option<Ahead> {
         self.denied.take_if(|(until_us, _)| *until_us <= now_us);
-        let ends = self.leases.back().is_some_and(|lease| lease.deadline_us <= now_us.saturating_add(EARLY_US));
+        let ends = self.renewed_us().is_some_and(|at_us| at_us <= now_us);
         let ahead = if (ends || self.is_low()) && self.may_ask(now_us) { self.ahead(now_us) } else { None };
         self.asking |= ahead.is_some();
         ahead
@@ -194,7 +201,7 @@ impl Entry {
 
     /// The store answered to a renewal.
     pub(super) fn renewed(&mut self, lease: Option<Lease>, answer: &Answer, now_us: u64, returns: &mut Returns) {
-        self.asking = false;
+        (self.asking, self.lost) = (false, 0);
         self.left = answer.left(&self.charge);
         self.leases.extend(lease);
         self.expire(now_us, returns);
@@ -210,8 +217,16 @@ impl Entry {
         };
         let (long, short) = (of(self.longest_us, small(self.share)), of(SHORT_US, self.share));
         let (granted, want, share) = if long.0 >= short.0 { long } else { short };
+        // Each that was lost may be taken: together they are at most twice what the first was.
+        let want = (want >> self.lost.min(63)).max(LEAST);
         let want = u32::try_from(want).unwrap_or(MOST);
         (granted >= LEAST).then_some(Ahead { want, share, ttl_us: HOLD_US })
+    }
+
+    /// When the last lease in hand is renewed though it is not used up. What ends with its window is taken anew in the next one, when it is needed.
+    fn renewed_us(&self) -> Option<u64> {
+        let last = self.leases.front().filter(|lease| self.leases.len() == 1 && !lease.cut);
+        last.map(|lease| lease.deadline_us.saturating_sub(EARLY_US))
     }
 
     pub(super) fn answered(
@@ -224,6 +239,7 @@ impl Entry {
         returns: &mut Returns,
     ) -> Answer {
         self.asking &= !asked;
+        self.lost = if asked { 0 } else { self.lost };
         self.left = answer.left(&self.charge);
         self.demand.count(now_us, answer.admitted);
         if let Some(lease) = lease {
@@ -247,7 +263,17 @@ impl Entry {
 
     pub(super) fn failed(&mut self, asked: bool, now_us: u64) {
         self.asking &= !asked;
-        self.quiet_until_us = now_us.saturating_add(DENIED_US);
+        self.quiet_until_us = self.quiet_until_us.max(now_us.saturating_add(DENIED_US));
+    }
+
+    /// What was asked may be taken, and will not come: the next that is asked for comes later, and is less.
+    pub(super) fn abandoned(&mut self, asked: bool, now_us: u64) {
+        self.failed(asked, now_us);
+        if asked {
+            let wait_us = (DENIED_US << self.lost.min(16)).min(LOST_US);
+            self.quiet_until_us = self.quiet_until_us.max(now_us.saturating_add(wait_us));
+            self.lost = self.lost.saturating_add(1);
+        }
     }
 
     /// A copy of what is in hand.
@@ -344,11 +370,9 @@ impl Entry {
         let ends = self.leases.iter().map(|lease| lease.deadline_us.min(self.last_us.saturating_add(lease.idle_us)));
         let told = self.untold_us.map(|since_us| since_us.saturating_add(TALLIED_US));
         let renewable = !self.asking && self.left / u64::from(small(self.share)) >= LEAST;
-        let renewed = self
-            .leases
-            .back()
-            .filter(|_| renewable)
-            .map(|lease| if self.is_low() { self.last_us } else { lease.deadline_us.saturating_sub(EARLY_US) });
+        let renewed = if self.is_low() { Some(self.last_us) } else { self.renewed_us() };
+        // Not before it may be.
+        let renewed = renewed.filter(|_| renewable).map(|at_us| at_us.max(self.quiet_until_us));
         ends.chain(told).chain(renewed).fold(self.last_us.saturating_add(FORGOTTEN_US), u64::min)
     }
 }

@@ -1,5 +1,6 @@
 //! One replica's book against the model of the store, moment by moment.
 
+mod lost;
 mod many;
 
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use bulkhead_tenancy::{
 
 use super::*;
 use crate::{
-    ask::HOLD_US,
     bucket::{Bucket, Window},
     charge::Scope,
     key::Keyspace,
@@ -50,7 +50,7 @@ impl World {
             Step::Done(answer) => answer.admitted == 1,
             Step::Ask(ahead) => {
                 self.asked += 1;
-                let answer = self.store.answer(self.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+                let answer = self.store.answer(self.store_us(), &Ask::of(claim.charge(), 1, ahead));
                 self.book.answered(claim, ahead, self.now_us, answer, self.now_us).admitted == 1
             }
         }
@@ -80,7 +80,7 @@ impl World {
     /// What another replica would be admitted now.
     fn left(&self, claim: &Claim) -> u32 {
         let probe = self.store.fork();
-        probe.answer(self.store_us(), &Ask { charge: claim.charge(), count: 100_000, ahead: None }).admitted
+        probe.answer(self.store_us(), &Ask::of(claim.charge(), 100_000, None)).admitted
     }
 }
 
@@ -181,7 +181,7 @@ fn where_little_is_left_leases_are_small_and_soon_come_back() {
         let claim = World::claim(&shape(limit(1, 800)), 1);
         assert!(matches!(world.book.request(&claim, 1), Step::Ask(None)));
         let ahead = Some(Ahead { want: 1_000, share, ttl_us: HOLD_US });
-        let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+        let answer = world.store.answer(world.store_us(), &Ask::of(claim.charge(), 1, ahead));
         world.book.answered(&claim, ahead, 1, answer, 1);
         world.pass(waits_us - 1_000);
         assert!(world.book.in_hand() > 0, "one in {share}");
@@ -289,7 +289,7 @@ fn whoever_is_inside_its_guarantee_finds_it_whatever_replicas_hold() {
     let (hand, asked) = (world.book.in_hand(), u64::from(world.asked));
     // Others take all that global has left.
     let others = Charge::new().hold(Scope::Tenant, keys.global(), limit(1, 1_000), 1);
-    assert!(world.store.answer(world.store_us(), &Ask { charge: others, count: 1_000, ahead: None }).admitted > 0);
+    assert!(world.store.answer(world.store_us(), &Ask::of(others, 1_000, None)).admitted > 0);
     assert_eq!(u64::from(world.left(&claim)), 30 - asked, "each request that came to the store, and none that is in hand");
     let dues = world.book.drain();
     world.settle(dues);
@@ -306,7 +306,7 @@ fn only_one_charge_of_one_leased_shape_is_leased() {
     for charge in [Charge::of(exact, 1), Charge::of(Arc::clone(&leased), 0), Charge::of(Arc::new(counting), 1), two, Charge::new()] {
         assert_eq!(Claim::of(&Ask::one(charge)), None);
     }
-    let several = Ask { charge: Charge::of(leased, 1), count: 2, ahead: None };
+    let several = Ask::of(Charge::of(leased, 1), 2, None);
     assert_eq!(Claim::of(&several), None);
 }
 
@@ -329,7 +329,7 @@ fn a_look_tells_what_is_answered_from_the_hand_and_uses_nothing() {
             }
             (looked, Step::Ask(ahead)) => {
                 assert!(looked.is_none_or(|looked| looked.admitted == 1), "what is in hand answers if the store does not");
-                let answer = world.store.answer(world.store_us(), &Ask { charge: claim.charge(), count: 1, ahead });
+                let answer = world.store.answer(world.store_us(), &Ask::of(claim.charge(), 1, ahead));
                 world.book.answered(&claim, ahead, world.now_us, answer, world.now_us);
             }
             (None, Step::Done(answer)) => panic!("{step}: {answer:?}"),

@@ -13,8 +13,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError};
 use crate::{
-    ask::{Ahead, Answer, Ask},
+    ask::{Ahead, Answer, Ask, Caller},
     charge::Charge,
+    key::{Account, Keyed},
     lease::{Book, Claim, Dues, Step, unreturned},
     look::InHand,
     metering::later::Later,
@@ -23,7 +24,7 @@ use crate::{
 /// Books, each with a lock of its own.
 const BOOKS: usize = 16;
 
-/// How many leases are renewed in one call: as many different questions as a call of the queue holds.
+/// How many leases are renewed together: as many different questions as a call of the queue holds.
 const RENEWALS: usize = 128;
 
 /// How often what is due is looked for: what is idle comes back, and what was answered is handed over to be metered.
@@ -113,9 +114,11 @@ impl Desk {
                 Ok(answer)
             }
             Step::Ask(None) => self.ask(ask, claim, None, sent_us).await,
-            // What is taken in advance must reach the book though whoever asked no longer waits: it would be charged, and nobody would have it.
+            // What was taken in advance must reach the book though whoever asked no longer waits: it is charged, and nobody would have it. What was not
+            // sent yet is not: it would be charged for nobody.
             Step::Ask(ahead) => {
-                let (desk, ask) = (Arc::clone(self), Ask { ahead, ..ask.clone() });
+                let here = Arc::new(());
+                let (desk, ask) = (Arc::clone(self), Ask { ahead, caller: Caller::of(&here), ..ask.clone() });
                 let asking = self.asking.spawn(async move { desk.ask(&ask, claim, ahead, sent_us).await });
                 asking.await.unwrap_or(Err(StoreError::Garbled))
             }
@@ -126,18 +129,36 @@ impl Desk {
         let Some(book) = self.book(&claim) else { return self.exact(ask).await };
         let mut asked = Asked { desk: self, book, claim: &claim, ahead, open: true };
         match self.exact(ask).await {
+            // It was sent before its caller went. What is in hand answers nobody.
+            Ok(answer) if ask.caller.is_gone() => {
+                asked.open = false;
+                lock(book).renewed(&claim, sent_us, &answer, self.now_us());
+                Ok(answer)
+            }
             Ok(answer) => {
                 asked.open = false;
                 Ok(lock(book).answered(&claim, ahead, sent_us, answer, self.now_us()))
             }
             // It may be charged and metered already: what is in hand would be a second time.
             Err(error) if error.is_unknown() => Err(error),
+            Err(error) if ask.caller.is_gone() => {
+                asked.undone();
+                Err(error)
+            }
             Err(error) => asked.failed().ok_or(error),
         }
     }
 
-    /// Renews leases of many claims in one call.
-    async fn renew(&self, some: &[(Claim, Ahead)]) {
+    /// Renews leases of many claims, payer by payer: they come into as few calls as there may be, and none waits for the answers of another's (S12).
+    async fn renew(&self, some: Vec<(Claim, Ahead)>) {
+        let mut payers: Keyed<Option<Account>, Vec<(Claim, Ahead)>> = Keyed::default();
+        for (claim, ahead) in some {
+            payers.entry(claim.payer().cloned()).or_default().push((claim, ahead));
+        }
+        join_all(payers.values().map(|own| self.renew_own(own))).await;
+    }
+
+    async fn renew_own(&self, some: &[(Claim, Ahead)]) {
         let sent_us = self.now_us();
         let asked = some
             .iter()
@@ -146,10 +167,14 @@ impl Desk {
         let asks: Vec<Ask> = some.iter().map(|(claim, ahead)| claim.renewal(*ahead)).collect();
         let answers = self.store.decide_apart(&asks).await;
         for (mut asked, answer) in asked.into_iter().zip(answers) {
-            // What is not answered is abandoned.
-            if let Ok(answer) = answer {
-                asked.open = false;
-                lock(asked.book).renewed(asked.claim, sent_us, &answer, self.now_us());
+            match answer {
+                Ok(answer) => {
+                    asked.open = false;
+                    lock(asked.book).renewed(asked.claim, sent_us, &answer, self.now_us());
+                }
+                // It may have been taken: it is abandoned.
+                Err(error) if error.is_unknown() => {}
+                Err(_) => asked.undone(),
             }
         }
     }
@@ -175,9 +200,9 @@ impl Desk {
             self.later.leased(hour, rest);
         }
         for some in renewals.chunks(RENEWALS) {
-            // As what a request takes in advance, it must reach the book. Nobody waits for it, and no renewal for another.
+            // As what a request takes in advance, it must reach the book. Nobody waits for it.
             let (desk, some) = (Arc::clone(self), some.to_vec());
-            self.asking.spawn(async move { desk.renew(&some).await });
+            self.asking.spawn(async move { desk.renew(some).await });
         }
         let due = lock(&self.unreturned).due(returns, self.now_us());
         if due.is_empty() {
@@ -209,9 +234,16 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// It was not done, and what is in hand may answer.
     fn failed(&mut self) -> Option<Answer> {
         self.open = false;
         lock(self.book).failed(self.claim, self.ahead, self.desk.now_us())
+    }
+
+    /// It was not done, and nobody waits for it.
+    fn undone(&mut self) {
+        self.open = false;
+        lock(self.book).undone(self.claim, self.ahead, self.desk.now_us());
     }
 }
 

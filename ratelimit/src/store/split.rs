@@ -125,7 +125,7 @@ impl Split {
     /// All but the global bucket is in one place: one decision, exact.
     async fn in_one(&self, ask: &Ask, mut used: Reserved<'_>, copies: u32) -> Result<Answer, StoreError> {
         let reserved = used.open;
-        let part = |way, count| Ask { charge: shapes::apart(&ask.charge, way), count, ahead: None };
+        let part = |way, count| Ask { charge: shapes::apart(&ask.charge, way), count, ahead: None, caller: ask.caller.clone() };
         let mut asks = Vec::with_capacity(2);
         if reserved > 0 {
             asks.push(part(Way::Paid, reserved));
@@ -162,7 +162,7 @@ impl Split {
     /// The parts are in several places: each is decided there, and given back unless all admit.
     async fn in_parts(&self, ask: &Ask, used: Option<Reserved<'_>>, way: Way) -> Result<Answer, StoreError> {
         let groups = parts::groups(|account| self.store.place(account), &ask.charge, way);
-        let asks: Vec<Ask> = groups.iter().map(|group| Ask::one(group.charge.clone())).collect();
+        let asks: Vec<Ask> = groups.iter().map(|group| Ask { caller: ask.caller.clone(), ..Ask::one(group.charge.clone()) }).collect();
         let answers = self.store.decide_apart(&asks).await;
         let admitted = answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.admitted == 1));
         let mut error = None;

@@ -157,7 +157,7 @@ fn the_script_answers_exactly_as_the_model_does() {
             now = now.saturating_add_signed(wait);
             match step {
                 Step::Ask { levels, cost, count, ahead } => {
-                    let ask = Ask { charge: Charge::of(shape(&keys, &levels), cost), count, ahead };
+                    let ask = Ask::of(Charge::of(shape(&keys, &levels), cost), count, ahead);
                     let [model, script] = stores.both().map(|(_, store)| stores.decide(store, now, std::slice::from_ref(&ask)));
                     prop_assert_eq!(&model, &script, "at {}", now);
                     let last = |answers: &[Answer]| answers[0].outcome(&ask.charge, count.saturating_sub(1));
@@ -192,7 +192,7 @@ fn copies_of_one_charge_are_decided_as_if_each_were_asked_alone() {
         for (name, store) in stores.both() {
             let (together, apart) = (own_keys(), own_keys());
             let one = |keys: &Keyspace| Charge::of(shape(keys, &levels), cost);
-            let answer = stores.decide(store, START, &[Ask { charge: one(&together), count, ahead: None }]).remove(0);
+            let answer = stores.decide(store, START, &[Ask::of(one(&together), count, None)]).remove(0);
             let single = one(&apart);
             for copy in 0..count {
                 let alone = stores.decide(store, START, &[Ask::one(single.clone())]).remove(0);
@@ -220,7 +220,7 @@ fn a_look_tells_exactly_what_the_next_request_meets_and_changes_nothing() {
                     continue;
                 }
                 let looked = (look().unwrap().outcome(&charge, 0), look().unwrap().outcome(&charge, 0));
-                let ask = Ask { charge: charge.clone(), count: (*count).max(1), ahead: *ahead };
+                let ask = Ask::of(charge.clone(), (*count).max(1), *ahead);
                 let met = stores.decide(store, now, &[ask]).remove(0).outcome(&charge, 0);
                 prop_assert_eq!(looked, (met.clone(), met), "{} at {}", name, now);
             }
@@ -274,7 +274,7 @@ fn tokens_held_in_advance_are_never_there_twice() {
         let keys = own_keys();
         let (key, bucket) = (keys.tenant(&uid(0)), Bucket::token(limit));
         let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
-        let lease = Ask { charge, count: 1, ahead: Some(Ahead { want: 100, share: 3, ttl_us: 9 * SECOND }) };
+        let lease = Ask::of(charge, 1, Some(Ahead { want: 100, share: 3, ttl_us: 9 * SECOND }));
         let answer = stores.decide(store, START, &[lease]).remove(0);
         assert_eq!(
             (answer.admitted, answer.ahead, answer.until_us),
@@ -292,7 +292,7 @@ fn tokens_held_in_advance_are_never_there_twice() {
         // Held by somebody who died, while others go on: forgotten two epochs later.
         let lease = |now, share| {
             let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
-            stores.decide(store, now, &[Ask { charge, count: 1, ahead: Some(Ahead { want: 3, share, ttl_us: HOLD_US }) }]).remove(0).ahead
+            stores.decide(store, now, &[Ask::of(charge, 1, Some(Ahead { want: 3, share, ttl_us: HOLD_US }))]).remove(0).ahead
         };
         let much_later = START + 60 * SECOND;
         assert_eq!(lease(much_later, 1), 3, "{name}");
@@ -338,14 +338,14 @@ fn what_comes_back_to_a_bucket_that_was_reset_is_no_grant() {
             let keys = own_keys();
             let (key, bucket) = (key(&keys, 0, kind), bucket(kind, 100));
             let charge = |cost| Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), cost);
-            let lease = Ask { charge: charge(1), count: 1, ahead: Some(Ahead { want: 30, share: 1, ttl_us: HOLD_US }) };
+            let lease = Ask::of(charge(1), 1, Some(Ahead { want: 30, share: 1, ttl_us: HOLD_US }));
             let ahead = stores.decide(store, START, &[lease]).remove(0).ahead;
             assert_eq!(ahead, 30, "{name}, kind {kind}");
             let adjust = |change| stores.adjust(store, START + 1, &Adjustment { key: key.clone(), bucket: bucket.clone(), change });
             assert!(adjust(Change::Reset));
             assert_eq!(stores.decide(store, START + 1, &[Ask::one(charge(60))])[0].admitted, 1, "{name}, kind {kind}");
             adjust(Change::Return { unused: 30, held: 30, taken_us: START });
-            let more = Ask { charge: charge(1), count: 100, ahead: None };
+            let more = Ask::of(charge(1), 100, None);
             assert_eq!(stores.decide(store, START + 1, &[more])[0].admitted, 40, "{name}, kind {kind}");
         }
     }
@@ -357,7 +357,7 @@ fn tallies_and_charges_add_up_at_one_meter() {
     for (name, store) in stores.both() {
         let keys = own_keys();
         let shape = shape(&keys, &(0, None, false, vec![(0, 5)], None));
-        let ask = Ask { charge: Charge::of(Arc::clone(&shape), 2), count: 4, ahead: None };
+        let ask = Ask::of(Charge::of(Arc::clone(&shape), 2), 4, None);
         assert_eq!(stores.decide(store, START, &[ask])[0].admitted, 2);
         let tally = Tally { meter: shape.meter().unwrap().clone(), admitted: 10, denied: 100 };
         stores.runtime.block_on(store.ledger().tally(Some(Micros(START)), &[tally])).remove(0).unwrap();

@@ -1,6 +1,8 @@
 //! Replicas that lease, over both stores, in real time: they never admit more than the limit, give back what is idle and what they held at
 //! the end, and all that they decided is metered.
 
+mod callers;
+
 use std::{
     sync::{
         Arc,
@@ -278,7 +280,7 @@ async fn what_found_the_store_away_comes_back_when_it_is_there_again() {
     let replica = Arc::new(leasing(Arc::clone(&store) as Arc<dyn Store>));
     assert_eq!(flood(&replica, &shape, 1_000).await, 1_000);
     until(|| replica.in_hand() == 0).await;
-    let look = Ask { charge: Charge::of(Arc::clone(&shape), 1), count: 10_000, ahead: None };
+    let look = Ask::of(Charge::of(Arc::clone(&shape), 1), 10_000, None);
     let left = || store.store.fork().answer(None, &look).admitted;
     assert!(left() < 2_000, "something was in hand, and is not back");
     store.away.store(false, Ordering::Relaxed);

@@ -34,6 +34,12 @@ impl World {
                 self.count("stores away for a while");
                 self.down_until_us = self.now_us + self.chance.within(10_000, 2_000_000);
             }
+            5 if faults.network => {
+                // What brings leases is large: a link may lose that, and carry all else.
+                self.count("links that lose large answers");
+                self.deaf = Some(self.chance.index(self.replicas.len()));
+                self.deaf_until_us = self.now_us + self.chance.within(500_000, 20_000_000);
+            }
             6.. if faults.configuration => self.configure(),
             _ => {}
         }

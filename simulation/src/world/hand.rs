@@ -13,6 +13,28 @@ use super::{Job, Violation, World, replica::COSTS};
 /// A lease goes by what was admitted within as long before it as two leases last, and lasts for one.
 const LATELY_US: u64 = 3 * HOLD_US;
 
+/// The store remembers for so long what is held in advance.
+const HELD_US: u64 = 2 * HOLD_US;
+
+/// What the store was taken in advance for a replica that was not told yet.
+#[derive(Default)]
+pub(super) struct Untold(Vec<Taken>);
+
+struct Taken {
+    flight: u64,
+    job: usize,
+    tenant: usize,
+    at_us: u64,
+    requests: u64,
+}
+
+impl Untold {
+    /// The replica was told.
+    pub(super) fn told(&mut self, flight: u64, job: usize) {
+        self.0.retain(|one| (one.flight, one.job) != (flight, job));
+    }
+}
+
 /// What a replica admitted of each tenant lately.
 #[derive(Default)]
 pub(super) struct Lately(Vec<VecDeque<(u64, u64)>>);
@@ -49,8 +71,37 @@ impl World {
         self.send(index)
     }
 
+    /// A job of a call was decided, and the replica is yet to be told of what it took in advance.
+    pub(super) fn took(&mut self, flight: u64, job: usize, ahead: u32) {
+        let Some(of) = self.flights.get(&flight) else { return };
+        let (Some(replica), Some(asked)) = (self.replicas.get_mut(of.replica).filter(|one| one.life == of.life), of.jobs.get(job)) else {
+            return;
+        };
+        if let ([(tenant, cost)], 1..) = (asked.of.as_slice(), ahead) {
+            replica.untold.0.retain(|one| one.at_us + HELD_US > self.now_us);
+            replica.untold.0.push(Taken { flight, job, tenant: *tenant, at_us: self.now_us, requests: cost * u64::from(ahead) });
+        }
+    }
+
+    /// What was taken and did not come is of each claim at most twice what its first lease was, until an answer comes.
+    fn judge_lost(&mut self, index: usize) -> Result<(), Violation> {
+        let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
+        for (tenant, of) in self.plan.tenants.iter().enumerate().filter(|(_, of)| of.leased) {
+            let own = replica.untold.0.iter().filter(|one| one.tenant == tenant && one.at_us + HELD_US > self.now_us);
+            let lost: u64 = own.map(|one| one.requests).sum();
+            let lately = replica.lately.sum(tenant, self.now_us);
+            if lost > 2 * (lately + COSTS) {
+                let what =
+                    format!("of {}, {lost} were taken for replica {index} and did not come, and it admitted {lately} of it lately", of.uid);
+                return Err(self.wrong(what));
+            }
+        }
+        Ok(())
+    }
+
     /// A lease is at most about twice what was admitted before, and of two one is nearly used up when the other comes.
     pub(super) fn judge_hand(&mut self, index: usize) -> Result<(), Violation> {
+        self.judge_lost(index)?;
         let Some(replica) = self.replicas.get_mut(index) else { return Ok(()) };
         let clock_us = replica.clock_us(self.now_us);
         for (tenant, of) in self.plan.tenants.iter().enumerate().filter(|(_, of)| of.leased) {

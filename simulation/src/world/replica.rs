@@ -14,7 +14,11 @@ use bulkhead_ratelimit::{
 use bulkhead_tenancy::{clock::ManualClock, tenant::StoreFailure};
 use futures::FutureExt as _;
 
-use super::{DEADLINE_US, Event, Flight, Job, Load, Violation, World, hand::Lately, store::Fate};
+use super::{
+    DEADLINE_US, Event, Flight, Job, Load, Violation, World,
+    hand::{Lately, Untold},
+    store::Fate,
+};
 use crate::chance::Chance;
 
 /// Calls in flight at a time, as the queue before the real store has them, and decisions of one call.
@@ -27,6 +31,7 @@ pub(super) const COSTS: u64 = 2 * 28;
 pub(super) struct Replica {
     pub(super) book: Book,
     pub(super) lately: Lately,
+    pub(super) untold: Untold,
     pub(super) unreturned: unreturned::Waiting,
     pub(super) later: Arc<Later>,
     alone: Alone,
@@ -47,6 +52,7 @@ impl Replica {
         Self {
             book: Book::default(),
             lately: Lately::default(),
+            untold: Untold::default(),
             unreturned: unreturned::Waiting::default(),
             alone: Alone::new(Arc::new(wall.clone())).billing(Arc::clone(&later)),
             later,
@@ -209,7 +215,7 @@ impl World {
         let Some(flight) = self.flights.remove(&number) else { return Ok(()) };
         let index = flight.replica;
         let now_us = self.now_us;
-        for (job, answer) in flight.jobs.iter().zip(answers) {
+        for (place, (job, answer)) in flight.jobs.iter().zip(answers).enumerate() {
             let Some(replica) = self.replicas.get_mut(index).filter(|one| one.life == flight.life) else { return Ok(()) };
             let clock_us = replica.clock_us(now_us);
             if now_us > job.arrived_us + DEADLINE_US {
@@ -220,10 +226,11 @@ impl World {
             for (tenant, cost) in &job.of {
                 self.watched.iter_mut().skip(*tenant).take(1).for_each(|watched| watched.meter.answered += cost * admitted);
             }
-            let asked = Ask { ahead: None, count: 1, charge: job.charge.clone() };
+            let asked = Ask::of(job.charge.clone(), 1, None);
             let (Some(claim), [(tenant, cost)]) = (Claim::of(&asked), job.of.as_slice()) else { continue };
             let Some(replica) = self.replicas.get_mut(index) else { continue };
             let sent_us = replica.clock_us(flight.sent_us);
+            replica.untold.told(number, place);
             replica.lately.admitted(*tenant, now_us, cost * admitted);
             if job.count == 0 {
                 replica.book.renewed(&claim, sent_us, &answer, clock_us);

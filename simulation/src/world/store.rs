@@ -97,8 +97,16 @@ impl World {
         }
         let jobs = flight.jobs.clone();
         let mut answers = Vec::with_capacity(jobs.len());
-        for job in &jobs {
-            answers.push(self.decide(job)?);
+        let (replica, holds) = (flight.replica, jobs.iter().any(|job| job.ahead.is_some()));
+        for (place, job) in jobs.iter().enumerate() {
+            let answer = self.decide(job)?;
+            self.took(number, place, answer.ahead);
+            answers.push(answer);
+        }
+        let deaf = self.deaf == Some(replica) && self.now_us < self.deaf_until_us;
+        if deaf && holds {
+            self.count("answers with leases lost");
+            return Ok(());
         }
         if self.plan.faults.network && self.chance.one_in(200) {
             self.count("replies lost");
@@ -111,7 +119,7 @@ impl World {
 
     fn decide(&mut self, job: &Job) -> Result<Answer, Violation> {
         let (store, moment) = (self.gate.store(), Some(Micros(self.store_us())));
-        let ask = Ask { charge: job.charge.clone(), count: job.count, ahead: job.ahead };
+        let ask = Ask::of(job.charge.clone(), job.count, job.ahead);
         let before = (job.of.len() > 1).then(|| self.levels(&store, &ask.charge));
         let answer = store.answer(moment, &ask);
         let copies = u64::from(answer.admitted);

@@ -217,6 +217,11 @@ impl Queue {
             if reply.is_closed() {
                 continue;
             }
+            if ask.caller.is_gone() {
+                // Whoever waits for the answer in its place is told that nothing was done.
+                drop(reply.send(Err(StoreError::Busy)));
+                continue;
+            }
             // Shapes are shared: equal ones have one address, and a batch holds them all.
             let same = match ask.charge.parts() {
                 [part] if ask.ahead.is_none() => Some((Arc::as_ptr(part.shape()).addr(), part.cost())),

@@ -129,7 +129,7 @@ impl Pool {
     async fn ask(&self, asked: Moment, wish: Wish, cost: u64) -> (u32, Taken) {
         let charge = Charge::new().hold(Scope::Global, self.key.clone(), self.bucket.clone(), cost);
         let ahead = Ahead { want: wish.ahead, share: SHARE, ttl_us: KEPT_US };
-        let ask = Ask { charge, count: wish.now, ahead: (wish.ahead > 0).then_some(ahead) };
+        let ask = Ask::of(charge, wish.now, (wish.ahead > 0).then_some(ahead));
         let answer = self.store.decide_apart(std::slice::from_ref(&ask)).await.pop().unwrap_or(Err(StoreError::Garbled));
         let mut prepaid = self.prepaid();
         let most = u64::try_from(DRY.as_micros()).unwrap_or(0);

@@ -115,7 +115,7 @@ fn shape(tenant: &str, global: u64, guarantee: u64, limit: u64) -> Arc<Shape> {
 }
 
 async fn ask(split: &Split, charge: Charge, count: u32) -> u32 {
-    split.decide(None, &[Ask { charge, count, ahead: None }]).await.unwrap()[0].admitted
+    split.decide(None, &[Ask::of(charge, count, None)]).await.unwrap()[0].admitted
 }
 
 #[tokio::test]
