@@ -1,6 +1,6 @@
 //! Keys of the store: injective, versioned, tagged by tenant.
 //!
-//! An account is one hash of the store, everything of one tenant: `bulkhead:3:{4:acme}`. A key is a field of it, one bucket:
+//! An account is one hash of the store, everything of one tenant: `bulkhead:4:{4:acme}`. A key is a field of it, one bucket:
 //! `subscription:7:acme-01`. Every name is written with its length before it, so no two lists of names give one key (S12); the braces are the
 //! hash tag of Redis Cluster, so whatever is derived from a tenant's account shares its slot. The tenant stands there with its uid, so one
 //! made anew under an old name inherits nothing (S23).
@@ -16,7 +16,7 @@ use std::{
 use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantUid};
 
 /// The format of what the accounts hold: another format is another key, never a value misread.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// One hash of the store: everything of one tenant, or of the platform. Only a [`Keyspace`] names accounts.
 #[derive(Debug, Clone, Eq, PartialOrd, Ord)]
@@ -334,9 +334,9 @@ mod tests {
     fn whatever_is_a_tenants_is_in_one_account() {
         let keys = Keyspace::default();
         let uid: TenantUid = "acme".parse().unwrap();
-        assert_eq!(keys.tenant(&uid).to_string(), "bulkhead:3:{4:acme} tenant");
-        assert_eq!(keys.subscription(&uid, &"s-01".parse().unwrap()).to_string(), "bulkhead:3:{4:acme} subscription:4:s-01");
+        assert_eq!(keys.tenant(&uid).to_string(), "bulkhead:4:{4:acme} tenant");
+        assert_eq!(keys.subscription(&uid, &"s-01".parse().unwrap()).to_string(), "bulkhead:4:{4:acme} subscription:4:s-01");
         assert_eq!(keys.meter(&uid, None, Some(&"api".parse().unwrap())).line(), "0::3:api");
-        assert_eq!(keys.global().to_string(), "bulkhead:3:{platform} global");
+        assert_eq!(keys.global().to_string(), "bulkhead:4:{platform} global");
     }
 }

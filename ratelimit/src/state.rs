@@ -11,8 +11,9 @@ use crate::{
 /// What a key holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
-    /// A token bucket. The period says what a unit of the credit is, because a default guarantee's period changes as tenants come and go.
-    Token { credit: i64, at_us: u64, period_us: u64, held: Held },
+    /// A token bucket, under the limit that it was last under. Its period says what a unit of the credit is, because a default guarantee's period changes as
+    /// tenants come and go.
+    Token { credit: i64, at_us: u64, limit: TokenBucket, held: Held },
     /// A window or a calendar quota: what was counted in the window that began at `start_us`. Below zero: an operator granted more.
     Counted { start_us: u64, count: i64 },
     /// A sliding window: counts by slice, the newest (`newest`) first.
@@ -69,9 +70,7 @@ impl State {
     /// A bucket that nobody has used.
     pub(crate) fn fresh(bucket: &Bucket, now_us: u64) -> Self {
         match bucket {
-            Bucket::Token(token) => {
-                Self::Token { credit: bucket.full(), at_us: now_us, period_us: token.period_us(), held: Held::default() }
-            }
+            Bucket::Token(token) => Self::Token { credit: bucket.full(), at_us: now_us, limit: *token, held: Held::default() },
             Bucket::Window(_) | Bucket::Calendar(_) => {
                 Self::Counted { start_us: bucket.period_at(now_us).map_or(now_us, |period| period.start_us), count: 0 }
             }
@@ -88,21 +87,31 @@ impl State {
         }
     }
 
+    /// Under which limit something is given back. Leases may end long after their limit was raised or lowered: then neither the old capacity nor the old rate
+    /// is the bucket's any more, and the store knows the limit of what it holds for replicas. Where it holds nothing, the limit that is named.
+    pub(crate) fn returns_under(&self, bucket: &Bucket) -> Bucket {
+        match self {
+            Self::Token { limit, held, .. } if held.units() > 0 => Bucket::Token(*limit),
+            _ => bucket.clone(),
+        }
+    }
+
     /// The state under the limit as it stands now, at a moment. What was consumed stays consumed: a changed limit bounds the credit and adds
     /// none. A clock that went backwards adds nothing, and the moment never goes back. None: it is not a bucket of this kind.
     pub(crate) fn refresh(&mut self, bucket: &Bucket, now_us: u64) -> Option<()> {
         match (self, bucket) {
-            (Self::Token { credit, at_us, period_us, held }, Bucket::Token(token)) => {
+            (Self::Token { credit, at_us, limit, held }, Bucket::Token(token)) => {
+                let period_us = limit.period_us();
                 for units in [&mut held.older, &mut held.newer] {
-                    *units = in_units(*units, *period_us, token.period_us()).max(0);
+                    *units = in_units(*units, period_us, token.period_us()).max(0);
                 }
                 held.turn(now_us);
                 // Of a limit that was lowered below what is held nothing is left; what is held was paid, and is no debt.
                 let full = bucket.full().saturating_sub(held.units()).max(0);
                 *credit =
-                    refilled(in_units(*credit, *period_us, token.period_us()), full, bucket.floor(), *token, now_us.saturating_sub(*at_us));
+                    refilled(in_units(*credit, period_us, token.period_us()), full, bucket.floor(), *token, now_us.saturating_sub(*at_us));
                 *at_us = now_us.max(*at_us);
-                *period_us = token.period_us();
+                *limit = *token;
             }
             (Self::Counted { start_us, count }, Bucket::Window(_) | Bucket::Calendar(_)) => {
                 let start = bucket.period_at(now_us)?.start_us;
@@ -176,6 +185,9 @@ impl State {
                     // What is held no longer has been refilled, or an operator reset it: coming back now it would be there twice.
                     let Some(known) = held.of(taken_us) else { return false };
                     if released > 0 {
+                        if *known == 0 {
+                            return false;
+                        }
                         units = units.min(*known);
                     }
                     *known = known.saturating_sub(bucket.units(released)).max(0);

@@ -45,6 +45,11 @@ impl TokenBucket {
         self.capacity
     }
 
+    /// Requests, period and capacity.
+    pub(crate) fn numbers(self) -> [u64; 3] {
+        [self.requests, self.period_us, self.capacity]
+    }
+
     /// Requests a minute, rounded down: for people and headers.
     #[must_use]
     pub fn per_minute(self) -> u64 {

@@ -160,6 +160,8 @@ impl MemoryStore {
         }
         let known = shard.held.get(key).map(|kept| kept.state.clone());
         let mut state = known.unwrap_or_else(|| State::fresh(bucket, now_us));
+        let returns = matches!(change, Change::Return { .. });
+        let bucket = &if returns { state.returns_under(bucket) } else { bucket.clone() };
         if state.refresh(bucket, now_us).is_none() {
             return false;
         }

@@ -1,6 +1,8 @@
 //! Every kind of bucket, copies of one charge, tokens in advance and adjustments: the script does exactly what the model does, and both keep what
 //! each kind promises.
 
+mod returns;
+
 use std::sync::Arc;
 
 use bulkhead_ratelimit::{

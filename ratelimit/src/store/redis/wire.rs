@@ -18,6 +18,9 @@ use crate::{
     store::{Adjustment, Change, Micros, Tally},
 };
 
+/// The kind of a token bucket to which something is given back.
+const RETURNED: u64 = 4;
+
 /// How many values stand before the calendars.
 const HEAD: usize = 6;
 
@@ -150,7 +153,11 @@ impl<'c> Batch<'c> {
 
     /// Adds an adjustment; not if it names a key under another limit than those before it.
     pub(crate) fn adjustment(&mut self, adjustment: &'c Adjustment) -> bool {
-        let (from, limit) = (self.levels.len(), self.limit(&adjustment.bucket));
+        let from = self.levels.len();
+        let limit = match (&adjustment.bucket, adjustment.change) {
+            (Bucket::Token(token), Change::Return { .. }) => self.numbers(RETURNED, token.numbers()),
+            (bucket, _) => self.limit(bucket),
+        };
         if !self.level(&adjustment.key, limit, 0) {
             return false;
         }
@@ -243,7 +250,7 @@ impl<'c> Batch<'c> {
 
     fn limit(&mut self, bucket: &Bucket) -> usize {
         let (kind, numbers) = match bucket {
-            Bucket::Token(token) => (0, [token.requests(), token.period_us(), token.capacity()]),
+            Bucket::Token(token) => (0, token.numbers()),
             Bucket::Window(window) => (1, [window.length_us(), 1, window.limit()]),
             Bucket::Sliding(sliding) => (2, [sliding.slice_us(), 1, sliding.limit()]),
             Bucket::Calendar(quota) => {
@@ -252,6 +259,10 @@ impl<'c> Batch<'c> {
             }
         };
         self.rare |= kind > 0;
+        self.numbers(kind, numbers)
+    }
+
+    fn numbers(&mut self, kind: u64, numbers: [u64; 3]) -> usize {
         *self.limit_index.entry((kind, numbers)).or_insert_with(|| {
             self.limits.push((kind, numbers));
             self.limits.len() - 1

@@ -12,6 +12,7 @@
 --             each calendar: start, end, start, end (this period and the next)
 --             each limit:    token bucket: requests, period_us, capacity, 0       window: length_us, 1, limit, 1
 --                            sliding window: slice_us, 1, limit, 2                calendar: the calendar, 1, limit, 3
+--                            token bucket that something is given back to, under the limit of what it holds for replicas, else under this: as above, 4
 --             each account:  how many keys; if there are any the name of the field of each, `x`, and the limit of each
 --             each shape:    0, 0 (what its meter will count), the account of the meter or 0, the line of it, how many levels,
 --                            and for each level key, role; role: 0 hold, 1 guarantee (or in shadow: then nothing shared is behind it), 2 shared, 3 count;
@@ -26,7 +27,7 @@
 --
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
 -- request is period_us units), where replicas hold tokens in advance the units taken in the epoch before, in this one, and its number (an epoch
--- is HOLD_US; what was taken in one is held until the next is over), when it is full again, and a byte that no other kind has; a window or calendar
+-- is HOLD_US; what was taken in one is held until the next is over), requests and capacity of the limit that it was last under, when it is full again, and a byte that no other kind has; a window or calendar
 -- its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until
 -- everything in it is as if it had never been used, which is what an absent field means.
 --

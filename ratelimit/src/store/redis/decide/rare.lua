@@ -77,17 +77,29 @@ if rarely then
     credits[k], units[k], limits[k], moments[k], counts[k] = kind == 2 and left(count, limit) or limit - count, 1, l, at, count
   end
 
+  -- Limits that were read stand before the batch.
+  local own = 0
+
   -- Reads what the store has: nothing, or why not: it is no bucket (2), or its calendar is stale (3).
   read = function(k, l, value)
     local kind, n = batch[l + 3], value and #value
-    if kind == 0 then
-      if n ~= 33 and n ~= 57 then return 2 end
-      local credit, at, period = unpack_at('<ddd', value)
-      local older, newer, epoch
-      if not (whole(credit, -EXACT) and whole(at, 0) and whole(period, 1)) then return 2 end
-      if n == 57 then
-        older, newer, epoch = unpack_at('<ddd', value, 25)
-        if not (whole(older, 0) and whole(newer, 0) and whole(epoch, 0)) then return 2 end
+    if kind == 0 or kind == 4 then
+      local credit, at, period = batch[l + 2] * batch[l + 1], now, batch[l + 1]
+      local older, newer, epoch, rate, cap
+      if n then
+        if n ~= 33 and n ~= 73 then return 2 end
+        credit, at, period = unpack_at('<ddd', value)
+        if not (whole(credit, -EXACT) and whole(at, 0) and whole(period, 1)) then return 2 end
+      end
+      if n == 73 then
+        older, newer, epoch, rate, cap = unpack_at('<ddddd', value, 25)
+        if not (whole(older, 0) and whole(newer, 0) and whole(epoch, 0) and whole(rate, 0) and whole(cap, 0) and cap * period <= EXACT) then return 2 end
+      end
+      if kind == 4 then
+        -- A limit may have been raised or lowered since it was leased: neither the old capacity nor the old rate is the bucket's any more.
+        own = own - 4
+        batch[own], batch[own + 1], batch[own + 2], batch[own + 3] = rate or batch[l], rate and period or batch[l + 1], cap or batch[l + 2], 0
+        l = own
       end
       return token(k, l, credit, at, period, older, newer, epoch)
     elseif not value then
@@ -164,6 +176,7 @@ if rarely then
         -- What is held no longer has been refilled, or an operator reset it: coming back now it would be there twice.
         if age ~= 0 and age ~= 1 then return 0 end
         released = min(released * unit, EXACT)
+        if released > 0 and h[2 - age] == 0 then return 0 end
         if released > 0 then more = min(more, h[2 - age]) end
         h[2 - age] = max(h[2 - age] - released, 0)
       end

@@ -18,7 +18,7 @@ for a = 1, #KEYS do
         if h and h[1] + h[2] > 0 then
           local over = (h[3] + (h[2] > 0 and 2 or 1)) * HOLD_US
           clears = max(clears, over)
-          value = pack('<dddddddB', credit, since, unit, h[1], h[2], h[3], max(full, over), 0)
+          value = pack('<dddddddddB', credit, since, unit, h[1], h[2], h[3], rate, batch[l + 2], max(full, over), 0)
         else
           value = pack('<ddddB', credit, since, unit, full, 0)
         end
@@ -56,7 +56,7 @@ for a = 1, #KEYS do
       for i = 1, #some, 2 do
         local value, over = some[i + 1], EXACT
         local n = #value
-        if n == 33 or n == 57 then
+        if n == 33 or n == 73 then
           over = unpack_at('<d', value, n - 8)
         else
           -- The other kinds are told by the name of their window, and what has none stays.

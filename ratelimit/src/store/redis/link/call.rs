@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_a_store_says_is_known_by_its_code_alone() {
-        let error = make_extension_error("NOSUCH".to_owned(), Some("bulkhead:3:{4:acme}".to_owned()));
+        let error = make_extension_error("NOSUCH".to_owned(), Some("bulkhead:4:{4:acme}".to_owned()));
         assert_eq!(told(&error), CallError::Store(StoreError::Refused("NOSUCH".to_owned())));
     }
 
