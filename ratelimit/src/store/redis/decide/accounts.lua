@@ -10,7 +10,7 @@ for a = 1, #KEYS do
     kept[a] = values[n + 1]
     for i = 1, n do
       local k, l, value = keys + i, batch[p + n + 1 + i], values[i]
-      local unit, plain = batch[l + 1], batch[l + 3] == 0 and not lost
+      local unit, plain = batch[l + 1], not lost and (not rarely or batch[l + 3] == 0)
       local credit = batch[l + 2] * unit
       if plain and value then
         local full, at, period = credit, nil, nil

@@ -2,7 +2,39 @@
 local fits = {} -- how many copies each level of a guarantee, or in shadow, covers
 local out, o = { now }, 1
 local p = batch[3]
-while batch[p] do
+while true do
+  -- Nearly every charge is one to token buckets of which each covers all of it, but for a guarantee that may cover nothing: there is no more to judge.
+  while not rarely and batch[p] == 0 do
+    local shape, cost, from, short = batch[p + 2], batch[p + 3], o + 1, 0
+    local all, first = batch[p + 1] * cost, shape + 5
+    local last = first + 2 * batch[shape + 4] - 2
+    local at = from
+    for j = first, last, 2 do
+      local k = batch[j]
+      local credit, unit = credits[k], units[k]
+      if not credit or credit < unit * all then
+        if short > 0 or not credit or batch[j + 1] ~= 1 or credit >= unit * cost then
+          all = 0
+          break
+        end
+        short = j
+      end
+      at = at + 1
+      out[at] = credit
+    end
+    if all == 0 then break end
+    for j = first, last, 2 do
+      if j ~= short then
+        local k = batch[j]
+        local after = credits[k] - units[k] * all
+        if after < 0 then after = max(after, batch[limits[k] + 2] * units[k] - EXACT) end -- a charge may hold one key twice
+        credits[k], paid[k] = after, true
+      end
+    end
+    o, out[from], batch[shape], p = at, batch[p + 1], batch[shape] + all, p + 4
+  end
+  if not batch[p] then break end
+
   local op, copies, shape, cost = batch[p], batch[p + 1], batch[p + 2], batch[p + 3]
   -- `state`: whether it is faulty (2) or stale (3). What is told of it begins at `from`.
   local parts, admitted, want, share, state, granted, until_us, from = 1, copies, 0, 1, 0, 0, 0, o + 1

@@ -8,13 +8,17 @@ for a = 1, #KEYS do
   for i = 1, n do
     local k = keys + i
     if paid[k] then
-      local l, since, value = limits[k], moments[k] or now, nil
-      local rate, count = batch[l], counts[k]
-      if batch[l + 3] ~= 1 then least = keep_ms end
+      local l, since, count, h, value = limits[k], now, nil, nil, nil
+      if rarely then since, count, h = moments[k] or now, counts[k], held[k] end
+      local rate = batch[l]
+      if not rarely or batch[l + 3] ~= 1 then least = keep_ms end
       if not count then
-        local credit, unit, h, full = credits[k], units[k], held[k], EXACT
+        local credit, unit, full = credits[k], units[k], EXACT
         -- A charge may hold one key under two limits, the later of which never refills: the script must not fail for it.
-        if rate > 0 then full = since - floor((credit - batch[l + 2] * unit) / rate) end
+        if rate > 0 then
+          full = (batch[l + 2] * unit - credit) / rate
+          full = since + full + -full % 1
+        end
         if h and h[1] + h[2] > 0 then
           local over = (h[3] + (h[2] > 0 and 2 or 1)) * HOLD_US
           clears = max(clears, over)
@@ -76,7 +80,7 @@ end
 -- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it.
 local hour = ':meter:' .. floor(now / HOUR_US)
 local function count(meter, field, amount)
-  amount = min(amount, EXACT)
+  if amount > EXACT then amount = EXACT end
   if pcall('HINCRBY', meter, field, amount) == amount then pcall('PEXPIRE', meter, METER_KEPT_MS) end
 end
 p = batch[2]
