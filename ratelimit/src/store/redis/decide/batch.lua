@@ -66,8 +66,10 @@ end
 -- What each key holds now, under its limit: `credits` in `units`; `moments`: at (if not now), start, newest; of token buckets of which replicas hold some, `held`:
 -- taken in the epoch before, in this one, its number; of the other kinds `counts`: the count, or the counts. Where there is no credit, `faults` says why: no hash
 -- (1), no bucket (2), a stale calendar (3). What something was paid from is `paid` and will be written; anything else is as the store has it.
-local credits, units, limits, moments, held, counts, faults = {}, {}, {}, {}, {}, {}, {}
+-- With room for what one decision needs: a table that grows is copied at 1, 2, 4 and so on.
+local credits, units = { nil, nil, nil, nil, nil, nil, nil, nil }, { nil, nil, nil, nil, nil, nil, nil, nil }
+local limits, moments, held, counts, faults = { nil, nil, nil, nil, nil, nil, nil, nil }, {}, {}, {}, {}
 local paid = { unpack({}, 1, batch[5]) } -- with room for all: a table that is not filled in order costs several times as much
-local kept = {} -- by account, its `x`
+local kept = { nil, nil, nil, nil } -- by account, its `x`
 local forgotten = {} -- keys that were reset
 local undo -- what keys held before a charge of parts

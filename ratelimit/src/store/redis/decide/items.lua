@@ -1,6 +1,6 @@
 
 local fits = {} -- how many copies each level of a guarantee, or in shadow, covers
-local out, o = { now }, 1
+local out, o = { now, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }, 1
 local p = batch[3]
 while true do
   -- Nearly every charge is one to token buckets of which each covers all of it, but for a guarantee that may cover nothing: there is no more to judge.

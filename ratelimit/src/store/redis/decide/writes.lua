@@ -1,6 +1,6 @@
 
 -- Writes each account once.
-local args = {}
+local args = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
 local keys = 0
 p = batch[1]
 for a = 1, #KEYS do
