@@ -4,7 +4,9 @@ use std::sync::{Arc, Weak};
 
 use crate::{
     charge::{Charge, Role},
+    key::Meter,
     outcome::{Outcome, Verdict},
+    store::Tally,
 };
 
 /// How long tokens may be held in advance at most, in microseconds. The store remembers what is held by epochs of this length, and forgets it one to
@@ -61,6 +63,38 @@ pub struct Ahead {
     /// How long they may be held, in microseconds, and never longer than [`HOLD_US`]: the bucket does not refill what is held, so what is
     /// admitted late was never there twice.
     pub ttl_us: u64,
+    /// What was answered from the copies before: it is counted at the charge's meter with this.
+    pub told: Told,
+}
+
+/// Costs that a replica admitted and denied by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// Admitted.
+    pub admitted: u64,
+    /// Denied.
+    pub denied: u64,
+}
+
+impl Told {
+    /// Whether there is anything to tell.
+    pub(crate) fn is_some(self) -> bool {
+        self != Self::default()
+    }
+
+    /// As it is told at a meter in a call of its own.
+    #[must_use]
+    pub fn at(self, meter: &Meter) -> Tally {
+        Tally { meter: meter.clone(), admitted: self.admitted, denied: self.denied }
+    }
+}
+
+impl Ahead {
+    /// So many copies at most, one in so many of what would pass, for so long.
+    #[must_use]
+    pub fn of(want: u32, share: u32, ttl_us: u64) -> Self {
+        Self { want, share, ttl_us, told: Told::default() }
+    }
 }
 
 impl Ask {
@@ -68,6 +102,12 @@ impl Ask {
     #[must_use]
     pub fn one(charge: Charge) -> Self {
         Self::of(charge, 1, None)
+    }
+
+    /// What is told with it, and at which meter.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        let told = self.ahead.map(|ahead| ahead.told).filter(|told| told.is_some())?;
+        self.charge.parts().first().and_then(|part| part.shape().meter()).map(|meter| told.at(meter))
     }
 
     /// A charge so many times, with so much in advance.

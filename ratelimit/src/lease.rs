@@ -18,17 +18,19 @@
 //! that for long lies only what was a small part of what there was. The rest comes back [`PATIENT_US`] after the last request, at shutdown, and when the replica
 //! died, at the latest two times [`crate::ask::HOLD_US`] after it was taken (of a window or quota: when that ends). After a denial the store is not asked again before the wait that it told is
 //! over, or [`DENIED_US`]. What was taken while its answer was lost is of each claim at most two leases more until an answer comes: each time half as much is asked for, and
-//! twice as late, up to [`LOST_US`].
+//! twice as late, up to [`LOST_US`]. What ends and is not worth a call ([`spared`]) is missing until the store forgets it.
 //!
 //! **Guarantees** pay nothing in advance: whoever is inside its guarantee finds it in the store, whatever replicas hold.
 //!
-//! **Meters.** What is decided here is counted in batches ([`crate::metering::later`]); a replica that dies loses the counts of its last moments.
+//! **Meters.** What is decided here is told with the next lease, or, where none is taken, in batches ([`crate::metering::later`]); a replica that dies loses the counts of its
+//! last seconds.
 
 mod agenda;
 mod demand;
 mod entry;
 mod places;
 mod returns;
+mod spared;
 #[cfg(test)]
 mod tests;
 pub mod unreturned;
@@ -38,12 +40,13 @@ use std::{
     sync::Arc,
 };
 
+pub use self::spared::Ended;
 use self::{agenda::Agenda, demand::SPAN_US, entry::Entry, places::Places, returns::Returns};
 use crate::{
     ask::{Ahead, Answer, Ask, HOLD_US},
     charge::{Charge, Role, Shape},
     key::{self, Account, Keyed},
-    store::{Adjustment, Tally},
+    store::Tally,
 };
 
 /// The most copies of one lease. Two may be in hand: one in use, and the next.
@@ -137,7 +140,7 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Dues {
     /// Copies that come back.
-    pub returns: Vec<Adjustment>,
+    pub returns: Vec<Ended>,
     /// Costs that were admitted and denied here.
     pub tallies: Vec<Tally>,
     /// What is to be taken in advance, of claims whose leases end or are nearly used up: the book is told what came of each, by [`Book::renewed`] or

@@ -329,6 +329,7 @@ impl World {
         // Everybody ends in order, and the network has become reliable.
         let unreliable = std::mem::replace(&mut self.plan.faults.network, false);
         self.down_until_us = 0;
+        self.abandon_what_flies();
         for index in 0..self.replicas.len() {
             self.drain(index);
         }
@@ -347,6 +348,22 @@ impl World {
         self.report.worst = (most.requests, most.allowed);
         self.report.worst_unallowed = all.iter().filter(|one| one.allowed == 0).map(|one| one.requests).max().unwrap_or(0);
         Ok(self.report)
+    }
+
+    /// Nothing is sent any more: what waits, or was not at the store yet, is told at the end; of what may have been there, nobody knows.
+    fn abandon_what_flies(&mut self) {
+        let coming: Vec<u64> =
+            self.waiting.values().filter_map(|event| if let Event::AtStore(number) = event { Some(*number) } else { None }).collect();
+        for (number, flight) in std::mem::take(&mut self.flights) {
+            let lives = self.replicas.get(flight.replica).is_some_and(|replica| replica.life == flight.life);
+            for job in &flight.jobs {
+                if coming.contains(&number) && lives { self.tell_later(flight.replica, job) } else { self.untold(job) }
+            }
+        }
+        for index in 0..self.replicas.len() {
+            let waiting: Vec<Job> = self.replicas.get_mut(index).map(|replica| replica.waiting.drain(..).collect()).unwrap_or_default();
+            waiting.iter().for_each(|job| self.tell_later(index, job));
+        }
     }
 
     /// What is on the bills is what was answered: all of it, but for what faults lost, and nothing twice. A tenant whose every decision was exact, on a store

@@ -9,7 +9,7 @@ use super::{
     returns::Returns,
 };
 use crate::{
-    ask::{Ahead, Answer, HOLD_US},
+    ask::{Ahead, Answer, HOLD_US, Told},
     bucket::Bucket,
     charge::Charge,
     store::Tally,
@@ -24,11 +24,14 @@ const SHORT_US: u64 = 250_000;
 /// A lease of at most one in so many times the shape's own share of what was left is none that others wait for.
 const SMALL: u32 = 4;
 
+/// Of one bucket and epoch, leases of one in so many of the least lease that nobody waits for are not worth a call when they end.
+const SPARED: u64 = 8;
+
 /// Leases are renewed together, a while before they are needed: so long before they end, or are used up. Microseconds.
 const EARLY_US: u64 = 200_000;
 
-/// What leases answered is handed over to be metered after so long. Microseconds.
-const TALLIED_US: u64 = 1_000_000;
+/// What leases answered is told with the next lease, or handed over to be metered after so long. Microseconds.
+pub(super) const TALLIED_US: u64 = HOLD_US;
 
 /// An entry that nobody asks for is forgotten after this: it knows nothing more of how busy its claim is. Microseconds.
 const FORGOTTEN_US: u64 = 2 * SPAN_US;
@@ -45,6 +48,8 @@ pub(super) struct Lease {
     cut: bool,
     /// How long they may lie here while nobody asks for them.
     idle_us: u64,
+    /// How many that end are not worth a call.
+    pub(super) spare: u64,
     /// What each is answered with.
     standing: Answer,
 }
@@ -62,7 +67,8 @@ pub(super) fn lease_of(claim: &Claim, answer: &Answer, sent_us: u64) -> Option<L
     let charge = claim.charge();
     let found = answer.left(&charge).saturating_add(u64::from(answer.ahead));
     let lasts_us = answer.until_us.saturating_sub(answer.now_us).min(HOLD_US);
-    let small = u64::from(answer.ahead).saturating_mul(u64::from(small(claim.share()))) <= found;
+    let small_share = small(claim.share());
+    let small = u64::from(answer.ahead).saturating_mul(u64::from(small_share)) <= found;
     Some(Lease {
         left: answer.ahead,
         granted: answer.ahead,
@@ -70,6 +76,7 @@ pub(super) fn lease_of(claim: &Claim, answer: &Answer, sent_us: u64) -> Option<L
         deadline_us: sent_us.saturating_add(life_us(lasts_us)),
         cut: lasts_us < HOLD_US,
         idle_us: if small { PATIENT_US } else { IDLE_US },
+        spare: found / (SPARED * u64::from(small_share)),
         standing: answer.of_lease(&charge),
     })
 }
@@ -220,7 +227,7 @@ impl Entry {
         // Each that was lost may be taken: together they are at most twice what the first was.
         let want = (want >> self.lost.min(63)).max(LEAST);
         let want = u32::try_from(want).unwrap_or(MOST);
-        (granted >= LEAST).then_some(Ahead { want, share, ttl_us: HOLD_US })
+        (granted >= LEAST).then(|| Ahead { told: self.tell(), ..Ahead::of(want, share, HOLD_US) })
     }
 
     /// When the last lease in hand is renewed though it is not used up. What ends with its window is taken anew in the next one, when it is needed.
@@ -334,10 +341,13 @@ impl Entry {
     }
 
     pub(super) fn tally(&mut self, claim: &Claim) -> Option<Tally> {
+        let told = self.tell();
+        claim.shape.meter().filter(|_| told.is_some()).map(|meter| told.at(meter))
+    }
+
+    fn tell(&mut self) -> Told {
         self.untold_us = None;
-        let (admitted, denied) = (std::mem::take(&mut self.admitted), std::mem::take(&mut self.refused));
-        let meter = claim.shape.meter().filter(|_| admitted > 0 || denied > 0)?;
-        Some(Tally { meter: meter.clone(), admitted, denied })
+        Told { admitted: std::mem::take(&mut self.admitted), denied: std::mem::take(&mut self.refused) }
     }
 
     /// Whether it is worth its place.

@@ -16,7 +16,7 @@ use crate::{
     bucket::{Bucket, Window},
     charge::Scope,
     key::Keyspace,
-    store::{Change, Micros, memory::MemoryStore},
+    store::{Adjustment, Change, Micros, memory::MemoryStore},
 };
 
 const START: u64 = 1_700_000_000_000_000;
@@ -28,13 +28,16 @@ struct World {
     now_us: u64,
     asked: u32,
     renewed: u32,
+    unreturned: unreturned::Waiting,
+    returned: u32,
     tallied: (u64, u64),
 }
 
 impl World {
     fn new() -> Self {
         let store = MemoryStore::new(Arc::new(SystemClock));
-        Self { book: Book::default(), store, now_us: 1, asked: 0, renewed: 0, tallied: (0, 0) }
+        let (book, unreturned) = (Book::default(), unreturned::Waiting::default());
+        Self { book, store, now_us: 1, asked: 0, renewed: 0, unreturned, returned: 0, tallied: (0, 0) }
     }
 
     fn claim(shape: &Arc<Shape>, cost: u64) -> Claim {
@@ -63,9 +66,10 @@ impl World {
     }
 
     fn settle(&mut self, dues: Dues) {
-        for one in &dues.returns {
-            assert!(matches!(one.change, Change::Return { .. }));
-            assert!(self.store.adjust_one(START + self.now_us, one));
+        for one in self.unreturned.due(dues.returns, self.now_us) {
+            assert!(matches!(one.adjustment.change, Change::Return { .. }));
+            assert!(self.store.adjust_one(START + self.now_us, &one.adjustment));
+            self.returned += 1;
         }
         for (claim, ahead) in dues.renewals {
             self.renewed += 1;
@@ -101,7 +105,10 @@ fn shape(bucket: Bucket) -> Arc<Shape> {
 #[test]
 fn what_found_the_store_away_is_told_again_for_as_long_as_it_is_worth_it() {
     let (keys, mut waiting) = (Keyspace::default(), unreturned::Waiting::default());
-    let of = |bucket: &Bucket| Adjustment { key: keys.tenant(&uid()), bucket: bucket.clone(), change: Change::Reset };
+    let of = |bucket: &Bucket| {
+        let adjustment = Adjustment { key: keys.tenant(&uid()), bucket: bucket.clone(), change: Change::Reset };
+        Ended { adjustment, spare: 0 }
+    };
     let (token, window) = (limit(1, 1), Bucket::Window(Window::new(1, 60_000_000)));
     for one in waiting.due(vec![of(&token), of(&window)], 0) {
         assert!(waiting.keep(&one, 0));
@@ -112,7 +119,7 @@ fn what_found_the_store_away_is_told_again_for_as_long_as_it_is_worth_it() {
     again.into_iter().for_each(|one| assert!(waiting.keep(&one, 1_000_000)));
     let again: Vec<Bucket> = waiting.due(Vec::new(), 2 * HOLD_US).into_iter().map(|one| one.adjustment.bucket).collect();
     assert_eq!(again, [window], "the store has forgotten what was held");
-    let many: Vec<Adjustment> = std::iter::repeat_with(|| of(&token)).take(2_000).collect();
+    let many: Vec<Ended> = std::iter::repeat_with(|| of(&token)).take(2_000).collect();
     let kept = waiting.due(many, 10_000_000).into_iter().filter(|one| waiting.keep(one, 10_000_000)).count();
     assert_eq!(kept, 1_024);
 }
@@ -180,7 +187,7 @@ fn where_little_is_left_leases_are_small_and_soon_come_back() {
         let mut world = World::new();
         let claim = World::claim(&shape(limit(1, 800)), 1);
         assert!(matches!(world.book.request(&claim, 1), Step::Ask(None)));
-        let ahead = Some(Ahead { want: 1_000, share, ttl_us: HOLD_US });
+        let ahead = Some(Ahead::of(1_000, share, HOLD_US));
         let answer = world.store.answer(world.store_us(), &Ask::of(claim.charge(), 1, ahead));
         world.book.answered(&claim, ahead, 1, answer, 1);
         world.pass(waits_us - 1_000);
@@ -253,7 +260,7 @@ fn a_denial_is_answered_here_until_its_wait_is_over_and_all_is_counted_once() {
     assert!(world.asked < 30, "{} calls", world.asked);
     world.pass(10_000);
     assert!(world.request(&claim), "the wait that the store told is over");
-    world.pass(1_100_000);
+    world.pass(entry::TALLIED_US + 200_000);
     let metered = &world.store.lines(&uid());
     assert_eq!((metered.0 + world.tallied.0, metered.1 + world.tallied.1), (21, 480));
 }

@@ -1,5 +1,7 @@
-//! Returns that found their store away. It has taken none of them, so they are told again; for as long as they are worth it.
+//! Returns on their way: those that are worth a call, and those that found their store away. It has taken none of these, so they are told again; for as long as
+//! they are worth it.
 
+use super::spared::{Ended, Spared};
 use crate::{
     ask::HOLD_US,
     bucket::Bucket,
@@ -29,17 +31,27 @@ pub struct Unreturned {
 pub struct Waiting {
     accounts: Keyed<Account, Vec<Unreturned>>,
     again_us: u64,
+    spared: Spared,
+    closing: bool,
 }
 
 impl Waiting {
     /// What is to be told now: what just came, and what waited, if the store has been left alone for long enough.
-    pub fn due(&mut self, fresh: Vec<Adjustment>, now_us: u64) -> Vec<Unreturned> {
+    pub fn due(&mut self, fresh: Vec<Ended>, now_us: u64) -> Vec<Unreturned> {
         let mut due: Vec<Unreturned> = Vec::new();
         if now_us >= self.again_us {
             due.extend(self.accounts.drain().flat_map(|(_, waiting)| waiting).filter(|one| one.is_worth(now_us)));
         }
-        due.extend(fresh.into_iter().map(|adjustment| Unreturned { adjustment, since_us: now_us }));
+        let (spared, closing) = (&mut self.spared, self.closing);
+        let mut told = if closing { spared.take() } else { Vec::new() };
+        told.extend(fresh.into_iter().filter_map(|ended| if closing { Some(ended.adjustment) } else { spared.add(ended, now_us) }));
+        due.extend(told.into_iter().map(|adjustment| Unreturned { adjustment, since_us: now_us }));
         due
+    }
+
+    /// The end: from now on everything is worth a call.
+    pub fn close(&mut self) {
+        self.closing = true;
     }
 
     /// The store was away: whether it is kept. What is not kept stays charged: less is admitted, never more.

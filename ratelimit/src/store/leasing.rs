@@ -11,14 +11,14 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError};
+use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Ahead, Answer, Ask, Caller},
     charge::Charge,
     key::{Account, Keyed},
     lease::{Book, Claim, Dues, Step, unreturned},
     look::InHand,
-    metering::later::Later,
+    metering::later::{Later, unmetered},
 };
 
 /// Books, each with a lock of its own.
@@ -69,6 +69,7 @@ impl Leasing {
     /// The end: gives back what is in hand and has metered what was not metered yet, for as long as is allowed. From now on every decision is exact.
     pub async fn drain(&self, within: Duration) {
         let end = async {
+            lock(&self.desk.unreturned).close();
             self.desk.flush(|book, _| book.drain()).await;
             // What was on its way then is granted to books that are closed, and goes back, too.
             self.desk.asking.close();
@@ -127,7 +128,7 @@ impl Desk {
 
     async fn ask(&self, ask: &Ask, claim: Claim, ahead: Option<Ahead>, sent_us: u64) -> Result<Answer, StoreError> {
         let Some(book) = self.book(&claim) else { return self.exact(ask).await };
-        let mut asked = Asked { desk: self, book, claim: &claim, ahead, open: true };
+        let mut asked = Asked { desk: self, book, claim: &claim, ahead, hour: self.later.hour(), open: true };
         match self.exact(ask).await {
             // It was sent before its caller went. What is in hand answers nobody.
             Ok(answer) if ask.caller.is_gone() => {
@@ -160,9 +161,10 @@ impl Desk {
 
     async fn renew_own(&self, some: &[(Claim, Ahead)]) {
         let sent_us = self.now_us();
+        let hour = self.later.hour();
         let asked = some
             .iter()
-            .filter_map(|(claim, ahead)| Some(Asked { desk: self, book: self.book(claim)?, claim, ahead: Some(*ahead), open: true }));
+            .filter_map(|(claim, ahead)| Some(Asked { desk: self, book: self.book(claim)?, claim, ahead: Some(*ahead), hour, open: true }));
         let asked: Vec<Asked<'_>> = asked.collect();
         let asks: Vec<Ask> = some.iter().map(|(claim, ahead)| claim.renewal(*ahead)).collect();
         let answers = self.store.decide_apart(&asks).await;
@@ -230,19 +232,31 @@ struct Asked<'a> {
     book: &'a Mutex<Book>,
     claim: &'a Claim,
     ahead: Option<Ahead>,
+    /// In which what is told with it was answered.
+    hour: Hour,
     open: bool,
 }
 
 impl Asked<'_> {
+    fn told(&self) -> Option<Tally> {
+        self.claim.renewal(self.ahead?).tally()
+    }
+
+    /// It was not done: what was to be told with it is told later.
+    fn tell_later(&mut self) {
+        self.open = false;
+        self.desk.later.leased(self.hour, self.told().into_iter().collect());
+    }
+
     /// It was not done, and what is in hand may answer.
     fn failed(&mut self) -> Option<Answer> {
-        self.open = false;
+        self.tell_later();
         lock(self.book).failed(self.claim, self.ahead, self.desk.now_us())
     }
 
     /// It was not done, and nobody waits for it.
     fn undone(&mut self) {
-        self.open = false;
+        self.tell_later();
         lock(self.book).undone(self.claim, self.ahead, self.desk.now_us());
     }
 }
@@ -250,6 +264,8 @@ impl Asked<'_> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if self.open {
+            // It may be counted.
+            self.told().iter().for_each(|tally| unmetered("unknown", tally.admitted.saturating_add(tally.denied)));
             lock(self.book).abandoned(self.claim, self.ahead, self.desk.now_us());
         }
     }

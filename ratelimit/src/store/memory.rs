@@ -106,6 +106,9 @@ impl MemoryStore {
     }
 
     fn meter(&self, ask: &Ask, answer: &Answer) {
+        if let Some(tally) = ask.tally() {
+            lock(&self.meters).count(Micros(answer.now_us), &tally.meter, tally.admitted, tally.denied);
+        }
         if answer.faulty {
             return;
         }

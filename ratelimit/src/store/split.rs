@@ -35,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::shapes::{Way, apart};
 use self::{by_limit::ByLimit, pool::Pool, prepaid::Taken, shapes::Toll};
-use super::{Ledger, Micros, Store, StoreError};
+use super::{Ledger, Micros, Store, StoreError, Tally};
 use crate::metering::later::unmetered;
 use crate::{
     ask::{Answer, Ask, Seen},
@@ -215,12 +215,15 @@ impl Split {
 
     /// The meters of a charge whose parts no single decision could count.
     async fn count(&self, charge: &Charge, admitted: bool) {
-        let tallies = parts::tallies(charge, admitted);
+        self.tell(&parts::tallies(charge, admitted)).await;
+    }
+
+    async fn tell(&self, tallies: &[Tally]) {
         if tallies.is_empty() {
             return;
         }
-        let mut told = self.store.ledger().tally(None, &tallies).await.into_iter();
-        for tally in &tallies {
+        let mut told = self.store.ledger().tally(None, tallies).await.into_iter();
+        for tally in tallies {
             if told.next().is_none_or(|told| told.is_err()) {
                 unmetered("apart", tally.admitted.saturating_add(tally.denied));
             }
@@ -270,7 +273,11 @@ impl Store for Split {
         }
         join_all(asks.iter().map(|ask| async move {
             if !self.is_whole(&ask.charge) {
-                return self.across(ask).await;
+                let answer = self.across(ask).await;
+                if answer.is_ok() {
+                    self.tell(&Vec::from_iter(ask.tally())).await;
+                }
+                return answer;
             }
             self.store.decide_apart(std::slice::from_ref(ask)).await.pop().unwrap_or(Err(StoreError::Garbled))
         }))

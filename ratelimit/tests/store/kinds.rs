@@ -2,6 +2,7 @@
 //! each kind promises.
 
 mod returns;
+mod told;
 
 use std::sync::Arc;
 
@@ -128,7 +129,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let count = prop_oneof![4 => Just(false), 1 => Just(true)];
     let shadow = prop_oneof![2 => Just(None), 1 => limit().prop_map(Some)];
     let levels = (0..2_usize, guarantee, count, vec((0..5_usize, limit()), 0..4), shadow);
-    let ahead = (1_u32..60, 1_u32..5, 1_u64..30 * SECOND).prop_map(|(want, share, ttl_us)| Ahead { want, share, ttl_us });
+    let ahead = (1_u32..60, 1_u32..5, 1_u64..30 * SECOND).prop_map(|(want, share, ttl_us)| Ahead::of(want, share, ttl_us));
     let ahead = prop_oneof![3 => Just(None), 1 => ahead.prop_map(Some)];
     let cost = prop_oneof![1 => Just(0), 8 => Just(1), 4 => 2_u64..10, 1 => Just(u64::MAX)];
     let count = prop_oneof![3 => Just(1_u32), 2 => 1_u32..80, 1 => Just(0)];
@@ -276,7 +277,7 @@ fn tokens_held_in_advance_are_never_there_twice() {
         let keys = own_keys();
         let (key, bucket) = (keys.tenant(&uid(0)), Bucket::token(limit));
         let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
-        let lease = Ask::of(charge, 1, Some(Ahead { want: 100, share: 3, ttl_us: 9 * SECOND }));
+        let lease = Ask::of(charge, 1, Some(Ahead::of(100, 3, 9 * SECOND)));
         let answer = stores.decide(store, START, &[lease]).remove(0);
         assert_eq!(
             (answer.admitted, answer.ahead, answer.until_us),
@@ -294,7 +295,7 @@ fn tokens_held_in_advance_are_never_there_twice() {
         // Held by somebody who died, while others go on: forgotten two epochs later.
         let lease = |now, share| {
             let charge = Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), 1);
-            stores.decide(store, now, &[Ask::of(charge, 1, Some(Ahead { want: 3, share, ttl_us: HOLD_US }))]).remove(0).ahead
+            stores.decide(store, now, &[Ask::of(charge, 1, Some(Ahead::of(3, share, HOLD_US)))]).remove(0).ahead
         };
         let much_later = START + 60 * SECOND;
         assert_eq!(lease(much_later, 1), 3, "{name}");
@@ -340,7 +341,7 @@ fn what_comes_back_to_a_bucket_that_was_reset_is_no_grant() {
             let keys = own_keys();
             let (key, bucket) = (key(&keys, 0, kind), bucket(kind, 100));
             let charge = |cost| Charge::new().hold(Scope::Tenant, key.clone(), bucket.clone(), cost);
-            let lease = Ask::of(charge(1), 1, Some(Ahead { want: 30, share: 1, ttl_us: HOLD_US }));
+            let lease = Ask::of(charge(1), 1, Some(Ahead::of(30, 1, HOLD_US)));
             let ahead = stores.decide(store, START, &[lease]).remove(0).ahead;
             assert_eq!(ahead, 30, "{name}, kind {kind}");
             let adjust = |change| stores.adjust(store, START + 1, &Adjustment { key: key.clone(), bucket: bucket.clone(), change });

@@ -170,7 +170,7 @@ impl Spread {
         }
         let Some(toll) = self.pool_of(wished.replica, wished.pool).map(|pool| pool.toll.clone()) else { return };
         let charge = Charge::new().hold(Scope::Global, toll.key().clone(), toll.bucket().clone(), wished.cost);
-        let ahead = Ahead { want: wished.wish.ahead, share: SHARE, ttl_us: KEPT_US };
+        let ahead = Ahead::of(wished.wish.ahead, SHARE, KEPT_US);
         let ask = Ask::of(charge, wished.wish.now, (wished.wish.ahead > 0).then_some(ahead));
         let answer = self.global.answer(Some(self.moment()), &ask);
         let charged = u64::from(answer.admitted + answer.ahead) * wished.cost;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bulkhead_ratelimit::lease::Dues;
 
 use super::{
-    Event, Violation, World,
+    Event, Job, Violation, World,
     replica::{Replica, in_order},
     store::{Gate, fresh},
 };
@@ -125,6 +125,12 @@ impl World {
         }
         let Some(replica) = self.replicas.get_mut(index) else { return };
         self.unmetered += replica.later.waiting().0 + replica.book.drain().tallies.iter().map(|tally| tally.admitted).sum::<u64>();
+        let lost: Vec<Job> = replica.waiting.drain(..).collect();
+        let life = replica.life;
+        let flying = self.flights.values().filter(|flight| (flight.replica, flight.life) == (index, life));
+        let lost: Vec<Job> = flying.flat_map(|flight| flight.jobs.clone()).chain(lost).collect();
+        lost.iter().for_each(|job| self.untold(job));
+        let Some(replica) = self.replicas.get_mut(index) else { return };
         let mut fresh = Replica::new(Arc::<Gate>::clone(&self.gate), &self.wall, replica.shapes.clone(), &mut self.chance);
         fresh.life = replica.life + 1;
         *replica = fresh;
@@ -141,6 +147,7 @@ impl World {
         let Dues { returns, tallies, .. } = replica.book.drain();
         replica.later.leased(replica.later.hour(), tallies);
         let (clock_us, life) = (replica.clock_us(self.now_us), replica.life);
+        replica.unreturned.close();
         let returns = replica.unreturned.due(in_order(returns), clock_us);
         self.tell(index);
         let wait_us = self.delay();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bulkhead_ratelimit::{
     ask::{Answer, Ask},
     charge::{Charge, Scope, Shape},
-    lease::{Book, Claim, Dues, Step, unreturned},
+    lease::{Book, Claim, Dues, Ended, Step, unreturned},
     limiter::{Alone, Fallback, Ruling},
     metering::later::Later,
     outcome::Verdict,
-    store::{Adjustment, Change, Store},
+    store::{Change, Store},
 };
 use bulkhead_tenancy::{clock::ManualClock, tenant::StoreFailure};
 use futures::FutureExt as _;
@@ -174,11 +174,13 @@ impl World {
             let (jobs, over): (Vec<Job>, Vec<Job>) = replica.waiting.drain(..many).partition(|job| job.arrived_us + DEADLINE_US > now_us);
             let life = replica.life;
             for job in &over {
+                self.tell_later(index, job);
                 self.alone(index, job, false)?;
             }
             if now_us < self.down_until_us && !self.chance.one_in(4) {
                 // The connection is refused: nothing was sent.
                 for job in &jobs {
+                    self.tell_later(index, job);
                     self.alone(index, job, true)?;
                 }
                 continue;
@@ -219,6 +221,7 @@ impl World {
             let Some(replica) = self.replicas.get_mut(index).filter(|one| one.life == flight.life) else { return Ok(()) };
             let clock_us = replica.clock_us(now_us);
             if now_us > job.arrived_us + DEADLINE_US {
+                self.untold(job);
                 self.alone(index, job, false)?;
                 continue;
             }
@@ -253,6 +256,7 @@ impl World {
         let Some(replica) = self.replicas.get_mut(flight.replica).filter(|one| one.life == flight.life) else { return Ok(()) };
         replica.flying = replica.flying.saturating_sub(1);
         for job in &flight.jobs {
+            self.untold(job);
             self.alone(flight.replica, job, false)?;
         }
         self.send(flight.replica)
@@ -284,6 +288,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What was to be told with a job that was surely not sent is told later.
+    pub(super) fn tell_later(&mut self, index: usize, job: &Job) {
+        let Some(replica) = self.replicas.get(index) else { return };
+        let meters = job.charge.parts().iter().filter_map(|part| part.shape().meter());
+        let tallies = job.ahead.iter().flat_map(|ahead| meters.clone().map(|meter| ahead.told.at(meter)));
+        replica.later.leased(replica.later.hour(), tallies.collect());
+    }
+
+    /// What was told with a job whose answer did not come may be on the bill, or not.
+    pub(super) fn untold(&mut self, job: &Job) {
+        let admitted = job.ahead.map_or(0, |ahead| ahead.told.admitted);
+        self.unmetered += admitted;
+        self.report.unmetered += admitted;
     }
 
     fn told_later(&mut self, job: &Job, admitted: bool) {
@@ -361,8 +380,9 @@ impl World {
 }
 
 /// Returns in an order that a seed determines.
-pub(super) fn in_order(mut returns: Vec<Adjustment>) -> Vec<Adjustment> {
+pub(super) fn in_order(mut returns: Vec<Ended>) -> Vec<Ended> {
     let taken = |change: Change| if let Change::Return { taken_us, .. } = change { taken_us } else { 0 };
-    returns.sort_by(|one, other| (&one.key, taken(one.change)).cmp(&(&other.key, taken(other.change))));
+    let place = |ended: &Ended| (ended.adjustment.key.clone(), taken(ended.adjustment.change));
+    returns.sort_by_cached_key(place);
     returns
 }

@@ -11,7 +11,7 @@ pub(crate) use self::replies::{Replies, Reply};
 use self::values::Values;
 use super::script;
 use crate::{
-    ask::Ask,
+    ask::{Ask, Told},
     bucket::Bucket,
     charge::{Part, Role, Shape},
     key::{Account, Key, Keyed, Meter},
@@ -133,7 +133,8 @@ impl<'c> Batch<'c> {
             ([part], Some(ahead)) => {
                 let shape = self.shape(part.shape())?;
                 self.rare = true;
-                let more = [u64::from(ahead.want), u64::from(ahead.share.max(1)), ahead.ttl_us];
+                let Told { admitted, denied } = ahead.told;
+                let more = [u64::from(ahead.want), u64::from(ahead.share.max(1)), ahead.ttl_us, admitted, denied];
                 self.item(1, u64::from(ask.count), shape, part.cost(), &more);
             }
             (parts, _) => self.parts(parts)?,

@@ -128,7 +128,7 @@ impl Pool {
 
     async fn ask(&self, asked: Moment, wish: Wish, cost: u64) -> (u32, Taken) {
         let charge = Charge::new().hold(Scope::Global, self.key.clone(), self.bucket.clone(), cost);
-        let ahead = Ahead { want: wish.ahead, share: SHARE, ttl_us: KEPT_US };
+        let ahead = Ahead::of(wish.ahead, SHARE, KEPT_US);
         let ask = Ask::of(charge, wish.now, (wish.ahead > 0).then_some(ahead));
         let answer = self.store.decide_apart(std::slice::from_ref(&ask)).await.pop().unwrap_or(Err(StoreError::Garbled));
         let mut prepaid = self.prepaid();

@@ -25,7 +25,7 @@ impl One<'_> {
 
     /// Twenty are taken in advance, besides one.
     fn lease(&self, under: (u64, u64)) {
-        let ahead = Some(Ahead { want: 20, share: 1, ttl_us: HOLD_US });
+        let ahead = Some(Ahead::of(20, 1, HOLD_US));
         assert_eq!(self.decide(START, under, 1, 1, ahead).ahead, 20);
     }
 

@@ -155,3 +155,57 @@ async fn s12_nobodys_renewals_wait_for_those_of_another_payer() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// A store that is away for whatever takes in advance.
+struct Exact {
+    store: MemoryStore,
+    told: AtomicU64,
+    away: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Exact {
+    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+        let told = asks.iter().filter_map(|ask| ask.ahead).map(|ahead| ahead.told.admitted).sum::<u64>();
+        if self.away.load(Ordering::Relaxed) && asks.iter().any(|ask| ask.ahead.is_some()) {
+            self.told.fetch_add(told, Ordering::Relaxed);
+            return Err(StoreError::Away);
+        }
+        self.store.decide(now, asks).await
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
+    }
+}
+
+#[tokio::test]
+async fn s24_what_was_to_be_metered_with_a_lease_that_found_the_store_away_is_metered_later_and_once() {
+    let keys = own_keys();
+    let acme = keys.meter(&"acme".parse().unwrap(), None, None);
+    let limit = Bucket::token(RateLimit { rate: SLOW, capacity: CAPACITY });
+    let shape = Arc::new(Shape::new().hold(Scope::Tenant, keys.tenant(&"acme".parse().unwrap()), limit).metered(acme.clone()).leased(4));
+    let store = MemoryStore::new(Arc::new(SystemClock));
+    let store = Arc::new(Exact { store, told: AtomicU64::new(0), away: AtomicBool::new(false) });
+    let leasing = leasing(Arc::clone(&store) as Arc<dyn Store>);
+    let (mut answered, deadline) = (0, Instant::now() + Duration::from_secs(60));
+    while leasing.in_hand() < 20 {
+        assert!(ask(&leasing, &shape).await);
+        answered += 1;
+    }
+    store.away.store(true, Ordering::Relaxed);
+    while store.told.load(Ordering::Relaxed) == 0 {
+        assert!(Instant::now() < deadline, "nothing was to be told with a lease");
+        assert!(ask(&leasing, &shape).await);
+        answered += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    store.away.store(false, Ordering::Relaxed);
+    leasing.drain(Duration::from_secs(20)).await;
+    let first = Hour::of(Micros(SystemClock.now_us())).0;
+    let mut metered = 0;
+    for hour in first - 1..=first {
+        metered += store.ledger().metered(acme.account(), Hour(hour)).await.unwrap().iter().map(|line| line.admitted).sum::<u64>();
+    }
+    assert_eq!(metered, answered);
+}

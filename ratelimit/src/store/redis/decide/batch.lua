@@ -17,7 +17,8 @@
 --             each shape:    0, 0 (what its meter will count), the account of the meter or 0, the line of it, how many levels,
 --                            and for each level key, role; role: 0 hold, 1 guarantee (or in shadow: then nothing shared is behind it), 2 shared, 3 count;
 --                            and 4 times the limit more in a batch of one charge that holds a key under several
---             each item:     0 charge: copies, shape, cost                        1 charge, and ahead: copies, shape, cost, want, share, ttl_us
+--             each item:     0 charge: copies, shape, cost                        1 charge, and ahead: copies, shape, cost, want, share, ttl_us, and to be
+--                            counted at its meter besides: admitted, denied
 --                            2 charge of parts: how many, each shape, cost        3 reset: 1, shape, 0               4 grant: 1, shape, requests
 --                            5 return: 1, shape, unused, held, taken_us           6 tally: 1, shape, admitted, denied
 --           What a reset, grant or return changes is a shape of one level.

@@ -183,6 +183,11 @@ while true do
     end
   end
   if op < 3 then
+    if op == 1 and state ~= 3 then
+      -- What was answered already is counted whatever becomes of the charge; what is stale is asked again.
+      shape = batch[p + 2]
+      batch[shape], batch[shape + 1] = batch[shape] + batch[p + 7], batch[shape + 1] + batch[p + 8]
+    end
     if state ~= 0 then
       o, admitted = from, -state
     else
@@ -197,7 +202,7 @@ while true do
       end
     end
     out[from] = admitted
-    p = p + (op == 0 and 4 or op == 1 and 7 or 2 + 2 * parts)
+    p = p + (op == 0 and 4 or op == 1 and 9 or 2 + 2 * parts)
   elseif op == 6 then
     batch[shape], batch[shape + 1] = batch[shape] + cost, batch[shape + 1] + batch[p + 4]
     o, out[from], p = from, 0, p + 5

@@ -53,7 +53,7 @@ fn ask(count: u32) -> Ask {
         .hold(Scope::Tenant, keys.tenant(&uid), Bucket::Sliding(Sliding::new(10, 3_600_000_000)))
         .hold(Scope::Tenant, keys.quota(&uid, "a"), Bucket::Calendar(CalendarQuota::new(10, calendar)))
         .count(Scope::Tenant, keys.quota(&uid, "b"), Bucket::Window(Window::new(10, 1_000_000)));
-    Ask { count, ahead: Some(Ahead { want: 100, share: 2, ttl_us: 1_000_000 }), ..Ask::one(Charge::of(Arc::new(shape), 3)) }
+    Ask { count, ahead: Some(Ahead::of(100, 2, 1_000_000)), ..Ask::one(Charge::of(Arc::new(shape), 3)) }
 }
 
 proptest! {
