@@ -81,6 +81,47 @@ fn what_is_in_no_shape_of_mcp_is_refused() {
 }
 
 #[test]
+fn nothing_goes_on_beside_a_result_or_an_error() {
+    let message = |members: Value| {
+        let mut message = json!({ "jsonrpc": "2.0", "id": 1 });
+        message.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        message
+    };
+    let hidden = json!([{ "name": "secret" }]);
+    for shown in [shown(), "any one".parse().unwrap()] {
+        let error = message(json!({ "error": { "code": -1, "message": "no" } }));
+        for beside in [
+            json!({ "error": { "code": -1, "message": "no" }, "tools": hidden }),
+            json!({ "error": { "code": -1, "message": "no" }, "Result": { "tools": hidden } }),
+            json!({ "error": { "code": -1, "message": "no" }, "params": { "tools": hidden } }),
+            json!({ "error": { "code": -1, "message": "no", "tools": hidden } }),
+            json!({ "error": { "code": -1, "message": "no", "data": { "result": [{ "TOOL\u{17f}": hidden }] } } }),
+            json!({ "error": { "code": -1, "message": "no", "data": { "tools": hidden } }, "result": null }),
+        ] {
+            assert_eq!(as_json(&shown, &message(beside)), Ok(error.clone()));
+        }
+        let list = tools(&["one"]);
+        for beside in [json!({ "tools": hidden }), json!({ "Result": { "tools": hidden } }), json!({ "error": null })] {
+            let mut with = tools(&["one", "secret"]);
+            with.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+            assert_eq!(as_json(&shown, &with), Ok(list.clone()));
+        }
+        // Which revisions a server knows is told in an error, and a request to sample is no answer.
+        for passes in [
+            message(json!({ "error": { "code": -32022, "message": "no", "data": { "supported": ["2025-11-25"] } } })),
+            message(json!({ "method": "sampling/createMessage", "params": { "messages": [], "tools": hidden } })),
+        ] {
+            assert_eq!(as_json(&shown, &passes), Ok(passes));
+        }
+        for refused in
+            [json!({ "id": { "tools": hidden }, "error": {} }), json!({ "error": [{ "tools": hidden }] }), json!({ "error": "secret" })]
+        {
+            assert!(as_json(&shown, &message(refused.clone())).is_err(), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn where_a_batch_asked_for_more_its_other_results_pass() {
     let any: Shown = "any one".parse().unwrap();
     let other = json!({ "jsonrpc": "2.0", "id": 2, "result": { "content": [] } });
