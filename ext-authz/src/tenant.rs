@@ -126,6 +126,8 @@ pub struct Identity {
     verifications: Offload,
     by_source: Counters,
     by_name: Counters,
+    /// Tokens that nobody could check, by source and the tenant that they say they are of.
+    unchecked: Counters,
     unresolved: Unresolved,
 }
 
@@ -145,6 +147,7 @@ impl Identity {
             verifications: Offload::new(room).sharing(Arc::new(Purse::full(settings.at_once))),
             by_source: Counters::new(),
             by_name: Counters::new(),
+            unchecked: Counters::new(),
             unresolved: Unresolved::new(),
         }
     }
@@ -206,6 +209,10 @@ impl Identity {
                 Err(Unproven::Unfit(why)) => return Err(Failure::invalid(why)),
                 Err(Unproven::Signed(why)) => return Err(Failure { signed: true, ..Failure::invalid(why) }),
                 Err(Unproven::Unchecked(tenant, why)) => {
+                    if let Some(source) = asking.source {
+                        let a_minute = snapshot.platform().auth_failures.per_source_minute;
+                        self.unchecked.count((source, &tenant.uid), a_minute, self.clock.now_us());
+                    }
                     let agree = addressed.agrees_with(&tenant) && key.is_none_or(|key| key.tenant().is_some_and(|of| of.uid == tenant.uid));
                     // That a tenant's keys are unavailable is its own affair: a foreign address learns nothing of it (S22).
                     return Err(if agree { Failure::unavailable(why) } else { Failure::invalid(why) });
@@ -254,12 +261,14 @@ impl Identity {
         ahead.run(Arc::clone(&self.compartments), live)
     }
 
-    /// How a source stands when a token of it does not verify.
-    fn standing(&self, source: Option<Source>) -> Standing {
-        match source {
-            Some(source) if !self.by_source.failed_lately(source, self.clock.now_us()) => Standing::Good,
-            _ => Standing::Suspect,
-        }
+    /// How a source stands when a token of the tenant does not verify, and until when it may wait for the tenant's keys. That nobody could check a token is no failure of its
+    /// source; but one that brought many such tokens waits no more, and takes no place from whoever else waits (S5). What the keys at hand verify passes as ever,
+    /// and so do tokens of other tenants.
+    fn patience(&self, asking: Asking, tenant: &Tenant, a_minute: u64) -> (Standing, Instant) {
+        let now = self.clock.now_us();
+        let spent = asking.source.is_some_and(|source| self.unchecked.closed((source, &tenant.uid), a_minute, now).is_some());
+        let suspect = spent || asking.source.is_none_or(|source| self.by_source.failed_lately(source, now));
+        (if suspect { Standing::Suspect } else { Standing::Good }, if spent { Instant::now() } else { asking.deadline })
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Unproven {
 struct Sought<'a> {
     tenant: &'a TenantUid,
     standing: Standing,
+    /// Until when keys may be waited for.
+    keys_by: Instant,
     deadline: Instant,
 }
 
@@ -78,8 +80,10 @@ impl Identity {
         let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
         let compartment = self.compartments.of(&tenant.uid);
         // A suspect's token is refused where for others a new key is looked for: its outcome is for suspects alone.
-        let about = (hash, self.standing(asking.source));
-        let first_sight = self.first_sight(about, token, tenant, issuer, &compartment, asking.deadline);
+        let (standing, keys_by) = self.patience(asking, tenant, snapshot.platform().auth_failures.per_source_minute);
+        let about = (hash, standing);
+        let sought = Sought { tenant: &tenant.uid, standing, keys_by, deadline: asking.deadline };
+        let first_sight = self.first_sight(hash, token, tenant, issuer, &compartment, sought);
         let verified = match timeout_at(asking.deadline, compartment.flights.join(about, first_sight)).await {
             Ok(settled) => settled?.map_err(Unproven::from)?,
             Err(_) => return Err(Unproven::Unchecked(Arc::clone(tenant), "the token could not be verified in time")),
@@ -95,17 +99,16 @@ impl Identity {
     /// Verifies a token that is not remembered, and remembers it if it stands.
     async fn first_sight(
         &self,
-        (hash, standing): (TokenHash, Standing),
+        hash: TokenHash,
         token: UnverifiedToken,
         tenant: &Arc<Tenant>,
         issuer: &Arc<Issuer>,
         compartment: &Compartment,
-        deadline: Instant,
+        sought: Sought<'_>,
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
         let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
-        let asked = Sought { tenant: &tenant.uid, standing, deadline };
-        let signed = self.signed(Arc::new(token), &ring, asked).await.map_err(unchecked)?;
+        let signed = self.signed(Arc::new(token), &ring, sought).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
         let now = self.clock.now_s();
         let claims = signed.claims(issuer).and_then(|claims| claims.stand(tenant, issuer, now).map(|()| claims));
@@ -138,12 +141,12 @@ impl Identity {
     /// The claims under one of the issuer's keys. Where none of the set verifies the token, newer ones are asked for, once: its key may be
     /// new, under a new `kid` or an old one.
     async fn signed(&self, token: Arc<UnverifiedToken>, ring: &Arc<Keyring>, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
-        let keys = ring.keys(sought.deadline).await?;
+        let keys = ring.keys(sought.keys_by).await?;
         let known = token.has_candidate(&keys);
         if known && let Some(signed) = self.verify(&token, &keys, sought).await? {
             return Ok(Some(signed));
         }
-        let newer = match ring.newer_than(&keys, sought.standing, sought.deadline).await {
+        let newer = match ring.newer_than(&keys, sought.standing, sought.keys_by).await {
             Ok(newer) => newer,
             // A signature that is wrong by a key that is there is forged until something else is known.
             Err(_) if known => None,
@@ -159,7 +162,7 @@ impl Identity {
     /// what larger keys or several of them take, waits off these
     /// threads for places of the tenant's own and of all (S5), and keeps nobody else waiting. So does whatever a source brings that failed lately.
     async fn verify(&self, token: &Arc<UnverifiedToken>, keys: &SharedKeys, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
-        let Sought { tenant, standing, deadline } = sought;
+        let Sought { tenant, standing, deadline, .. } = sought;
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
         let here = standing == Standing::Good && token.is_cheap(&keys);
         let work = move || token.verify(&keys);

@@ -89,6 +89,37 @@ async fn s5_what_could_not_be_checked_is_no_failure() {
 }
 
 #[tokio::test]
+async fn s5_a_source_of_many_tokens_that_nobody_can_check_waits_no_more_and_takes_nobody_elses_place() {
+    let caps = Caps { waiting: 4, ..Caps::default() };
+    let world = Arc::new(World::with(COUNTED, Settings { caps, ..Settings::default() }));
+    world.provider.set(ACME, Answer::Down);
+    for number in 0..5 {
+        let token = token_with(ACME, json!({"jti": number}));
+        assert_eq!(world.who(from("192.0.2.1", &token)).await, Err(Reason::Unavailable));
+    }
+    // The provider hangs: whoever asks waits.
+    world.provider.set(ACME, Answer::Late(vec![signer(ACME).jwk("k")]));
+    world.clock.advance_us(1_000_000);
+    for number in 5..25 {
+        let token = token_with(ACME, json!({"jti": number}));
+        assert_eq!(world.who(from("192.0.2.1", &token)).await, Err(Reason::Unavailable), "it does not wait");
+    }
+    let waits = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.who(from("192.0.2.2", &token_of(ACME))).await }
+    });
+    let compartment = world.identity.compartments.of(&world.snapshot.tenant("acme").unwrap().uid);
+    until("the other source waits", || compartment.bounds.waiting.available_permits() == 3).await;
+    let elsewhere = token_of(GLOBEX);
+    let elsewhere = Ask { token: Some(&elsewhere), source: Some("192.0.2.1"), ..Ask::default() };
+    assert_eq!(world.who(elsewhere).await.as_deref(), Ok("globex"), "another tenant's tokens wait for their keys as ever");
+    world.provider.gate.add_permits(1);
+    assert_eq!(waits.await.unwrap().as_deref(), Ok("acme"));
+    let fresh = token_with(ACME, json!({"jti": 25}));
+    assert_eq!(world.who(from("192.0.2.1", &fresh)).await.as_deref(), Ok("acme"), "the keys are at hand");
+}
+
+#[tokio::test]
 async fn s5_strangers_share_one_bucket_and_drown_nobody_elses_answer() {
     let written = Written { platform: "unresolved: { requestsPerMinute: 4 }", ..PLAIN };
     let world = World::with(written, Settings::default());
