@@ -17,6 +17,7 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
     if let Some(open) = config.get("failure_mode_allow").filter(|open| open.is_true()) {
         self::open(open, "set failure_mode_allow: false", findings);
     }
+    findings.succeeds(config, "ext_authz");
     for field in ["filter_enabled", "filter_enabled_metadata", "shadow_mode"] {
         if let Some(part) = config.get(field).filter(|part| field != "shadow_mode" || part.is_true()) {
             findings.add(part, "S9", format!("{field}: not every request is judged"), "remove it");

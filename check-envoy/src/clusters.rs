@@ -67,6 +67,7 @@ fn reached(cluster: &Node, findings: &mut Findings) {
     let socket = cluster.get("transport_socket").filter(|socket| !matches!(kind(socket), "RawBuffer" | "raw_buffer"));
     if let Some(socket) = socket {
         unverified(socket, findings);
+        nameless(socket, findings);
         return;
     }
     cluster.each(&mut |node| {
@@ -95,6 +96,18 @@ fn unverified(socket: &Node, findings: &mut Findings) {
     if kind(socket) == "UpstreamTlsContext" && (accepts_all || !BY.iter().any(|by| context.get(by).is_some())) {
         let what = "a service of ours is asked over TLS, and its certificate is not verified: whoever stands between decides";
         findings.add(socket, "S2", what, "add common_tls_context.validation_context with trusted_ca");
+    }
+}
+
+/// TLS without a certificate of Envoy's own: ours let nobody in without one, and what would let Envoy in is not ours, or lets in everybody.
+fn nameless(socket: &Node, findings: &mut Findings) {
+    const BY: [&str; 4] =
+        ["tls_certificates", "tls_certificate_sds_secret_configs", "tls_certificate_provider_instance", "custom_tls_certificate_selector"];
+    let context = socket.get("typed_config.common_tls_context").or_else(|| socket.get("typed_config")).unwrap_or(socket);
+    let shows = BY.iter().filter_map(|by| context.get(by)).any(|by| !matches!(&by.value, Value::List(none) if none.is_empty()));
+    if kind(socket) == "UpstreamTlsContext" && !shows {
+        let what = "a service of ours is asked over TLS without a client certificate: it refuses that, or answers whoever asks";
+        findings.add(socket, "S2", what, "add common_tls_context.tls_certificates with a name of --grpc-tls-client-name");
     }
 }
 

@@ -59,6 +59,25 @@ pub(crate) fn whole<'n>(manager: &'n Node, documents: &[&'n Node]) -> Cow<'n, No
     whole
 }
 
+/// A connection manager whose discovered filters are what stands in their place until they come (`default_config`); absent where nothing does.
+pub(crate) fn meanwhile(manager: &Node) -> Option<Node> {
+    let filters = manager.get("http_filters")?;
+    let stands_in = |filter: &Node| filter.get("config_discovery.default_config").is_some();
+    if !filters.items().iter().any(stands_in) {
+        return None;
+    }
+    let list = filters.items().iter().map(|filter| {
+        let mut filter = filter.clone();
+        if let Some(config) = filter.get("config_discovery.default_config").cloned() {
+            put(&mut filter, "typed_config", &config);
+        }
+        filter
+    });
+    let mut meanwhile = manager.clone();
+    put(&mut meanwhile, "http_filters", &Node { line: filters.line, column: filters.column, value: Value::List(list.collect()) });
+    Some(meanwhile)
+}
+
 fn is_named(node: &Node, name: &str) -> bool {
     node.get("name").and_then(View::text) == Some(name)
 }

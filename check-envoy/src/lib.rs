@@ -59,6 +59,15 @@ impl Findings {
         self.0.push(Finding { line: at.line, rule, what: what.into(), mend });
     }
 
+    /// Where a service of ours gives no answer, and its caller is told that all is well.
+    pub(crate) fn succeeds(&mut self, config: &Node, filter: &'static str) {
+        if let Some(status) = view::succeeds(config) {
+            let what =
+                format!("status_on_error: without an answer of {filter} a caller, and a cache before him, takes the denial for a success");
+            self.add(status, "S9", what, "set a status of 500 or above");
+        }
+    }
+
     /// Keys that are there twice: the first is judged, and others may read the last.
     pub(crate) fn repeated(&mut self, document: &Node) {
         document.each(&mut |node| {

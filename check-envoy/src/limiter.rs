@@ -20,6 +20,7 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
             "set failure_mode_deny: true",
         );
     }
+    findings.succeeds(config, "ratelimit");
     for field in ["filter_enabled", "filter_enforced", "failure_mode_deny_percent"] {
         if let Some(part) = config.get(field) {
             findings.add(part, "S9", format!("{field}: not every request is charged"), "remove it");

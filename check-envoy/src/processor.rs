@@ -21,6 +21,7 @@ pub(crate) fn judge(filter: &Node, findings: &mut Findings) {
         let what = "ext_proc is not told whether an upstream gave an answer: with suppress_envoy_headers an upstream's error passes for Envoy's own";
         findings.add(config, "S14", what, "set response_attributes: [ response.code_details ]");
     }
+    findings.succeeds(config, "ext_proc");
     for (field, what) in [
         ("observability_mode", "Envoy waits for no answer: every body passes raw"),
         ("disable_immediate_response", "a denial of ext_proc's is not carried out"),

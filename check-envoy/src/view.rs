@@ -107,6 +107,37 @@ pub(crate) fn is_endless(timeout: &Node) -> bool {
     seconds.is_some_and(|seconds| seconds == 0.0 || seconds >= 10.0)
 }
 
+/// What Envoy answers where a service of ours gives no answer, if that is no error.
+pub(crate) fn succeeds(config: &Node) -> Option<&Node> {
+    // By their names in Envoy's `StatusCode`; whatever else has a name is an error.
+    const BELOW: [&str; 19] = [
+        "Continue",
+        "OK",
+        "Created",
+        "Accepted",
+        "NonAuthoritativeInformation",
+        "NoContent",
+        "ResetContent",
+        "PartialContent",
+        "MultiStatus",
+        "AlreadyReported",
+        "IMUsed",
+        "MultipleChoices",
+        "MovedPermanently",
+        "Found",
+        "SeeOther",
+        "NotModified",
+        "UseProxy",
+        "TemporaryRedirect",
+        "PermanentRedirect",
+    ];
+    let status = config.get("status_on_error")?;
+    // Istio has the bare number.
+    let code = status.get("code").unwrap_or(status);
+    let succeeds = code.number().is_some_and(|code| (1..400).contains(&code)) || code.text().is_some_and(|name| BELOW.contains(&name));
+    succeeds.then_some(code)
+}
+
 /// A filter, out of the matcher that it may stand in (`ExtensionWithMatcher`).
 pub(crate) fn inner(filter: &Node) -> &Node {
     filter.get("typed_config.extension_config").unwrap_or(filter)

@@ -18,6 +18,7 @@ pub(super) fn security(policy: &Node, findings: &mut Findings) {
     if let Some(open) = asked.get("failOpen").filter(|open| open.is_true()) {
         authorizer::open(open, "set failOpen: false", findings);
     }
+    findings.succeeds(asked, "ext_authz");
     if let Some(http) = asked.get("http") {
         findings.add(http, "S15", "ext_authz is not asked over gRPC", "use grpc");
     }

@@ -88,6 +88,7 @@ fn providers(document: &Node, findings: &mut Findings) -> bool {
         if let Some(open) = provider.get("failOpen").filter(|open| open.is_true()) {
             authorizer::open(open, "set failOpen: false", findings);
         }
+        findings.succeeds(provider, "ext_authz");
         if provider.get("timeout").is_none_or(|timeout| timeout.text() == Some("0s")) {
             let what = "ext_authz may take 600 s, Istio's default, or as long as it likes: a hung service holds every request";
             findings.add(provider.get("timeout").unwrap_or(provider), "S9", what, "set timeout: 0.25s");

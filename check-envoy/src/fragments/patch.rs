@@ -8,10 +8,27 @@ use crate::{
     view::{View, kind},
 };
 
+/// Parts of a listener that change nothing of what a request is, where it goes or who is asked about it.
+const TOLD: [&str; 9] = [
+    "access_log",
+    "access_log_options",
+    "connection_balance_config",
+    "listener_filters_timeout",
+    "per_connection_buffer_limit_bytes",
+    "socket_options",
+    "stat_prefix",
+    "tcp_backlog_size",
+    "tracing",
+];
+
 /// An `EnvoyPatchPolicy`.
 pub(super) fn policy(document: &Node, findings: &mut Findings) {
-    for operation in document.get("spec.jsonPatches").map_or(&[][..], View::items).iter().filter_map(|patch| patch.get("operation")) {
+    for patch in document.get("spec.jsonPatches").map_or(&[][..], View::items) {
+        let Some(operation) = patch.get("operation") else { continue };
         let place = Place::of(operation);
+        if place.is_elsewhere(patch) {
+            continue;
+        }
         match (operation.get("op").and_then(View::text).unwrap_or_default(), operation.get("value")) {
             ("test", _) => {}
             ("remove", _) if place.is_ours() => removed(operation, findings),
@@ -49,6 +66,17 @@ impl Place {
 
     fn is_ours(&self) -> bool {
         mentions_ours(&self.text)
+    }
+
+    /// Whether it decides nothing of what is judged here: a part of a cluster of somebody else, or what is told of requests and how long connections last.
+    fn is_elsewhere(&self, patch: &Node) -> bool {
+        let text = |field| patch.get(field).and_then(View::text).unwrap_or_default();
+        if text("type").ends_with(".Cluster") {
+            // The gateway names its clusters after what they are for: ours are those of its policies, or what a patch adds.
+            return text("name").starts_with("httproute/") || text("name").starts_with("grpcroute/");
+        }
+        let names = |step: &str| TOLD.contains(&step);
+        !self.is_ours() && !self.is_filter() && self.text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).any(names)
     }
 
     fn is_filter(&self) -> bool {

@@ -47,6 +47,7 @@ fn every_rule_is_found_broken_in_objects_of_istio() {
         ("authority: ratelimit } }", "authority: ratelimit }, retry_policy: {} }", "S24", "charges twice"),
         ("operation: INSERT_BEFORE", "operation: INSERT_FIRST", "S15", "stands before it"),
         ("envoy.extensions.filters.http.ratelimit.v3.RateLimit", "envoy.extensions.filters.http.lua.v3.Lua", "S7", "Lua"),
+        ("failOpen: false\n", "failOpen: false\n        statusOnError: \"200\"\n", "S9", "for a success"),
         ("failOpen: false\n", "failOpen: false\n        failOpen: true\n", "S9", "`failOpen` is there twice"),
         ("        failOpen: false\n", "        failOpen: [\n", "S9", "the mesh cannot be judged"),
         ("typed_config:\n", "disabled: true\n        typed_config:\n", "S9", "switched off"),
@@ -65,13 +66,34 @@ fn every_rule_is_found_broken_in_objects_of_istio() {
         let part = "operation: MERGE, value: { typed_config: { failure_mode_allow: true } }";
         broken(ISTIO, "  configPatches:\n", &patch(name, part), "S9", "cannot be judged");
     }
-    broken(
-        ISTIO,
-        "  configPatches:\n",
-        "  configPatches:\n  - { applyTo: HTTP_FILTER, patch: { operation: REMOVE } }\n",
-        "S9",
-        "is removed",
-    );
+    let raw = |what: &str| format!("  configPatches:\n  - {{ {what} }}\n");
+    for (patch, rule, says) in [
+        ("applyTo: HTTP_FILTER, patch: { operation: REMOVE }", "S9", "is removed"),
+        ("applyTo: CLUSTER, patch: { operation: REMOVE }", "S9", "a cluster is removed"),
+        (
+            "applyTo: CLUSTER, match: { cluster: { name: outbound|9191||bulkhead-ext-authz.x } }, patch: { operation: REMOVE }",
+            "S9",
+            "a cluster is removed",
+        ),
+        (
+            "applyTo: EXTENSION_CONFIG, patch: { operation: ADD, value: { name: a, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua } } }",
+            "S7",
+            "Lua",
+        ),
+        (
+            "applyTo: EXTENSION_CONFIG, patch: { operation: ADD, value: { name: a, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit } } }",
+            "S9",
+            "ratelimit fails open",
+        ),
+    ] {
+        broken(ISTIO, "  configPatches:\n", &raw(patch), rule, says);
+    }
+    for patch in [
+        "applyTo: CLUSTER, match: { cluster: { service: shop.default.svc.cluster.local } }, patch: { operation: REMOVE }",
+        "applyTo: EXTENSION_CONFIG, patch: { operation: ADD, value: { name: a, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors } } }",
+    ] {
+        passes(ISTIO, "  configPatches:\n", &raw(patch));
+    }
     passes(ISTIO, "  configPatches:\n", &patch("envoy.filters.http.local_ratelimit", "operation: REMOVE"));
 }
 
@@ -132,6 +154,24 @@ fn what_a_patch_takes_from_ours_is_found() {
         broken(GATEWAY, "  jsonPatches:\n", &patch(operation), "S9", "cannot be judged");
     }
     passes(GATEWAY, "  jsonPatches:\n", &patch(&format!("op: remove, jsonPath: \"{}\"", filter("local_ratelimit"))));
+    // What changes neither a request nor who is asked about it.
+    for operation in [
+        "op: add, path: /per_connection_buffer_limit_bytes, value: 1048576",
+        "op: replace, jsonPath: \"..typed_config\", path: /stat_prefix, value: mine",
+        "op: add, path: /default_filter_chain/filters/0/typed_config/access_log/0/typed_config/path, value: /dev/stdout",
+        "op: remove, path: /default_filter_chain/filters/0/typed_config/tracing",
+    ] {
+        passes(GATEWAY, "  jsonPatches:\n", &patch(operation));
+    }
+    let cluster = |name: &str, operation: &str| {
+        format!(
+            "  jsonPatches:\n  - {{ type: type.googleapis.com/envoy.config.cluster.v3.Cluster, name: {name}, operation: {{ {operation} }} }}\n"
+        )
+    };
+    let longer = "op: replace, path: /connect_timeout, value: 5s";
+    passes(GATEWAY, "  jsonPatches:\n", &cluster("httproute/default/shop/rule/0", longer));
+    broken(GATEWAY, "  jsonPatches:\n", &cluster("securitypolicy/default/bulkhead/extauth/0/grpc", longer), "S9", "cannot be judged");
+    broken(GATEWAY, "  jsonPatches:\n", &cluster("bulkhead-ratelimit", longer), "S9", "cannot be judged");
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn what_a_filter_says_beside_its_obvious_switches_is_found() {
             "S14",
             "every header",
         ),
+        ("message_timeout: 1s", "http_service: { http_service: {} }", "S14", "over HTTP"),
         ("route_cache_action: RETAIN", "route_cache_action: CLEAR", "S1", "matched again"),
         ("request_header_mode: SEND", "request_header_mode: 2", "S14", "SKIP"),
         (
@@ -158,6 +159,29 @@ fn what_a_filter_says_beside_its_obvious_switches_is_found() {
 }
 
 #[test]
+fn a_denial_that_looks_like_a_success_is_found_of_each_of_ours() {
+    const OURS: &str = "status_on_error: { code: ServiceUnavailable }";
+    let filters: Vec<&str> = OWN.split_inclusive(OURS).collect();
+    assert_eq!(filters.len(), 4, "ext_authz, ratelimit and ext_proc");
+    for nth in 0..3 {
+        for code in ["200", "204", "OK", "\"302\"", "SeeOther"] {
+            let (before, after) = (filters[..=nth].concat(), filters[nth + 1..].concat());
+            let before = before.strip_suffix(OURS).unwrap();
+            let end = after.find('\n').unwrap();
+            let mine = format!("{before}status_on_error: {{ code: {code} }}{}", &after[..end]);
+            let found = check("mine.yaml", &format!("{mine}{}", &after[end..])).unwrap().findings;
+            let line = u32::try_from(mine.lines().count()).unwrap();
+            assert!(
+                found.iter().any(|one| one.line == line && one.rule == "S9" && one.what.contains("for a success")),
+                "{nth} {code}: {found:#?}"
+            );
+        }
+    }
+    broken(OWN, OURS, "statusOnError: { code: 200 }", "S9", "ext_authz a caller");
+    passes(OWN, OURS, "status_on_error: { code: 403 }");
+}
+
+#[test]
 fn tls_that_verifies_nobody_is_found() {
     let cluster = "  - name: ext-authz\n    type: STATIC\n";
     let over = |socket: &str| format!("{cluster}    transport_socket: {socket}\n");
@@ -174,7 +198,20 @@ fn tls_that_verifies_nobody_is_found() {
         "S2",
         "not verified",
     );
-    passes(OWN, cluster, &tls(", common_tls_context: { validation_context: { trusted_ca: { filename: ca.pem } } }"));
+    let verified = "validation_context: { trusted_ca: { filename: ca.pem } }";
+    broken(OWN, cluster, &tls(&format!(", common_tls_context: {{ {verified} }}")), "S2", "without a client certificate");
+    broken(
+        OWN,
+        cluster,
+        &tls(&format!(", common_tls_context: {{ {verified}, tls_certificates: [] }}")),
+        "S2",
+        "without a client certificate",
+    );
+    for own in
+        ["tls_certificates: [ { certificate_chain: { filename: c.pem } } ]", "tls_certificate_sds_secret_configs: [ { name: envoy } ]"]
+    {
+        passes(OWN, cluster, &tls(&format!(", common_tls_context: {{ {verified}, {own} }}")));
+    }
     let raw = OWN.replacen(cluster, &over("{ name: envoy.transport_sockets.raw_buffer }"), 1);
     broken(&raw, "address: 127.0.0.1, port_value: 9191", "address: 10.0.0.7, port_value: 9191", "S2", "clear text");
 }
@@ -192,6 +229,14 @@ fn a_filter_that_comes_by_discovery_is_judged_by_its_type_and_named_where_it_is_
     passes(OWN, limit, &format!("{}{limit}", discovered("mine", "extensions.filters.http.cors.v3.Cors")));
     let ours = discovered("envoy.filters.http.ratelimit", "extensions.filters.http.ratelimit.v3.RateLimit");
     broken(OWN, limit, &format!("{ours}          - name: envoy.filters.http.buffer\n"), "S9", "from elsewhere");
+    // What stands in its place until it comes is as good as what comes.
+    let (of, stands_in) = ("extensions.filters.http.ratelimit.v3.RateLimit", "default_config: { domain: mine }");
+    let until = discovered("mine", of).replace("type_urls:", &format!("{stands_in}, type_urls:"));
+    broken(OWN, limit, &format!("{until}          - name: envoy.filters.http.buffer\n"), "S9", "ratelimit fails open");
+    broken(OWN, limit, &format!("{until}          - name: envoy.filters.http.buffer\n"), "S15", "the domain is not ours");
+    let cors = discovered("mine", "extensions.filters.http.cors.v3.Cors");
+    let lua = "default_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua }, type_urls:";
+    broken(OWN, limit, &format!("{}{limit}", cors.replace("type_urls:", lua)), "S7", "Lua");
 }
 
 #[test]
