@@ -231,7 +231,8 @@ impl Catalog {
             faults.extend(standings.faults.iter().cloned());
             for namespace in self.partitions.keys().filter(|namespace| !standings.by_namespace.contains_key(*namespace)) {
                 let partition = Arc::from(format!("namespaces/{namespace}"));
-                faults.push(Place::file(&partition).fault("belongs to no Tenant: nothing in it is served"));
+                let why = self.operator.why_nobodys(namespace);
+                faults.push(Place::file(&partition).fault(format!("{why}: nothing in it is served")));
             }
         }
         faults.sort_by(|one, two| (&one.file, one.line, one.column, &one.field).cmp(&(&two.file, two.line, two.column, &two.field)));

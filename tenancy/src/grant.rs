@@ -1,8 +1,12 @@
 //! What the operator grants one tenant, checked and complete: its Tenant resource under the platform's templates and defaults.
 
+mod store;
+
 use std::sync::Arc;
 
 use secrecy::SecretString;
+
+pub use store::{StoreIdentity, StoreServer};
 
 use crate::{
     host::HostPattern,

@@ -14,6 +14,7 @@ mod shadow;
 mod subscription;
 pub mod tenant;
 mod tool;
+pub(crate) mod unread;
 
 #[cfg(test)]
 mod tests;

@@ -162,3 +162,23 @@ fn a_folder_whose_name_is_no_namespace_is_a_fault_of_its_own() {
     assert!(faults[0].starts_with("namespaces/Tenant_Acme:0:0: -: cannot be a partition: a namespace must be lower-case"), "{faults:?}");
     assert!(faults[1].starts_with("namespaces/stray.yaml:0:0: -: is in no partition"), "{faults:?}");
 }
+
+#[test]
+fn yaml_in_a_folder_that_is_not_read_is_a_warning_that_names_it() {
+    let config = Config::with(|path| {
+        write(&path.join("plans/standard.yaml"), "kind: Plan");
+        write(&path.join("tenants/eu/acme.yml"), "kind: Tenant");
+        write(&path.join("tenants/globex.YAML"), "kind: Tenant");
+        write(&path.join("docs/readme.md"), "nothing of ours");
+        write(&path.join("namespaces/tenant-acme/contract.Yml"), "kind: UniversalAPIContract");
+    });
+    let faults = config.faults("");
+    let said = |file: &str| faults.iter().any(|fault| fault.starts_with(&format!("{file}:0:0: -: is not read")));
+    assert!(said("plans/standard.yaml") && said("tenants/eu/acme.yml") && said("tenants/globex.YAML"), "{faults:#?}");
+    assert_eq!(faults.len(), 3, "{faults:#?}");
+    assert_eq!(config.texts("").keys().collect::<Vec<_>>(), ["platform.yaml"]);
+    let own = config.faults("tenant-acme");
+    assert!(own.len() == 1 && own[0].starts_with("namespaces/tenant-acme/contract.Yml:0:0: -: is not read"), "{own:#?}");
+    let Some(Content::Files { faults, .. }) = config.content("") else { panic!("not read") };
+    assert!(faults.iter().all(|fault| fault.severity == bulkhead_tenancy::fault::Severity::Warning), "nothing is lost by it");
+}

@@ -1,4 +1,4 @@
-//! Who holds what two tenants could claim both: issuers, hosts, upstreams, namespaces, uids (S17, S21).
+//! Who holds what two tenants could claim both: issuers, hosts, upstreams, stores, namespaces, uids (S17, S21).
 //!
 //! The incumbent keeps what it holds; a newcomer is refused; newcomers that contest each other (a cold start) are both refused, and only
 //! for what they contest.
@@ -8,7 +8,10 @@ use std::{
     hash::Hash,
 };
 
-use crate::name::TenantName;
+use crate::{
+    grant::{StoreIdentity, StoreServer},
+    name::TenantName,
+};
 
 mod pattern;
 
@@ -52,6 +55,22 @@ impl<T: Clone + Eq + Hash> Rivals<T> for Equal<T> {
     }
 }
 
+/// Stores that are contested when they have a server in common: two lists of one cluster's nodes need not be alike.
+#[derive(Debug, Default)]
+pub(crate) struct Stores(HashMap<StoreServer, Vec<TenantName>>);
+
+impl Rivals<StoreIdentity> for Stores {
+    fn add(&mut self, claim: &Claim<StoreIdentity>) {
+        for server in claim.thing.servers() {
+            add_holder(self.0.entry(server.clone()).or_default(), &claim.tenant);
+        }
+    }
+
+    fn any(&self, claim: &Claim<StoreIdentity>) -> bool {
+        claim.thing.servers().any(|server| self.0.get(server).is_some_and(|holders| another(holders, &claim.tenant)))
+    }
+}
+
 /// Adds one to the holders of a thing. Two are enough to know of a rival to anybody, so no more are kept.
 fn add_holder<H: Clone + PartialEq>(holders: &mut Vec<H>, holder: &H) {
     if holders.len() < 2 && !holders.contains(holder) {
@@ -75,11 +94,7 @@ where
     R: Rivals<T>,
 {
     let (incumbents, newcomers): (Vec<_>, Vec<_>) = claims.partition(|claim| held.contains(claim));
-    // Only newcomers are ever refused. Most changes have none, and need not look at what everybody holds.
-    if newcomers.is_empty() {
-        return incumbents.into_iter().collect();
-    }
-    // Where nobody asks for anything new, nobody can contest it: most changes of the operator's resources.
+    // Only newcomers are ever refused. Most changes of the operator's resources have none, and need not look at what everybody holds.
     if newcomers.is_empty() {
         return incumbents.into_iter().collect();
     }

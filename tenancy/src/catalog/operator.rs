@@ -16,7 +16,7 @@ use crate::{
     grant::TenantGrant,
     judge::{plan, platform, tenant},
     limit::RateLimit,
-    name::{PlanName, ResourceName, TenantName},
+    name::{Namespace, PlanName, ResourceName, TenantName},
     place::{At, Place},
     platform::Platform,
     resource::{self, Resource, plan::PlanManifest, platform::PlatformManifest, tenant::TenantManifest},
@@ -36,6 +36,8 @@ pub(crate) struct Operator {
     governing: Option<Governing>,
     /// Faults of files, and between resources.
     faults: Vec<Fault>,
+    /// A file of which it is not known what it says, if there is one.
+    broken: Option<Arc<str>>,
 }
 
 /// A Platform that is good, by name, with the place of its global limit.
@@ -81,6 +83,7 @@ impl Operator {
             }
             self.faults.extend(file.faults.iter().cloned());
         }
+        self.broken = uncertain.first().cloned();
         self.judge(&uncertain);
     }
 
@@ -127,10 +130,12 @@ impl Operator {
                 self.faults.push(one.place.fault("there is another Platform, and there can be only one"));
             }
         } else {
-            self.faults.push(Place::file(&Arc::from(".")).fault(match self.governing {
-                Some(_) => "there is no Platform: the last good one holds",
-                None => "there is no Platform",
-            }));
+            let there = match &self.broken {
+                Some(file) => format!("no Platform was found, and whether there is one cannot be known while {file} is broken"),
+                None => "there is no Platform".to_owned(),
+            };
+            let holds = if self.governing.is_some() { ": the last good one holds" } else { "" };
+            self.faults.push(Place::file(&Arc::from(".")).fault(there + holds));
         }
         let next = chosen.and_then(|chosen| self.platforms.good().find(|(name, _)| **name == chosen).map(|(_, good)| good.clone()));
         let Some(next) = next else { return false };
@@ -152,6 +157,20 @@ impl Operator {
             plans: self.plans.good().map(|(name, plan)| (name.clone(), plan.clone())).collect(),
             tenants: self.tenants.good().map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(),
         })
+    }
+
+    /// Why a namespace has no tenant in force.
+    pub(crate) fn why_nobodys(&self, namespace: &Namespace) -> String {
+        let is_its = |tenant: &TenantManifest| match &tenant.namespace {
+            Some(stated) => stated.value == *namespace,
+            None => tenant.metadata.name.default_namespace() == *namespace,
+        };
+        let holds = |file: &File| file.manifests.iter().any(|one| matches!(one, Manifest::Tenant(tenant) if is_its(tenant)));
+        match (self.files.iter().find(|(_, file)| holds(file)), &self.broken) {
+            (Some((path, _)), _) => format!("its Tenant in {path} is refused"),
+            (None, Some(file)) => format!("whether a Tenant has it cannot be known while {file} is broken"),
+            (None, None) => "belongs to no Tenant".to_owned(),
+        }
     }
 
     /// Everything that is wrong with the operator's resources.

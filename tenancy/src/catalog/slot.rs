@@ -17,6 +17,11 @@ impl Uncertain {
         self.0.insert(Arc::clone(path));
     }
 
+    /// The first of them, by path.
+    pub(crate) fn first(&self) -> Option<&Arc<str>> {
+        self.0.iter().min()
+    }
+
     /// Whether a file is one of them.
     pub(crate) fn holds(&self, file: &str) -> bool {
         let folders = file.match_indices('/').map(|(end, _)| &file[..end]);

@@ -8,12 +8,12 @@ use std::{
 use secrecy::ExposeSecret;
 
 use super::{
-    claim::{Claim, Equal, Holdings, Patterns, Reach, Rivals, settle, template_conflict},
+    claim::{Claim, Equal, Holdings, Patterns, Reach, Rivals, Stores, settle, template_conflict},
     guarantee::{self, Ledger, Refused},
 };
 use crate::{
     fault::Fault,
-    grant::TenantGrant,
+    grant::{StoreIdentity, TenantGrant},
     host::HostPattern,
     issuer::{Issuer, IssuerId},
     judge::plan,
@@ -101,6 +101,7 @@ struct Held {
     issuers: Arc<Holdings<IssuerId>>,
     hosts: Arc<Holdings<Reach>>,
     upstreams: Arc<Holdings<Reach>>,
+    stores: Arc<Holdings<StoreIdentity>>,
 }
 
 impl Standings {
@@ -111,7 +112,8 @@ impl Standings {
         let mut faults = Vec::new();
 
         let (served, uids, namespaces) = identities(wanted, held, &mut faults);
-        let (ledger, refused) = guarantees(before, wanted, &served, &mut faults);
+        let stores = stores(wanted, held, &served, &mut faults);
+        let (ledger, refused) = guarantees(before, wanted, &served, &stores, &mut faults);
         let platform = if refused.total { with_limit(&wanted.platform, ledger.total) } else { Arc::clone(&wanted.platform) };
 
         let (mut issuers, mut hosts, mut upstreams) = (vec![], vec![], vec![]);
@@ -136,6 +138,7 @@ impl Standings {
             issuers: contest::<_, Equal<_>>(issuers, &held.issuers, "issuer", &mut faults),
             hosts: contest::<_, Patterns>(hosts, &held.hosts, "host", &mut faults),
             upstreams: contest::<_, Patterns>(upstreams, &held.upstreams, "upstream", &mut faults),
+            stores,
         };
 
         let mut tenants = BTreeMap::new();
@@ -158,11 +161,12 @@ impl Standings {
 }
 
 impl Held {
-    /// Whether every issuer, host and upstream is whose it was.
+    /// Whether every issuer, host, upstream and store is whose it was.
     fn changed_no_hands(&self, before: &Self) -> bool {
         Arc::ptr_eq(&self.issuers, &before.issuers)
             && Arc::ptr_eq(&self.hosts, &before.hosts)
             && Arc::ptr_eq(&self.upstreams, &before.upstreams)
+            && Arc::ptr_eq(&self.stores, &before.stores)
     }
 
     fn standing(&self, grant: &Arc<TenantGrant>, ledger: &Ledger, refused: &Refused) -> Standing {
@@ -179,6 +183,7 @@ impl Held {
         let closed = match plan {
             Some(_) => None,
             None if refused.newcomers.contains(name) => Some("the guarantees of all tenants leave nothing for this one"),
+            None if grant.store.is_some() => Some("its plan does not exist, it does not fit its plan, or its store is not its own"),
             None => Some("its plan does not exist, or it does not fit its plan"),
         };
         Standing {
@@ -221,6 +226,19 @@ fn identities(wanted: &Wanted, held: &Held, faults: &mut Vec<Fault>) -> (Served,
     (served.map(|(name, grant)| (name.clone(), Arc::clone(grant))).collect(), uids, namespaces)
 }
 
+/// The store that a tenant claims.
+fn store(grant: &TenantGrant) -> Option<Claim<StoreIdentity>> {
+    let thing = StoreIdentity::of(grant.store.as_ref()?.expose_secret());
+    Some(Claim { tenant: grant.name.value.clone(), thing })
+}
+
+/// A silo's store is its own: two would share its memory, its time and its end. Whoever has a store that its plan does not give it claims none.
+fn stores(wanted: &Wanted, held: &Held, served: &Served, faults: &mut Vec<Fault>) -> Arc<Holdings<StoreIdentity>> {
+    let silo = |grant: &&Arc<TenantGrant>| wanted.plans.get(&grant.plan.value).is_some_and(|plan| plan.isolation == Isolation::Silo);
+    let claims = served.values().filter(silo).filter_map(|grant| Some((store(grant)?, &grant.store.as_ref()?.place)));
+    contest::<_, Stores>(claims.collect(), &held.stores, "store", faults)
+}
+
 /// Settles one kind of thing, with a fault for each refusal. It names its own file, and nothing of who stands against it (S16). No claim is
 /// there twice: a tenant has one uid and one namespace, and lists each issuer, host and upstream once.
 fn contest<T, R>(claims: Vec<(Claim<T>, &Place)>, held: &Arc<Holdings<T>>, what: &str, faults: &mut Vec<Fault>) -> Arc<Holdings<T>>
@@ -242,7 +260,13 @@ where
 }
 
 /// Settles the guarantees among the tenants whose plan exists, and that bring what it asks of them.
-fn guarantees(before: Option<&Standings>, wanted: &Wanted, served: &Served, faults: &mut Vec<Fault>) -> (Ledger, Refused) {
+fn guarantees(
+    before: Option<&Standings>,
+    wanted: &Wanted,
+    served: &Served,
+    stores: &Holdings<StoreIdentity>,
+    faults: &mut Vec<Fault>,
+) -> (Ledger, Refused) {
     let mut asked = Ledger {
         total: Some(wanted.platform.rate_limit),
         plans: wanted.plans.iter().map(|(name, plan)| (name.clone(), Arc::clone(&plan.value))).collect(),
@@ -252,6 +276,8 @@ fn guarantees(before: Option<&Standings>, wanted: &Wanted, served: &Served, faul
         match asked.plans.get(&grant.plan.value) {
             None => faults.push(grant.plan.fault("no such plan, or none that ever was valid: the tenant is closed")),
             Some(plan) if !plan::fits(grant, plan, faults) => {}
+            // The fault was told when the stores were settled.
+            Some(_) if store(grant).is_some_and(|claim| !stores.contains(&claim)) => {}
             Some(plan) => drop(asked.tenants.insert(name.clone(), plan.name.clone())),
         }
     }

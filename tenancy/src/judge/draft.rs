@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{contract, contract::Documents, guardrail, subscription, tool};
+use super::{contract, contract::Documents, guardrail, subscription, tool, unread::Unread};
 use crate::{
     api::Api,
     fault::{Fault, Severity},
@@ -39,7 +39,7 @@ pub(super) struct DraftApi {
 impl Draft {
     /// Judges a partition's resources together; faults are added to `faults`. An error anywhere leaves no draft: half of a policy may
     /// permit what the whole denies.
-    pub(crate) fn of(resources: Vec<Resource>, documents: &Documents, faults: &mut Vec<Fault>) -> Option<Self> {
+    pub(crate) fn of(resources: Vec<Resource>, documents: &Documents, unread: &Unread, faults: &mut Vec<Fault>) -> Option<Self> {
         let (mut contracts, mut guardrails, mut subscriptions, mut tools, mut sets) = (vec![], vec![], vec![], vec![], vec![]);
         for resource in resources {
             match resource {
@@ -54,9 +54,9 @@ impl Draft {
             }
         }
         let apis = contract::judge(contracts, documents, faults);
-        let tools = tool::judge(tools, sets, &apis, faults);
-        let subscriptions = subscription::judge(subscriptions, &apis, faults);
-        let guardrails = guardrail::judge(guardrails, &apis, &tools, faults);
+        let tools = tool::judge(tools, sets, &apis, unread, faults);
+        let subscriptions = subscription::judge(subscriptions, &apis, unread, faults);
+        let guardrails = guardrail::judge(guardrails, &apis, &tools, unread, faults);
         let rules = guardrail::compile(&guardrails, faults);
         let broken = faults.iter().any(|fault| fault.severity == Severity::Error);
         (!broken).then(|| Self { apis, guardrails, rules, subscriptions: Arc::new(subscriptions), tools: Arc::new(tools) })

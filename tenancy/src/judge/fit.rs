@@ -96,22 +96,34 @@ impl Grounds<'_> {
     }
 
     /// Whether the API may be in the contract: with contract routing, its upstream lies in the tenant's list, is nothing of the platform's
-    /// own and not the machine itself (S3). An upstream inside the list, where the list's entry is contested, leaves the API out.
+    /// own and not the machine itself (S3). An upstream inside the list, where the list's entry is contested, leaves the API out. With the
+    /// operator's own routes nothing is refused, and the author is warned.
     fn upstream(&self, draft: &DraftApi, faults: &mut Vec<Fault>) -> bool {
-        if self.platform.routing == Routing::Own {
-            return true;
-        }
+        let own = self.platform.routing == Routing::Own;
         let origin = &draft.api.upstream.origin;
         let granted = HostPattern::Exact(origin.host.clone());
-        if !self.standing.grant.upstreams.iter().any(|upstream| upstream.covers(&granted)) {
-            faults.push(draft.upstream.fault("is not inside the upstreams that the operator grants this tenant"));
+        let listed = &self.standing.grant.upstreams;
+        let mut wrong = Vec::new();
+        // Where the operator's own routes decide, a tenant needs no list; one that is there says what is meant.
+        if !(listed.iter().any(|upstream| upstream.covers(&granted)) || own && listed.is_empty()) {
+            wrong.push("is not inside the upstreams that the operator grants this tenant".to_owned());
         }
         if let Some(what) = origin.local().filter(|_| !self.platform.upstreams.allow_loopback) {
-            faults.push(draft.upstream.fault(format!("is {what}, which no contract may point at")));
+            wrong.push(format!("is {what}, which no contract may point at"));
         }
         if self.is_the_platforms(&draft.api) {
-            faults.push(draft.upstream.fault("is an endpoint of the platform itself, which no contract may point at"));
+            wrong.push("is an endpoint of the platform itself, which no contract may point at".to_owned());
         }
+        if own {
+            // Nothing is sent there by this line; it is the audience of the context token.
+            faults.extend(
+                wrong.into_iter().map(|what| {
+                    draft.upstream.warning(format!("{what}; with `routing: own` the operator's routes decide where requests go"))
+                }),
+            );
+            return true;
+        }
+        faults.extend(wrong.into_iter().map(|what| draft.upstream.fault(what)));
         self.standing.upstreams.iter().any(|upstream| upstream.covers(&granted))
     }
 

@@ -8,6 +8,7 @@ use std::{
 use super::{
     bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_SHADOW_FILTERS, MAX_SHADOW_LIMITS, MAX_TOPICS, at_most},
     draft::DraftApi,
+    unread::Unread,
 };
 use crate::{
     fault::Fault,
@@ -24,6 +25,7 @@ pub(super) fn judge(
     mut policies: Vec<GuardrailManifest>,
     contract: &BTreeMap<ApiName, DraftApi>,
     tools: &Tools,
+    unread: &Unread,
     faults: &mut Vec<Fault>,
 ) -> Vec<GuardrailManifest> {
     policies.sort_by(|one, two| one.metadata.name.value.cmp(&two.metadata.name.value));
@@ -42,7 +44,7 @@ pub(super) fn judge(
         if let Some(list) = &policy.tool_allowlist {
             at_most(MAX_LISTED, list.len(), "names in an allowlist", &list.place, faults);
             for name in list.iter().filter(|name| !contract.contains_key(name.as_str()) && !tools.tools.contains_key(name.as_str())) {
-                faults.push(name.warning("names neither an API nor a tool of this tenant"));
+                faults.push(unread.missing(name, name.warning("names neither an API nor a tool of this tenant")));
             }
         }
         if let Some(filter) = &policy.content_filter {

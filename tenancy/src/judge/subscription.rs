@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     bound::{MAX_LISTED, MAX_NAME_BYTES, MAX_SUBSCRIPTIONS, at_most, is_enough},
     draft::DraftApi,
+    unread::Unread,
 };
 use crate::{
     fault::Fault,
@@ -19,6 +20,7 @@ use crate::{
 pub(super) fn judge(
     manifests: Vec<SubscriptionManifest>,
     contract: &BTreeMap<ApiName, DraftApi>,
+    unread: &Unread,
     faults: &mut Vec<Fault>,
 ) -> Subscriptions {
     let mut subscriptions = Subscriptions::default();
@@ -31,7 +33,7 @@ pub(super) fn judge(
         if let Some(apis) = &manifest.apis {
             at_most(MAX_LISTED, apis.len(), "APIs of a subscription", &name.place, faults);
             for api in apis.iter().filter(|api| !contract.contains_key(&api.value)) {
-                faults.push(api.fault("no such API in this tenant's contracts"));
+                faults.push(unread.missing(api, api.fault("no such API in this tenant's contracts")));
             }
         }
         match &manifest.holder.value {

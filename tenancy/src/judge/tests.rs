@@ -15,6 +15,7 @@ use crate::{
 mod errors;
 mod joined;
 mod openapi;
+mod unread;
 
 const OPERATOR: &str = "
 apiVersion: gostoa.dev/v1alpha1

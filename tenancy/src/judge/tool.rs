@@ -6,6 +6,7 @@ use super::{
     bound::{MAX_GRANTS, MAX_LISTED, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMAS, MAX_TOOLS, at_most, is_enough},
     contract::access,
     draft::DraftApi,
+    unread::Unread,
 };
 use crate::{
     api::Protocol,
@@ -22,6 +23,7 @@ pub(super) fn judge(
     tools: Vec<ToolManifest>,
     sets: Vec<ToolSetManifest>,
     contract: &BTreeMap<ApiName, DraftApi>,
+    unread: &Unread,
     faults: &mut Vec<Fault>,
 ) -> Tools {
     let mut joined = Tools::default();
@@ -33,7 +35,10 @@ pub(super) fn judge(
             break;
         }
         match contract.get(&manifest.api.value) {
-            None => faults.push(manifest.api.fault("no such API in this tenant's contracts")),
+            None => {
+                let fault = manifest.api.fault("no such API in this tenant's contracts");
+                faults.push(unread.missing(&manifest.api, fault));
+            }
             Some(draft) if draft.api.protocol != Protocol::Mcp => {
                 faults.push(manifest.api.fault("this API does not speak MCP (protocol: mcp)"));
             }
@@ -66,7 +71,7 @@ pub(super) fn judge(
         at_most(MAX_GRANTS, grants, "tools in all sets of a tenant", &place, faults);
         access(&manifest.access, &place, faults);
         for tool in manifest.tools.iter().filter(|tool| !joined.tools.contains_key(&tool.value)) {
-            faults.push(tool.fault("no such tool in this tenant's registry"));
+            faults.push(unread.missing(tool, tool.fault("no such tool in this tenant's registry")));
         }
         let tools = manifest.tools.into_iter().map(|tool| tool.value).collect();
         joined.sets.insert(name.clone(), ToolSet { name, tools, access: manifest.access });

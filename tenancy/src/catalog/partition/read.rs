@@ -12,6 +12,7 @@ use crate::{
         bound::enough,
         contract::{Documents, beside},
         draft::Draft,
+        unread::Unread,
     },
     name::Namespace,
     openapi,
@@ -27,7 +28,9 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     faults.iter().filter(is_error).for_each(|fault| found.broken(&fault.file));
     let yaml = files.iter().filter(|file| !is_json(&file.path));
     let parsed: Vec<_> = yaml.map(|file| (file, resource::read(&file.path, &file.text))).collect();
-    let (named, documents) = documents(files, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut faults);
+    let mut of_documents = Vec::new();
+    let refused: BTreeSet<_> = faults.iter().filter(is_error).map(|fault| Arc::clone(&fault.file)).collect();
+    let (named, documents) = documents(files, &refused, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut of_documents);
     let mut resources = Vec::new();
     for (file, (read, wrong)) in parsed {
         // An OpenAPI document beside a contract is no resource, and is not judged as one.
@@ -41,13 +44,16 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
             faults.extend(wrong);
         }
     }
+    // An OpenAPI document holds no resource: what is missing is not in it.
+    let unread = Unread::of(faults.iter().filter(|fault| !is_json(&fault.file)));
+    faults.extend(of_documents);
     for resource in &resources {
         if let Some(stated) = resource.namespace().filter(|stated| stated.value != *namespace) {
             faults.push(stated.fault(format!("must be {namespace}, the namespace that this file lies in")));
         }
     }
     repeated(&resources, &mut faults);
-    let draft = Draft::of(resources, &documents, &mut faults);
+    let draft = Draft::of(resources, &documents, &unread, &mut faults);
     enough(&mut faults);
     faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
     (draft, found, faults)
@@ -57,6 +63,7 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
 /// however many APIs name it.
 fn documents<'r>(
     files: &[SourceFile],
+    refused: &BTreeSet<Arc<str>>,
     resources: impl Iterator<Item = &'r Resource>,
     faults: &mut Vec<Fault>,
 ) -> (BTreeSet<Arc<str>>, Documents) {
@@ -66,7 +73,8 @@ fn documents<'r>(
         let Resource::Contract(contract) = resource else { continue };
         for name in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
             let Some(file) = texts.get(beside(name).as_str()) else {
-                faults.push(name.fault("no such file beside this one"));
+                let refused = refused.contains(beside(name).as_str());
+                faults.push(name.fault(if refused { "is a file that cannot be read" } else { "no such file beside this one" }));
                 continue;
             };
             if !is_json(&file.path) && !is_openapi(&file.text) {

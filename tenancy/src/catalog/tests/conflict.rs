@@ -235,3 +235,44 @@ fn reduced(requests: u64, minutes: u64) -> Rate {
     }
     Rate { requests: requests / divisor, period_us: minutes * MINUTE_US / divisor }
 }
+
+/// A tenant in a silo with this store.
+fn silo(name: &str, store: &str) -> String {
+    tenant_on("apart", name).replace("  uid:", &format!("  store: {store}\n  uid:"))
+}
+
+const APART: &str = "rateLimit: { requestsPerMinute: 10 }, isolation: silo";
+
+#[test]
+fn s17_a_newcomer_does_not_get_another_silos_store_however_it_is_spelled() {
+    let mut world = World::of(&["initech"]);
+    world.write(&[("apart.yaml", &plan("apart", APART)), (&tenant_file("acme"), &silo("acme", "redis://:hunter2@store.internal"))]);
+    let (acme, initech) = (Arc::clone(world.tenant("acme")), Arc::clone(world.tenant("initech")));
+    for spelling in ["rediss://u:p@STORE.internal.:6379/0", "redis-cluster://other.internal,store.internal:6379"] {
+        world.write(&[(&tenant_file("globex"), &silo("globex", spelling))]);
+        assert!(world.is_closed("globex"), "{spelling}");
+        world.assert_fault(&tenant_file("globex"), "spec.store: this store is another tenant's");
+        assert!(world.faults().iter().all(|fault| !fault.starts_with("tenants/acme.yaml") && !fault.contains("hunter2")));
+        assert!(Arc::ptr_eq(world.tenant("acme"), &acme) && Arc::ptr_eq(world.tenant("initech"), &initech));
+    }
+    world.write(&[(&tenant_file("globex"), &silo("globex", "redis://store.internal/1"))]);
+    assert!(!world.is_closed("globex"), "another database is another store: {:#?}", world.faults());
+}
+
+#[test]
+fn s17_a_store_that_its_holder_gives_up_goes_to_who_still_asks() {
+    let mut world = World::of(&[]);
+    world.write(&[("apart.yaml", &plan("apart", APART)), (&tenant_file("acme"), &silo("acme", "redis://store"))]);
+    world.write(&[(&tenant_file("globex"), &silo("globex", "redis://store"))]);
+    assert!(world.is_closed("globex") && !world.is_closed("acme"));
+    world.delete(&[&tenant_file("acme")]);
+    assert!(!world.is_closed("globex"), "{:#?}", world.faults());
+}
+
+#[test]
+fn s17_a_tie_for_a_store_at_a_cold_start_closes_both_silos_and_nobody_else() {
+    let mut world = World::of(&["initech"]);
+    let (acme, globex) = (silo("acme", "redis://store"), silo("globex", "rediss://store:6379"));
+    world.write(&[("apart.yaml", &plan("apart", APART)), (&tenant_file("acme"), &acme), (&tenant_file("globex"), &globex)]);
+    assert!(world.is_closed("acme") && world.is_closed("globex") && !world.is_closed("initech"));
+}

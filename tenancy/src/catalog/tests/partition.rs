@@ -161,3 +161,27 @@ fn the_operator_may_keep_every_tenant_in_one_large_file_and_a_partition_may_not(
     world.write(&[("namespaces/tenant-acme/large.yaml", &padding)]);
     world.assert_fault("namespaces/tenant-acme/large.yaml", "has more than 4194304 bytes");
 }
+
+#[test]
+fn a_partition_whose_tenant_is_broken_is_not_said_to_have_none() {
+    let mut world = World::of(&["acme"]);
+    let globex = (contract_file("globex"), contract("globex", "globex-api"));
+    world.write(&[(&globex.0, &globex.1), (&tenant_file("globex"), "kind: [")]);
+    let says = "whether a Tenant has it cannot be known while tenants/globex.yaml is broken: nothing in it is served";
+    world.assert_fault("namespaces/tenant-globex", says);
+    // It can be read, and is refused.
+    world.write(&[(&tenant_file("globex"), &tenant("globex").replace("https://auth", "ftp://auth"))]);
+    world.assert_fault("namespaces/tenant-globex", "its Tenant in tenants/globex.yaml is refused: nothing in it is served");
+    world.delete(&[&tenant_file("globex")]);
+    world.assert_fault("namespaces/tenant-globex", "belongs to no Tenant: nothing in it is served");
+}
+
+#[test]
+fn a_platform_that_is_broken_is_not_said_to_be_missing() {
+    let mut world = World::without_platform();
+    let broken = PLATFORM.replace("spec:", "spec: [");
+    assert!(world.apply(crate::catalog::changes_of(&[("platform.yaml", &broken)])).is_err());
+    world.assert_fault(".", "no Platform was found, and whether there is one cannot be known while platform.yaml is broken");
+    assert!(world.apply(crate::catalog::changes_of(&[("plans.yaml", PLANS)])).is_err());
+    assert!(world.faults().iter().any(|fault| fault.ends_with(": there is no Platform")), "{:#?}", world.faults());
+}

@@ -183,11 +183,18 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
             // A tenant may keep OpenAPI documents beside its contracts; the operator has none.
             if is_yaml(&name) || (shape.only.is_none() && is_json(&name)) {
                 listing.files.push((path, stat));
+            } else if is_yaml_in_capitals(&name) {
+                listing.faults.push(ignored(shape, &path, "is not read: its name must end in `.yaml` or `.yml`, in small letters"));
             } else if is_folder && shape.only.is_none_or(|only| depth == 0 && only == name) {
                 if depth < shape.bounds.depth {
                     folders.push((path, depth + 1));
                 } else {
                     listing.faults.push(shape.fault(&path, format!("is more than {} folders deep", shape.bounds.depth)));
+                }
+            } else if is_folder && !(depth == 0 && name == "namespaces") {
+                let yaml = here.folder(Path::new(&name)).and_then(|unread| unread.names(LOOKED_AT));
+                for name in yaml.iter().flat_map(|(names, _)| names).filter(|name| is_yaml(name)) {
+                    listing.faults.push(ignored(shape, &path.join(name), UNREAD_FOLDER));
                 }
             }
         }
@@ -195,6 +202,20 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
     listing.files.sort_by(|one, other| one.0.cmp(&other.0));
     listing.stamp = listing.compute_stamp(stamps);
     Ok(listing)
+}
+
+/// How many names of a folder that is not read are looked at for what may have been meant to be read.
+const LOOKED_AT: usize = 100;
+const UNREAD_FOLDER: &str =
+    "is not read: the operator's files lie beside `namespaces` or directly in `tenants`, a tenant's own in `namespaces/<namespace>`";
+
+/// A warning of a file that nobody reads, though its author may think so.
+fn ignored(shape: &Shape, path: &Path, message: &str) -> Fault {
+    Fault { severity: Severity::Warning, ..shape.fault(path, message) }
+}
+
+fn is_yaml_in_capitals(name: &OsStr) -> bool {
+    is_yaml(OsStr::new(&name.to_ascii_lowercase())) && !is_yaml(name)
 }
 
 fn is_json(name: &OsStr) -> bool {
