@@ -62,7 +62,7 @@ pub struct Resource<'a> {
     pub namespace: &'a str,
     /// The API's name in that contract.
     pub api: &'a str,
-    /// The path below the API, as it arrived, with its leading slash.
+    /// The path below the API with its leading slash, its escapes undone.
     pub path: &'a str,
     /// The method.
     pub method: &'a str,
@@ -86,7 +86,7 @@ pub struct Mcp<'a> {
 pub struct Request<'a> {
     /// The method.
     pub method: &'a str,
-    /// The whole path, without query.
+    /// The whole path, without query, its escapes undone.
     pub path: &'a str,
     /// The query, without `?`.
     pub query: Option<&'a str>,

@@ -13,6 +13,7 @@ use super::{Asked, Found, mcp::Said};
 use crate::{
     attributes::{Headers, understood_as},
     offload::{Offload, Undone},
+    route::path,
     verdict::{Caller, Denial, Reason, ShadowMark, Would},
 };
 
@@ -89,7 +90,7 @@ struct Question {
     caller: Caller,
     subscription: Option<Arc<Subscription>>,
     api: Arc<Api>,
-    /// The path below the API.
+    /// The path below the API, with its escapes undone: to a rule that denies `/admin`, `/%61dmin` is no other path.
     below: String,
     method: String,
     path: String,
@@ -107,9 +108,9 @@ impl Question {
             caller: asked.caller.clone(),
             subscription: asked.subscription.cloned(),
             api: Arc::clone(asked.api),
-            below: asked.path.to_owned(),
+            below: path::read(asked.path).into_owned(),
             method: request.method.clone(),
-            path: request.path.clone(),
+            path: path::read(&request.path).into_owned(),
             query: request.query.clone(),
             host: request.authority.clone(),
             scheme: request.scheme.clone(),

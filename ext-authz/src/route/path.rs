@@ -48,6 +48,19 @@ impl<'a> SafePath<'a> {
     }
 }
 
+/// A judged path, or a part of one, as servers read it: with its escapes undone, as often as they are there. To be asked about, never to be sent.
+pub fn read(path: &str) -> Cow<'_, str> {
+    let mut read = Cow::Borrowed(path);
+    for _ in 0..MAX_DEPTH {
+        // Every layer of what was judged is UTF-8.
+        match decode(read.as_bytes()).and_then(|decoded| String::from_utf8(decoded).ok()) {
+            Some(decoded) => read = Cow::Owned(decoded),
+            None => break,
+        }
+    }
+    read
+}
+
 fn split(path: &str) -> Option<(&str, &str)> {
     let inner = path.strip_prefix('/')?;
     let end = inner.find('/').unwrap_or(inner.len());

@@ -261,3 +261,22 @@ async fn s5_a_tenant_without_a_place_has_nothing_made_for_its_rules() {
     let (denied, found) = asked(&snapshot, &offload, "acme", get("/acme/billing-api")).await;
     assert_eq!((denied.unwrap_err().reason, found.rule_input.len()), (Reason::Unavailable, 0));
 }
+
+#[tokio::test]
+async fn s6_a_path_is_told_as_servers_read_it_however_it_is_encoded() {
+    let rule = "allow if not startswith(input.request.path, \"/acme/billing-api/admin\")";
+    let snapshot = snapshot(&[("p", "", rule)]);
+    let offload = Offload::with_places(4);
+    for (path, passes) in [
+        ("/acme/billing-api/invoices", true),
+        ("/acme/billing-api/admin", false),
+        ("/acme/billing-api/%61dmin", false),
+        ("/acme/billing-api/%61%64%6D%69%6e/x", false),
+        ("/acme/billing-api/%2561dmin", false),
+        ("/acme/billing-api/%25%36%31dmin", false),
+        ("/acme/billing-api/%C3%A9", true),
+    ] {
+        let (judged, _) = asked(&snapshot, &offload, "acme", get(path)).await;
+        assert_eq!(judged.is_ok(), passes, "{path}");
+    }
+}
