@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use tonic::metadata::MetadataMap;
+
+/// Its header, read once and not for each call.
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The caller's time-out (gRPC over HTTP/2, "Timeout": at most eight digits and a unit); none where it states none, or one that does not read.
 #[must_use]
 pub fn of_call(metadata: &MetadataMap) -> Option<Duration> {
-    parse(metadata.get("grpc-timeout")?.to_str().ok()?)
+    parse(metadata.as_ref().get(TIMEOUT)?.to_str().ok()?)
 }
 
 fn parse(text: &str) -> Option<Duration> {

@@ -14,7 +14,7 @@ use bulkhead_doors::{
     shutdown::Shutdown,
     telemetry::Telemetry,
 };
-use bulkhead_proto::{contract::method, pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService};
+use bulkhead_proto::contract::method;
 use bulkhead_ratelimit::{
     args::LimitArgs,
     dropin::{
@@ -188,7 +188,7 @@ async fn run_dropin(mut serve: Serve, settings: &Settings) -> Result<(), Fatal> 
     };
     let end = CancellationToken::new();
     let ports = tokio::spawn(ports.serve(&dropin, health.clone(), &end)?);
-    let service = unary(Domains::new(dropin, own).tracing(telemetry.traces.clone()), domains::MAX_REQUEST_BYTES);
+    let service = every_domain(Domains::new(dropin, own).tracing(telemetry.traces.clone()));
     let rooms = rooms(service, admin, loader, move || health.waits_for());
     let ended = limits.billing(audit::sweeping(&streams, doors.run(rooms, metrics, shutdown))).await;
     streams.close(LAST_RECORDS);
@@ -208,11 +208,11 @@ fn tenants_alone(rls: Rls) -> Unary {
 }
 
 /// The same where the domains of envoyproxy/ratelimit are, too.
-fn unary(service: impl RateLimitService, most_bytes: usize) -> Unary {
-    let service = Arc::new(service);
-    Unary::new(method::SHOULD_RATE_LIMIT, most_bytes, move |request| {
-        let service = Arc::clone(&service);
-        async move { service.should_rate_limit(request).await }
+fn every_domain(domains: Domains) -> Unary {
+    let domains = Arc::new(domains);
+    Unary::new(method::SHOULD_RATE_LIMIT, domains::MAX_REQUEST_BYTES, move |request| {
+        let domains = Arc::clone(&domains);
+        async move { domains.answer(request).await }
     })
 }
 

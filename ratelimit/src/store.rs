@@ -10,6 +10,8 @@ pub mod redis;
 pub mod silos;
 pub mod split;
 
+use std::pin::Pin;
+
 use async_trait::async_trait;
 use tokio::time::Instant;
 
@@ -24,6 +26,9 @@ use crate::{
 /// A moment in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Micros(pub u64);
+
+/// What a store is about to answer: as [`Store`]'s methods give it, for a store that hands over the future of another one.
+pub(crate) type Deciding<'d, Answered> = Pin<Box<dyn Future<Output = Answered> + Send + 'd>>;
 
 /// Something that decides charges exactly. Every implementation passes the one behaviour suite (`tests/store`).
 #[async_trait]

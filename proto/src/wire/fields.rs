@@ -1,10 +1,17 @@
 //! The fields of a message, where they lie in its bytes. What is read this way is what the generated code reads.
 
-use prost::encoding::{DecodeContext, WireType, decode_varint, skip_field};
+use prost::encoding::{WireType, decode_varint};
+
+/// How deep messages and groups may stand in each other, as the generated code counts.
+const LEVELS: u32 = 100;
 
 /// The fields that are left.
 #[derive(Debug, Clone)]
-pub struct Fields<'b>(&'b [u8]);
+pub struct Fields<'b> {
+    rest: &'b [u8],
+    /// How many levels may stand in this one.
+    levels: u32,
+}
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +32,13 @@ impl<'b> Fields<'b> {
     /// Those of a message.
     #[must_use]
     pub fn of(message: &'b [u8]) -> Self {
-        Self(message)
+        Self { rest: message, levels: LEVELS }
+    }
+
+    /// Those of a message that is a field of this one.
+    #[must_use]
+    pub fn within(&self, message: &'b [u8]) -> Self {
+        Self { rest: message, levels: self.levels.saturating_sub(1) }
     }
 
     /// The next one, with its number.
@@ -33,26 +46,50 @@ impl<'b> Fields<'b> {
     /// # Errors
     /// What is left is no field.
     pub fn take(&mut self) -> Result<Option<(u32, Field<'b>)>, Unreadable> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() {
             return Ok(None);
         }
-        let rest = &mut self.0;
+        let rest = &mut self.rest;
         let (number, wire) = key(varint(rest)?)?;
         let field = match wire {
             WireType::Varint => Field::Number(varint(rest)?),
-            WireType::LengthDelimited => {
-                let length = usize::try_from(varint(rest)?).map_err(|_| Unreadable)?;
-                let (bytes, after) = rest.split_at_checked(length).ok_or(Unreadable)?;
-                *rest = after;
-                Field::Bytes(bytes)
-            }
+            WireType::LengthDelimited => Field::Bytes(delimited(rest)?),
             _ => {
-                skip_field(wire, number, rest, DecodeContext::default()).map_err(|_| Unreadable)?;
+                skip(wire, number, rest, self.levels)?;
                 Field::Other
             }
         };
         Ok(Some((number, field)))
     }
+}
+
+/// Leaves a field out that nobody here knows, with all that stands in it.
+fn skip(wire: WireType, number: u32, rest: &mut &[u8], levels: u32) -> Result<(), Unreadable> {
+    let inside = levels.checked_sub(1).ok_or(Unreadable)?;
+    match wire {
+        WireType::Varint => varint(rest).map(drop),
+        WireType::LengthDelimited => delimited(rest).map(drop),
+        WireType::ThirtyTwoBit => cut(rest, 4).map(drop),
+        WireType::SixtyFourBit => cut(rest, 8).map(drop),
+        WireType::StartGroup => loop {
+            match key(varint(rest)?)? {
+                (end, WireType::EndGroup) => return if end == number { Ok(()) } else { Err(Unreadable) },
+                (inner, wire) => skip(wire, inner, rest, inside)?,
+            }
+        },
+        WireType::EndGroup => Err(Unreadable),
+    }
+}
+
+fn delimited<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], Unreadable> {
+    let length = usize::try_from(varint(rest)?).map_err(|_| Unreadable)?;
+    cut(rest, length)
+}
+
+fn cut<'b>(rest: &mut &'b [u8], length: usize) -> Result<&'b [u8], Unreadable> {
+    let (bytes, after) = rest.split_at_checked(length).ok_or(Unreadable)?;
+    *rest = after;
+    Ok(bytes)
 }
 
 /// A field's number and type (`Tag` of the encoding).

@@ -2,15 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bulkhead_doors::traces::Traces;
+use bulkhead_doors::{
+    grpc::{Sayable, Unread, unreadable},
+    traces::Traces,
+};
 use bulkhead_proto::{
     contract::DOMAIN,
-    pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse, rate_limit_service_server::RateLimitService},
+    pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse},
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::service::Dropin;
-use crate::rls::{Rls, deadline, span};
+use crate::rls::{self, Reply, Rls, deadline, span};
 
 /// The largest RateLimitRequest of the drop-in.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -46,26 +50,56 @@ impl Domains {
     }
 }
 
-#[tonic::async_trait]
-impl RateLimitService for Domains {
-    async fn should_rate_limit(&self, request: Request<RateLimitRequest>) -> Result<Response<RateLimitResponse>, Status> {
-        if request.get_ref().domain == DOMAIN {
+/// What one of the two says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// The limiter.
+    Own(Reply),
+    /// The drop-in.
+    Dropin(RateLimitResponse),
+}
+
+impl Sayable for Said {
+    fn length(&self) -> usize {
+        match self {
+            Self::Own(reply) => reply.length(),
+            Self::Dropin(answer) => answer.length(),
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Own(reply) => reply.write(bytes),
+            Self::Dropin(answer) => answer.write(bytes),
+        }
+    }
+}
+
+impl Domains {
+    /// Answers a call; for the limiter's own domain as the limiter does where it is served alone.
+    ///
+    /// # Errors
+    /// As the method has it; and what is no RateLimitRequest.
+    pub async fn answer(&self, request: Request<Unread>) -> Result<Response<Said>, Status> {
+        let Unread(message) = request.get_ref();
+        if rls::domain(message)? == DOMAIN {
             return match &self.own {
-                Own::Served(rls) => rls.should_rate_limit(request).await,
+                Own::Served(rls) => Ok(rls.answer(request).await?.map(Said::Own)),
                 Own::Unprotected => Err(Status::permission_denied(
                     "the domain `bulkhead` is not served where anybody may connect: use loopback, a unix socket or client certificates (S2)",
                 )),
                 Own::NotConfigured => Err(Status::failed_precondition("the domain `bulkhead` needs --config")),
             };
         }
+        let asked = RateLimitRequest::decode(message.clone()).map_err(|_| unreadable())?;
         let mut span = self.traces.span(span::NAME, request.metadata());
         let started = Instant::now();
         let stats = self.dropin.stats();
         stats.service.total_requests.add(1);
-        let decided = self.dropin.decide(request.get_ref(), deadline::budget(request.metadata())).await;
+        let decided = self.dropin.decide(&asked, deadline::budget(request.metadata())).await;
         stats.response_time.record(started.elapsed());
         let answered = decided.map(Response::new).map_err(Status::from);
         span::ended(&mut span, &answered);
-        answered
+        Ok(answered?.map(Said::Dropin))
     }
 }

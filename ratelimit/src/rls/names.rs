@@ -2,6 +2,8 @@
 //! that one came from before finds all that its decision needs in one look.
 
 use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, PoisonError, RwLock, Weak},
 };
@@ -22,8 +24,11 @@ const SHARDS: u64 = 64;
 /// What stands behind each of the names that are remembered together: none holds it.
 const SEPARATOR: &str = "\n";
 
-/// The most that one shard remembers. Beyond that it begins anew: what is forgotten is looked up again.
+/// The most that one shard remembers. What is forgotten is looked up again.
 const REMEMBERED: usize = 1_024;
+
+/// So much is forgotten at a time, at least: counting what each tenant has then takes little of each look.
+const FORGOTTEN: usize = REMEMBERED / 8;
 
 /// What the names of one descriptor stand for.
 #[derive(Debug)]
@@ -67,6 +72,11 @@ impl Named {
     fn is_of(&self, names: Names<'_>) -> bool {
         let rest = names.iter().try_fold(&*self.names, |rest, name| rest.strip_prefix(name)?.strip_prefix(SEPARATOR));
         rest.is_some_and(str::is_empty)
+    }
+
+    /// Its tenant, within one snapshot.
+    fn whose(&self) -> usize {
+        Arc::as_ptr(&self.tenant).addr()
     }
 
     /// What is recorded of a request, as its API asks for it.
@@ -143,9 +153,27 @@ impl Shard {
             *self = Self { snapshot: Arc::downgrade(snapshot), known: Keyed::default() };
         }
         if self.known.len() >= REMEMBERED {
-            self.known.clear();
+            self.make_room();
         }
         self.known.insert(hash, Arc::clone(found));
+    }
+
+    /// Forgets the tenants that have most here: nobody's many names are at the cost of whoever has few (S12).
+    fn make_room(&mut self) {
+        let mut counts: HashMap<usize, usize> = HashMap::new();
+        for named in self.known.values() {
+            *counts.entry(named.whose()).or_default() += 1;
+        }
+        let mut counts: Vec<(usize, usize)> = counts.into_iter().collect();
+        counts.sort_unstable_by_key(|(_, count)| Reverse(*count));
+        let mut room = 0;
+        let most = counts.into_iter().take_while(|(_, count)| {
+            let goes = room < FORGOTTEN;
+            room += count;
+            goes
+        });
+        let forgotten: HashSet<usize> = most.map(|(whose, _)| whose).collect();
+        self.known.retain(|_, named| !forgotten.contains(&named.whose()));
     }
 }
 

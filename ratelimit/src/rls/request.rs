@@ -14,12 +14,9 @@ use bulkhead_tenancy::{
 
 use super::{
     names::{Named, Names, Remembered},
-    question::{Descriptor, Question},
+    question::{Descriptor, MAX_DESCRIPTORS, Question},
 };
 use crate::{charge::Charge, levels::Levels, limiter::Fallback};
-
-/// The most descriptors of one request: all levels of each, with guarantee and quotas, stay inside the bound of a charge.
-const MAX_DESCRIPTORS: usize = 12;
 
 /// The longest decision id that an answer repeats.
 const MAX_DECISION: usize = 128;

@@ -44,10 +44,25 @@ impl Store for Batching {
             // Decisions of different moments cannot share a call.
             return self.store.decide(now, asks).await;
         }
-        self.decide_apart(asks).await.into_iter().collect()
+        self.queued(asks).await.into_iter().collect()
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
+        self.queued(asks).await
+    }
+
+    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
+        self.queue.stood_behind_own(charge.payer(), since)
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        self.store.ledger()
+    }
+}
+
+impl Batching {
+    /// Through the queue: in this call, or in one with others.
+    async fn queued(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {
         let slot = || Slot::new(Arc::clone(&self.queue), Arc::clone(&self.store));
         let replies = match self.queue.enter(asks) {
             Entered::Begins => {
@@ -75,14 +90,6 @@ impl Store for Batching {
             });
         }
         answers
-    }
-
-    fn stood_behind_own(&self, charge: &Charge, since: Instant) -> bool {
-        self.queue.stood_behind_own(charge.payer(), since)
-    }
-
-    fn ledger(&self) -> &dyn Ledger {
-        self.store.ledger()
     }
 }
 

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{Adjustment, Hour, Ledger, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Deciding, Hour, Ledger, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Ahead, Answer, Ask, Caller},
     charge::Charge,
@@ -278,12 +278,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[async_trait]
 impl Store for Leasing {
-    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+    fn decide<'s, 'a, 'd>(&'s self, now: Option<Micros>, asks: &'a [Ask]) -> Deciding<'d, Result<Vec<Answer>, StoreError>>
+    where
+        's: 'd,
+        'a: 'd,
+        Self: 'd,
+    {
         // A moment that is given is not ours: leases live on our own clock.
         if now.is_some() || asks.iter().all(|ask| Claim::of(ask).is_none()) {
-            return self.desk.store.decide(now, asks).await;
+            return self.desk.store.decide(now, asks);
         }
-        self.decide_apart(asks).await.into_iter().collect()
+        Box::pin(async move { self.decide_apart(asks).await.into_iter().collect() })
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
 use super::{
-    Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
+    Adjustment, Deciding, Hour, Ledger, Metered, Micros, Store, StoreError, Tally,
     apart::{apart, each},
     away::Away,
     batching::{Batching, Bounds},
@@ -166,12 +166,19 @@ impl Places for Silos {
 
 #[async_trait]
 impl Store for Silos {
-    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+    fn decide<'s, 'a, 'd>(&'s self, now: Option<Micros>, asks: &'a [Ask]) -> Deciding<'d, Result<Vec<Answer>, StoreError>>
+    where
+        's: 'd,
+        'a: 'd,
+        Self: 'd,
+    {
         if self.own.load().is_empty() {
-            return self.main.decide(now, asks).await;
+            return self.main.decide(now, asks);
         }
-        let of = |store: Arc<dyn Store>, group: Vec<Ask>| async move { each(store.decide(now, &group).await, group.len()) };
-        self.each(asks, |ask| self.of(&ask.charge), of).await.into_iter().collect()
+        Box::pin(async move {
+            let of = |store: Arc<dyn Store>, group: Vec<Ask>| async move { each(store.decide(now, &group).await, group.len()) };
+            self.each(asks, |ask| self.of(&ask.charge), of).await.into_iter().collect()
+        })
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {

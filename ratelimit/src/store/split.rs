@@ -35,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::shapes::{Way, apart};
 use self::{by_limit::ByLimit, pool::Pool, prepaid::Taken, shapes::Toll};
-use super::{Ledger, Micros, Store, StoreError, Tally};
+use super::{Deciding, Ledger, Micros, Store, StoreError, Tally};
 use crate::metering::later::unmetered;
 use crate::{
     ask::{Answer, Ask, Seen},
@@ -260,11 +260,17 @@ impl Reserved<'_> {
 
 #[async_trait]
 impl Store for Split {
-    async fn decide(&self, now: Option<Micros>, asks: &[Ask]) -> Result<Vec<Answer>, StoreError> {
+    fn decide<'s, 'a, 'd>(&'s self, now: Option<Micros>, asks: &'a [Ask]) -> Deciding<'d, Result<Vec<Answer>, StoreError>>
+    where
+        's: 'd,
+        'a: 'd,
+        Self: 'd,
+    {
+        // Nothing of ours stands between where there is nothing to split: each future is one more place in memory, for each decision that waits.
         if now.is_some() || self.store.is_one() {
-            return self.store.decide(now, asks).await;
+            return self.store.decide(now, asks);
         }
-        self.decide_apart(asks).await.into_iter().collect()
+        Box::pin(async move { self.decide_apart(asks).await.into_iter().collect() })
     }
 
     async fn decide_apart(&self, asks: &[Ask]) -> Vec<Result<Answer, StoreError>> {

@@ -106,3 +106,18 @@ fn s12_names_that_read_the_same_when_they_are_joined_are_others() {
         assert!(!named.is_of(others), "{others:?}");
     }
 }
+
+#[test]
+fn s12_many_names_of_one_tenant_do_not_make_those_of_another_forgotten() {
+    let (stage, snapshot) = Stage::new();
+    let of = |names| stage.look_up(names, &snapshot).unwrap();
+    let (acme, hooli) = (of(BILLING), of(["hooli", descriptor::NONE, descriptor::NONE]));
+    let mut shard = Shard::default();
+    shard.keep(u64::MAX, &hooli, &snapshot);
+    for hash in 0..10 * REMEMBERED as u64 {
+        shard.keep(hash, &acme, &snapshot);
+        assert!(shard.known.len() <= REMEMBERED);
+        assert!(shard.find(hash, BILLING, &snapshot).is_some(), "the latest is there");
+    }
+    assert!(shard.find(u64::MAX, ["hooli", descriptor::NONE, descriptor::NONE], &snapshot).is_some());
+}

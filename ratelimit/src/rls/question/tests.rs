@@ -1,5 +1,9 @@
-use bulkhead_proto::pb::{envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry, google::protobuf::UInt64Value};
+use bulkhead_proto::pb::{
+    envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::{Entry, RateLimitOverride},
+    google::protobuf::UInt64Value,
+};
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 
@@ -74,4 +78,60 @@ fn every_message_of_two_bytes_is_what_the_generated_code_reads() {
     for message in 0..=u16::MAX {
         is_read_as_the_generated_code_reads_it(&message.to_be_bytes());
     }
+}
+
+/// A group of a field that nobody knows, so many levels deep.
+fn groups(levels: usize) -> Vec<u8> {
+    [vec![0x7b; levels], vec![0x7c; levels]].concat()
+}
+
+/// A message as field of another: they are shorter than 16 KiB.
+fn field(number: u8, message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap();
+    let [low, high] = [length as u8 | 0x80, (length >> 7) as u8];
+    [&[number << 3 | 2, low, high], message].concat()
+}
+
+#[test]
+fn groups_may_be_as_deep_as_the_generated_code_takes_them_wherever_they_stand() {
+    for levels in 95..=103 {
+        let group = groups(levels);
+        is_read_as_the_generated_code_reads_it(&group);
+        is_read_as_the_generated_code_reads_it(&field(2, &group));
+        for inner in 1..=3 {
+            is_read_as_the_generated_code_reads_it(&field(2, &field(inner, &group)));
+        }
+    }
+}
+
+#[test]
+fn fields_that_nobody_knows_are_left_out_in_groups_too() {
+    // Of each type: a number, 64 bits, bytes, a group, 32 bits.
+    let all = [&[0x78, 0x80, 1, 0x79][..], &[0; 8], &[0x7a, 2, 0, 0, 0x7b, 0x7c, 0x7d], &[0; 4]].concat();
+    let group = [&[0x73], all.as_slice(), &[0x74]].concat();
+    for message in [all, group] {
+        for length in 0..=message.len() {
+            is_read_as_the_generated_code_reads_it(&message[..length]);
+            is_read_as_the_generated_code_reads_it(&field(2, &field(2, &message[..length])));
+        }
+    }
+}
+
+#[test]
+fn descriptors_beyond_the_most_are_read_and_not_kept() {
+    let flood = [0x12, 0].repeat(30_000);
+    let question = Question::read(&flood).unwrap();
+    assert_eq!(question.descriptors.len(), KEPT);
+    assert!(question.descriptors.capacity() < 2 * KEPT && question.descriptors.iter().all(|empty| empty.entries.capacity() == 0));
+    let broken = [flood, vec![0x12, 1, 0x0a]].concat();
+    assert_eq!(Question::read(&broken), Err(Unreadable), "what is not kept must be a descriptor all the same");
+}
+
+#[test]
+fn the_domain_is_told_without_the_rest() {
+    let request = RateLimitRequest { domain: "bulkhead".to_owned(), ..RateLimitRequest::default() }.encode_to_vec();
+    let other = RateLimitRequest { domain: "other".to_owned(), ..RateLimitRequest::default() }.encode_to_vec();
+    assert_eq!(Question::domain(&[other, field(2, &[1, 1]), request.clone()].concat()), Ok("bulkhead"));
+    assert_eq!(Question::domain(&[]), Ok(""));
+    assert_eq!(Question::domain(&request[1..]), Err(Unreadable));
 }
