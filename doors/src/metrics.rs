@@ -111,7 +111,7 @@ impl Metrics {
 /// Which tenants have series of their own: the first ones seen, up to a bound, for as long as the process lives.
 #[derive(Debug)]
 struct TenantLabels {
-    own: ArcSwap<HashMap<TenantName, usize>>,
+    own: ArcSwap<HashMap<TenantName, usize, foldhash::fast::RandomState>>,
     bound: usize,
     taking: Mutex<()>,
 }

@@ -27,12 +27,12 @@ use self::{
 use crate::{
     clock::Clock,
     fault::{Fault, Severity},
-    issuer::{Issuer, IssuerId},
+    issuer::Issuer,
     judge::fit::Grounds,
     name::{Namespace, PlanName, TenantName},
     place::Place,
     platform::Platform,
-    snapshot::{HostIndex, Snapshot},
+    snapshot::{HostIndex, Issuers, Snapshot},
     source::{Change, Content, PartitionKey, SourceFile},
     tenant::{Policy, Tenant},
 };
@@ -301,7 +301,7 @@ fn same_grounds(one: &Platform, two: &Platform) -> bool {
         && one.context_token == two.context_token
 }
 
-fn issuers(standings: &Standings) -> HashMap<IssuerId, (TenantName, Arc<Issuer>)> {
+fn issuers(standings: &Standings) -> Issuers {
     let of = |(name, standing): (&TenantName, &Arc<Standing>)| {
         let entry = |issuer: &Arc<Issuer>| (issuer.id.clone(), (name.clone(), Arc::clone(issuer)));
         standing.issuers.iter().map(entry).collect::<Vec<_>>()

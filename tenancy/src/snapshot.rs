@@ -19,13 +19,16 @@ mod sharded;
 pub(crate) use hosts::HostIndex;
 pub(crate) use sharded::Sharded;
 
+/// Whose each issuer is. The operator names them, and strangers only look them up.
+pub(crate) type Issuers = HashMap<IssuerId, (TenantName, Arc<Issuer>), foldhash::fast::RandomState>;
+
 /// Everything that decisions read. Tenants that did not change are the same allocation in the next snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) platform: Arc<Platform>,
     pub(crate) tenants: Sharded<TenantName, Arc<Tenant>>,
-    pub(crate) issuers: Arc<HashMap<IssuerId, (TenantName, Arc<Issuer>)>>,
+    pub(crate) issuers: Arc<Issuers>,
     pub(crate) namespaces: Arc<HashMap<Namespace, TenantName>>,
     pub(crate) hosts: HostIndex,
     pub(crate) default_guarantee: Rate,

@@ -1,13 +1,14 @@
 //! The last decisions, to be explained: a bounded number, of which each tenant has a share of its own that no other's traffic takes (S11).
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::DefaultHasher},
-    hash::{Hash as _, Hasher as _},
+    collections::{HashMap, VecDeque},
+    hash::BuildHasher as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bulkhead_tenancy::name::TenantUid;
+use foldhash::fast::{FixedState, RandomState};
 
 use super::told::Told;
 
@@ -23,7 +24,7 @@ const RECENT: Duration = Duration::from_secs(3600);
 
 /// By proven tenant; none: what is unresolved, together.
 type Owner = Option<TenantUid>;
-type Shard = HashMap<Owner, VecDeque<(Instant, Arc<Told>)>>;
+type Shard = HashMap<Owner, VecDeque<(Instant, Arc<Told>)>, RandomState>;
 
 /// The last decisions.
 #[derive(Default)]
@@ -34,13 +35,14 @@ impl Recent {
     pub fn add(&self, told: Told) {
         let owner = told.tenant().cloned();
         let told = Arc::new(told.bounded());
+        let now = Instant::now();
         let mut shard = self.shard(&owner);
         let most = most(shard.len());
         let own = shard.entry(owner).or_default();
-        own.push_back((Instant::now(), told));
-        while own.len() > most {
-            own.pop_front();
-        }
+        own.push_back((now, told));
+        // Two for the one that came, where there are more than may be; and what is forgotten is freed after the lock, which others wait for.
+        let _forgotten = [(); 2].map(|()| if own.len() > most { own.pop_front() } else { None });
+        drop(shard);
     }
 
     /// The decision with an id, of one tenant: only that tenant's are looked through.
@@ -71,10 +73,8 @@ impl Recent {
     }
 
     fn shard(&self, owner: &Owner) -> MutexGuard<'_, Shard> {
-        let mut hasher = DefaultHasher::new();
-        owner.hash(&mut hasher);
         let [first, ..] = &self.0;
-        let at = usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or_default();
+        let at = usize::try_from(FixedState::default().hash_one(owner) % SHARDS as u64).unwrap_or_default();
         locked(self.0.get(at).unwrap_or(first))
     }
 }

@@ -102,7 +102,7 @@ pub(super) struct Compartments {
     keys: Arc<Pool>,
     tokens: Arc<Pool>,
     supply: Arc<Supply>,
-    all: RwLock<HashMap<TenantUid, Arc<Compartment>>>,
+    all: RwLock<HashMap<TenantUid, Arc<Compartment>, foldhash::fast::RandomState>>,
     /// The generation of the snapshot that it was last swept by.
     swept: AtomicU64,
 }

@@ -3,24 +3,27 @@
 use std::{
     borrow::Borrow,
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     sync::Arc,
 };
+
+use foldhash::fast::RandomState;
 
 /// With 10,000 entries a change copies some forty of them.
 const SHARDS: usize = 256;
 
-/// A hash map in parts. A copy shares every part until it changes it.
+/// A hash map in parts. A copy shares every part until it changes it. What is in it the operator named, and strangers only look things up: seeded at random,
+/// a quick hash is enough.
 #[derive(Debug, Clone)]
 pub(crate) struct Sharded<K, V> {
     /// Which part a key is in. The parts hash with keys of their own.
     hasher: RandomState,
-    shards: Vec<Arc<HashMap<K, V>>>,
+    shards: Vec<Arc<HashMap<K, V, RandomState>>>,
 }
 
 impl<K, V> Default for Sharded<K, V> {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: std::iter::repeat_with(Arc::default).take(SHARDS).collect() }
+        Self { hasher: RandomState::default(), shards: std::iter::repeat_with(Arc::default).take(SHARDS).collect() }
     }
 }
 
