@@ -37,6 +37,7 @@ pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
         let name = node.get("name").and_then(View::text).unwrap_or_default();
         if services.contains(&name) {
             reached(node, findings);
+            node.get("transport_socket").into_iter().for_each(|socket| nameless(socket, findings));
             room(node, &["max_requests", "max_pending_requests"], findings);
         }
         if matches!(name, cluster::HTTP | cluster::HTTPS) {
@@ -56,7 +57,8 @@ fn by_google(config: &Node, findings: &mut Findings) {
     }
 }
 
-/// A cluster that a gateway is made to have besides its own: which are of ours is not known, and all are reached as ours are.
+/// A cluster that a gateway is made to have besides its own: which are of ours is not known. All are reached as ours are, but whoever is not ours needs no certificate
+/// of Envoy's.
 pub(crate) fn added(cluster: &Node, findings: &mut Findings) {
     reached(cluster, findings);
     room(cluster, &["max_requests", "max_pending_requests"], findings);
@@ -67,7 +69,6 @@ fn reached(cluster: &Node, findings: &mut Findings) {
     let socket = cluster.get("transport_socket").filter(|socket| !matches!(kind(socket), "RawBuffer" | "raw_buffer"));
     if let Some(socket) = socket {
         unverified(socket, findings);
-        nameless(socket, findings);
         return;
     }
     cluster.each(&mut |node| {

@@ -261,14 +261,19 @@ impl Identity {
         ahead.run(Arc::clone(&self.compartments), live)
     }
 
-    /// How a source stands when a token of the tenant does not verify, and until when it may wait for the tenant's keys. That nobody could check a token is no failure of its
-    /// source; but one that brought many such tokens waits no more, and takes no place from whoever else waits (S5). What the keys at hand verify passes as ever,
-    /// and so do tokens of other tenants.
-    fn patience(&self, asking: Asking, tenant: &Tenant, a_minute: u64) -> (Standing, Instant) {
-        let now = self.clock.now_us();
-        let spent = asking.source.is_some_and(|source| self.unchecked.closed((source, &tenant.uid), a_minute, now).is_some());
-        let suspect = spent || asking.source.is_none_or(|source| self.by_source.failed_lately(source, now));
-        (if suspect { Standing::Suspect } else { Standing::Good }, if spent { Instant::now() } else { asking.deadline })
+    /// How a source stands when a token of it does not verify.
+    fn standing(&self, source: Option<Source>) -> Standing {
+        match source {
+            Some(source) if !self.by_source.failed_lately(source, self.clock.now_us()) => Standing::Good,
+            _ => Standing::Suspect,
+        }
+    }
+
+    /// Whether a source may wait for the tenant's keys. That nobody could check a token is no failure of its source, which may be the address of many; but one that
+    /// brought many such tokens waits no more, and takes no place from whoever else waits (S5). What the keys at hand verify passes as ever, and so do tokens
+    /// of other tenants.
+    fn may_wait(&self, source: Option<Source>, tenant: &Tenant, a_minute: u64) -> bool {
+        source.is_none_or(|source| self.unchecked.closed((source, &tenant.uid), a_minute, self.clock.now_us()).is_none())
     }
 }
 

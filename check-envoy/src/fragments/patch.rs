@@ -75,8 +75,10 @@ impl Place {
             // The gateway names its clusters after what they are for: ours are those of its policies, or what a patch adds.
             return text("name").starts_with("httproute/") || text("name").starts_with("grpcroute/");
         }
-        let names = |step: &str| TOLD.contains(&step);
-        !self.is_ours() && !self.is_filter() && self.text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).any(names)
+        // What is moved or copied comes from a place that is not looked at here.
+        let stays = matches!(patch.get("operation.op").and_then(View::text), Some("add" | "replace" | "remove"));
+        let told = || steps(&self.text).split(['.', '/']).any(|step| TOLD.contains(&step));
+        stays && !self.is_ours() && !self.is_filter() && told()
     }
 
     fn is_filter(&self) -> bool {
@@ -99,6 +101,20 @@ impl Place {
             self.text.strip_suffix(']').and_then(|text| text.rsplit_once('[')).is_some_and(|(_, step)| !step.starts_with(['\'', '"']));
         !self.text.is_empty() && !item
     }
+}
+
+/// The steps of a place, without what its conditions say: a listener that is found by its `stat_prefix` is not changed in it.
+fn steps(text: &str) -> String {
+    let mut depth = 0_usize;
+    let outside = |one: &char| {
+        match one {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => return depth == 0,
+        }
+        false
+    };
+    text.chars().filter(outside).collect()
 }
 
 /// Whether it is an HTTP filter by its own words.

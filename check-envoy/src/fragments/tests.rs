@@ -163,6 +163,14 @@ fn what_a_patch_takes_from_ours_is_found() {
     ] {
         passes(GATEWAY, "  jsonPatches:\n", &patch(operation));
     }
+    // A condition names what it does not change, and what is moved comes from somewhere.
+    for operation in [
+        "op: add, jsonPath: \"..[?(@.stat_prefix=='x')].route_config.virtual_hosts[0].routes[0]\", path: /typed_per_filter_config, value: {}",
+        "op: remove, jsonPath: \"..[?(@.stat_prefix=='x')].early_header_mutation_extensions\"",
+        "op: move, from: /default_filter_chain/filters/0/typed_config/http_filters/0, path: /access_log/-",
+    ] {
+        broken(GATEWAY, "  jsonPatches:\n", &patch(operation), "S9", "cannot be judged");
+    }
     let cluster = |name: &str, operation: &str| {
         format!(
             "  jsonPatches:\n  - {{ type: type.googleapis.com/envoy.config.cluster.v3.Cluster, name: {name}, operation: {{ {operation} }} }}\n"

@@ -91,8 +91,8 @@ impl Bounds {
 /// The bounds of one tenant, and the keys of its issuers.
 pub(super) struct Compartment {
     pub(super) bounds: Arc<Bounds>,
-    /// Tokens that are being verified, by how whoever brings them stands: what is looked for depends on it.
-    pub(super) flights: Flights<(TokenHash, Standing), Result<Arc<Verified>, Refused>>,
+    /// Tokens that are being verified, by how whoever brings them stands and whether they may wait: what is looked for depends on it.
+    pub(super) flights: Flights<(TokenHash, Standing, bool), Result<Arc<Verified>, Refused>>,
     rings: Mutex<HashMap<IssuerId, Arc<Keyring>>>,
 }
 

@@ -29,9 +29,16 @@ pub(super) enum Unproven {
 struct Sought<'a> {
     tenant: &'a TenantUid,
     standing: Standing,
-    /// Until when keys may be waited for.
-    keys_by: Instant,
+    /// Whether keys that are on their way may be waited for.
+    patient: bool,
     deadline: Instant,
+}
+
+impl Sought<'_> {
+    /// Until when keys may be waited for.
+    fn keys_by(&self) -> Instant {
+        if self.patient { self.deadline } else { Instant::now() }
+    }
 }
 
 /// Why a token is refused that was checked: good for everybody who presents it at this moment.
@@ -80,9 +87,11 @@ impl Identity {
         let (tenant, issuer) = snapshot.by_issuer(token.issuer()).ok_or(Unproven::Unfit("an issuer that no tenant has"))?;
         let compartment = self.compartments.of(&tenant.uid);
         // A suspect's token is refused where for others a new key is looked for: its outcome is for suspects alone.
-        let (standing, keys_by) = self.patience(asking, tenant, snapshot.platform().auth_failures.per_source_minute);
-        let about = (hash, standing);
-        let sought = Sought { tenant: &tenant.uid, standing, keys_by, deadline: asking.deadline };
+        // So is that of whoever does not wait.
+        let standing = self.standing(asking.source);
+        let patient = self.may_wait(asking.source, tenant, snapshot.platform().auth_failures.per_source_minute);
+        let about = (hash, standing, patient);
+        let sought = Sought { tenant: &tenant.uid, standing, patient, deadline: asking.deadline };
         let first_sight = self.first_sight(hash, token, tenant, issuer, &compartment, sought);
         let verified = match timeout_at(asking.deadline, compartment.flights.join(about, first_sight)).await {
             Ok(settled) => settled?.map_err(Unproven::from)?,
@@ -141,15 +150,16 @@ impl Identity {
     /// The claims under one of the issuer's keys. Where none of the set verifies the token, newer ones are asked for, once: its key may be
     /// new, under a new `kid` or an old one.
     async fn signed(&self, token: Arc<UnverifiedToken>, ring: &Arc<Keyring>, sought: Sought<'_>) -> Result<Option<Signed>, Unavailable> {
-        let keys = ring.keys(sought.keys_by).await?;
+        let keys = ring.keys(sought.keys_by()).await?;
         let known = token.has_candidate(&keys);
         if known && let Some(signed) = self.verify(&token, &keys, sought).await? {
             return Ok(Some(signed));
         }
-        let newer = match ring.newer_than(&keys, sought.standing, sought.keys_by).await {
+        let newer = match ring.newer_than(&keys, sought.standing, sought.keys_by()).await {
             Ok(newer) => newer,
             // A signature that is wrong by a key that is there is forged until something else is known.
-            Err(_) if known => None,
+            // Whoever did not wait for an answer that may be on its way knows nothing of it: its token is refused as unchecked.
+            Err(_) if known && sought.patient => None,
             Err(unavailable) => return Err(unavailable),
         };
         match newer {

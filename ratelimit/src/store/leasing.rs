@@ -129,6 +129,10 @@ impl Desk {
     async fn ask(&self, ask: &Ask, claim: Claim, ahead: Option<Ahead>, sent_us: u64) -> Result<Answer, StoreError> {
         let Some(book) = self.book(&claim) else { return self.exact(ask).await };
         let mut asked = Asked { desk: self, book, claim: &claim, ahead, hour: self.later.hour(), open: true };
+        if ask.caller.is_gone() {
+            asked.undone();
+            return Err(StoreError::Busy);
+        }
         match self.exact(ask).await {
             // It was sent before its caller went. What is in hand answers nobody.
             Ok(answer) if ask.caller.is_gone() => {

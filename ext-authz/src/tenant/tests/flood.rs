@@ -117,6 +117,15 @@ async fn s5_a_source_of_many_tokens_that_nobody_can_check_waits_no_more_and_take
     assert_eq!(waits.await.unwrap().as_deref(), Ok("acme"));
     let fresh = token_with(ACME, json!({"jti": 25}));
     assert_eq!(world.who(from("192.0.2.1", &fresh)).await.as_deref(), Ok("acme"), "the keys are at hand");
+
+    // The key changes, under its old name: that is found out for whoever does not wait, too, and is no failure meanwhile.
+    world.clock.advance_us(3_000_000);
+    let new = Signer::ed25519();
+    world.provider.set(ACME, Answer::Keys(vec![new.jwk("k")]));
+    let rotated = new.token("k", &claims(ACME));
+    assert_eq!(world.who(from("192.0.2.1", &rotated)).await, Err(Reason::Unavailable), "no 401: the new key may be on its way");
+    until("the new key is there", || compartment.bounds.fetching.available_permits() == caps.fetching).await;
+    assert_eq!(world.who(from("192.0.2.1", &rotated)).await.as_deref(), Ok("acme"));
 }
 
 #[tokio::test]
