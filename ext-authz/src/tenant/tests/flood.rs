@@ -121,10 +121,12 @@ async fn s5_a_source_of_many_tokens_that_nobody_can_check_waits_no_more_and_take
     // The key changes, under its old name: that is found out for whoever does not wait, too, and is no failure meanwhile.
     world.clock.advance_us(3_000_000);
     let new = Signer::ed25519();
-    world.provider.set(ACME, Answer::Keys(vec![new.jwk("k")]));
+    world.provider.set(ACME, Answer::Late(vec![new.jwk("k")]));
     let rotated = new.token("k", &claims(ACME));
-    assert_eq!(world.who(from("192.0.2.1", &rotated)).await, Err(Reason::Unavailable), "no 401: the new key may be on its way");
-    until("the new key is there", || compartment.bounds.fetching.available_permits() == caps.fetching).await;
+    assert_eq!(world.who(from("192.0.2.1", &rotated)).await, Err(Reason::Unavailable), "no 401: the new key is on its way");
+    world.provider.gate.add_permits(1);
+    let fetched = || compartment.bounds.fetching.available_permits() == caps.fetching && compartment.bounds.first.available_permits() == 1;
+    until("the new key is there", fetched).await;
     assert_eq!(world.who(from("192.0.2.1", &rotated)).await.as_deref(), Ok("acme"));
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -207,7 +208,7 @@ impl Queue {
     #[must_use]
     pub fn take(&self) -> Batch {
         let mut groups: Vec<Group> = Vec::new();
-        let mut known: HashMap<(usize, u64), usize> = HashMap::new();
+        let mut known: HashMap<(usize, u64), usize, RandomState> = HashMap::default();
         let mut waiting = self.lock();
         for _ in 0..CALL {
             if groups.len() >= QUESTIONS {

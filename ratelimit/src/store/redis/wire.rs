@@ -5,6 +5,7 @@ mod values;
 
 use std::{collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use redis::Cmd;
 
 pub(crate) use self::replies::{Replies, Reply};
@@ -38,13 +39,13 @@ pub(crate) struct Batch<'c> {
     fresh: Vec<&'c Key>,
     /// This period and the next: start, end, start, end.
     calendars: Vec<[u64; 4]>,
-    /// What limits say, by kind: many levels share one.
+    /// What limits say, by kind: many levels share one. A batch bounds how many there are, so a quick hash will do.
     limits: Vec<(u64, [u64; 3])>,
-    limit_index: HashMap<(u64, [u64; 3]), usize>,
+    limit_index: HashMap<(u64, [u64; 3]), usize, RandomState>,
     shapes: Vec<Row<'c>>,
     levels: Vec<Level>,
     /// By address: the asks of a batch hold their shapes.
-    shape_index: HashMap<usize, usize>,
+    shape_index: HashMap<usize, usize, RandomState>,
     items: Vec<Entry>,
     /// Whether a key is named under several limits: nothing else is in this batch.
     alone: bool,
@@ -96,10 +97,10 @@ impl<'c> Batch<'c> {
             fresh: Vec::new(),
             calendars: Vec::new(),
             limits: Vec::new(),
-            limit_index: HashMap::new(),
+            limit_index: HashMap::default(),
             shapes: Vec::new(),
             levels: Vec::new(),
-            shape_index: HashMap::new(),
+            shape_index: HashMap::default(),
             items: Vec::new(),
             alone: false,
             rare: false,
