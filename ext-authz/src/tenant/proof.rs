@@ -115,7 +115,7 @@ impl Identity {
         compartment: &Compartment,
         sought: Sought<'_>,
     ) -> Result<Result<Arc<Verified>, Refused>, Unproven> {
-        let unchecked = |Unavailable { why }| Unproven::Unchecked(Arc::clone(tenant), why);
+        let unchecked = |Unavailable { why, .. }| Unproven::Unchecked(Arc::clone(tenant), why);
         let ring = self.compartments.ring(compartment, issuer);
         let signed = self.signed(Arc::new(token), &ring, sought).await.map_err(unchecked)?;
         let Some(signed) = signed else { return Ok(Err(Refused::Unfit("no key of the issuer verifies the signature"))) };
@@ -157,9 +157,9 @@ impl Identity {
         }
         let newer = match ring.newer_than(&keys, sought.standing, sought.keys_by()).await {
             Ok(newer) => newer,
-            // A signature that is wrong by a key that is there is forged until something else is known.
-            // Whoever did not wait for an answer that may be on its way knows nothing of it: its token is refused as unchecked.
-            Err(_) if known && sought.patient => None,
+            // A signature that is wrong by a key that is there is forged until something else is known. Only whoever did not wait for an answer that is on its way
+            // knows nothing of it, and is refused as unchecked; where none is, a forgery is a failure of its source like anybody's (S5).
+            Err(unavailable) if known && (sought.patient || !unavailable.on_its_way) => None,
             Err(unavailable) => return Err(unavailable),
         };
         match newer {
@@ -184,6 +184,7 @@ impl Identity {
             },
         };
         self.verifications.run(tenant, deadline, work).await.map_err(|undone| Unavailable {
+            on_its_way: false,
             why: match undone {
                 Undone::Crowded => "too many first-sight tokens of the tenant",
                 Undone::Late => "the token's turn to be verified did not come in time",

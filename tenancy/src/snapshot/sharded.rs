@@ -12,8 +12,8 @@ use foldhash::fast::RandomState;
 /// With 10,000 entries a change copies some forty of them.
 const SHARDS: usize = 256;
 
-/// A hash map in parts. A copy shares every part until it changes it. What is in it the operator named, and strangers only look things up: seeded at random,
-/// a quick hash is enough.
+/// A hash map in parts. A copy shares every part until it changes it. What is in it the operator named or granted, and strangers only look things up: seeded at
+/// random, a quick hash is enough.
 #[derive(Debug, Clone)]
 pub(crate) struct Sharded<K, V> {
     /// Which part a key is in. The parts hash with keys of their own.

@@ -58,6 +58,18 @@ impl Default for Pace {
 pub(in crate::tenant) struct Unavailable {
     /// For the operator.
     pub(in crate::tenant) why: &'static str,
+    /// Whether a fetch is under way whose answer was not waited for to its end.
+    pub(in crate::tenant) on_its_way: bool,
+}
+
+impl Unavailable {
+    fn settled(why: &'static str) -> Self {
+        Self { why, on_its_way: false }
+    }
+
+    fn on_its_way(why: &'static str) -> Self {
+        Self { why, on_its_way: true }
+    }
 }
 
 /// Who brings a token that no key verifies. A stranger who does it all the time is suspect after the first one, and keeps nobody else from
@@ -151,7 +163,7 @@ impl Keyring {
     /// # Errors
     /// When they cannot be had in time.
     pub(in crate::tenant) async fn keys(self: &Arc<Self>, deadline: Instant) -> Result<SharedKeys, Unavailable> {
-        self.wait(None, deadline).await?.ok_or(Unavailable { why: "the issuer's keys were not fetched" })
+        self.wait(None, deadline).await?.ok_or(Unavailable::settled("the issuer's keys were not fetched"))
     }
 
     /// Keys that are newer than a set that does not verify a token; absent where there are none, or, for a suspect, where it was asked not
@@ -176,15 +188,15 @@ impl Keyring {
             Look::Not(why) if seen.is_some_and(|(_, standing)| standing == Standing::Suspect) => return self.settled(true, why),
             // Of keys in the configuration there are no newer ones.
             Look::Not(_) if seen.is_some() && self.is_inline() => return Ok(None),
-            Look::Not(why) => return Err(Unavailable { why }),
+            Look::Not(why) => return Err(Unavailable::settled(why)),
             Look::Wait => {}
         }
         let Ok(_place) = self.bounds.waiting.try_acquire() else {
-            return Err(Unavailable { why: "too many requests of the tenant wait for keys" });
+            return Err(Unavailable::on_its_way("too many requests of the tenant wait for keys"));
         };
         // An error of either kind means that no fetch has ended in time.
         if !matches!(timeout_at(deadline, landed.changed()).await, Ok(Ok(()))) {
-            return Err(Unavailable { why: "the issuer's keys did not come in time" });
+            return Err(Unavailable::on_its_way("the issuer's keys did not come in time"));
         }
         let now = self.supply.clock.now_us();
         let state = self.state();
@@ -200,7 +212,7 @@ impl Keyring {
     /// The answer where no newer keys came: nothing newer, unless it is the provider that failed.
     fn settled(&self, newer: bool, why: &'static str) -> Result<Option<SharedKeys>, Unavailable> {
         let asked_in_vain = newer && self.state().failures == 0;
-        if asked_in_vain { Ok(None) } else { Err(Unavailable { why }) }
+        if asked_in_vain { Ok(None) } else { Err(Unavailable::settled(why)) }
     }
 
     /// Whether the keys stand in the configuration.

@@ -288,3 +288,24 @@ async fn s18_a_new_key_is_looked_for_though_a_suspect_brings_the_same_token_at_t
     let (_, served) = tokio::join!(ask(&token, suspect), ask(&token, other));
     assert!(served.is_ok(), "{:?}", served.err());
 }
+
+#[tokio::test]
+async fn s5_forged_signatures_count_as_failures_also_of_a_source_that_waits_no_more() {
+    let world = World::with(COUNTED, Settings::default());
+    let honest = token_of(ACME);
+    assert_eq!(world.who(from("192.0.2.7", &honest)).await.as_deref(), Ok("acme"), "the keys are at hand");
+    world.provider.set(ACME, Answer::Down);
+    world.clock.advance_us(3_000_000);
+    let new = Signer::ed25519();
+    for number in 0..6 {
+        let unknown = new.token("another", &with(claims(ACME), json!({"jti": number})));
+        assert_eq!(world.who(from("192.0.2.1", &unknown)).await, Err(Reason::Unavailable), "nobody can check it");
+    }
+    let mut answers = std::collections::BTreeMap::<String, usize>::new();
+    for number in 0..600 {
+        let forged = new.token("k", &with(claims(ACME), json!({"jti": number})));
+        *answers.entry(format!("{:?}", world.who(from("192.0.2.1", &forged)).await)).or_default() += 1;
+        world.clock.advance_us(50_000);
+    }
+    assert!(answers.keys().any(|answer| answer.contains("TooManyFailures")), "a forger is refused before anything is spent: {answers:?}");
+}
