@@ -77,15 +77,10 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether there is anything to tell.
-    pub(crate) fn is_some(self) -> bool {
-        self != Self::default()
-    }
-
-    /// As it is told at a meter in a call of its own.
-    #[must_use]
-    pub fn at(self, meter: &Meter) -> Tally {
-        Tally { meter: meter.clone(), admitted: self.admitted, denied: self.denied }
+    /// As it is told at a meter in a call of its own, if there is anything to tell, and a meter.
+    pub(crate) fn tally(self, meter: Option<&Meter>) -> Option<Tally> {
+        let Self { admitted, denied } = self;
+        meter.filter(|_| admitted > 0 || denied > 0).map(|meter| Tally { meter: meter.clone(), admitted, denied })
     }
 }
 
@@ -105,9 +100,9 @@ impl Ask {
     }
 
     /// What is told with it, and at which meter.
-    pub(crate) fn tally(&self) -> Option<Tally> {
-        let told = self.ahead.map(|ahead| ahead.told).filter(|told| told.is_some())?;
-        self.charge.parts().first().and_then(|part| part.shape().meter()).map(|meter| told.at(meter))
+    #[must_use]
+    pub fn tally(&self) -> Option<Tally> {
+        self.ahead?.told.tally(self.charge.parts().first()?.shape().meter())
     }
 
     /// A charge so many times, with so much in advance.

@@ -40,9 +40,10 @@ impl Recent {
         let most = most(shard.len());
         let own = shard.entry(owner).or_default();
         own.push_back((now, told));
-        // Two for the one that came, where there are more than may be; and what is forgotten is freed after the lock, which others wait for.
-        let _forgotten = [(); 2].map(|()| if own.len() > most { own.pop_front() } else { None });
+        let forgotten: Vec<_> = own.drain(..own.len().saturating_sub(most)).collect();
+        // Others wait for the lock, and what is forgotten is freed after it.
         drop(shard);
+        drop(forgotten);
     }
 
     /// The decision with an id, of one tenant: only that tenant's are looked through.

@@ -183,13 +183,12 @@ impl Identity {
                 Err(work) => work,
             },
         };
-        self.verifications.run(tenant, deadline, work).await.map_err(|undone| Unavailable {
-            on_its_way: false,
-            why: match undone {
+        self.verifications.run(tenant, deadline, work).await.map_err(|undone| {
+            Unavailable::settled(match undone {
                 Undone::Crowded => "too many first-sight tokens of the tenant",
                 Undone::Late => "the token's turn to be verified did not come in time",
                 Undone::Broke => "the verification failed",
-            },
+            })
         })
     }
 }

@@ -341,8 +341,7 @@ impl Entry {
     }
 
     pub(super) fn tally(&mut self, claim: &Claim) -> Option<Tally> {
-        let told = self.tell();
-        claim.shape.meter().filter(|_| told.is_some()).map(|meter| told.at(meter))
+        self.tell().tally(claim.shape.meter())
     }
 
     fn tell(&mut self) -> Told {

@@ -293,9 +293,8 @@ impl World {
     /// What was to be told with a job that was surely not sent is told later.
     pub(super) fn tell_later(&mut self, index: usize, job: &Job) {
         let Some(replica) = self.replicas.get(index) else { return };
-        let meters = job.charge.parts().iter().filter_map(|part| part.shape().meter());
-        let tallies = job.ahead.iter().flat_map(|ahead| meters.clone().map(|meter| ahead.told.at(meter)));
-        replica.later.leased(replica.later.hour(), tallies.collect());
+        let ask = Ask::of(job.charge.clone(), job.count, job.ahead);
+        replica.later.leased(replica.later.hour(), Vec::from_iter(ask.tally()));
     }
 
     /// What was told with a job whose answer did not come may be on the bill, or not.

@@ -63,7 +63,7 @@ pub(in crate::tenant) struct Unavailable {
 }
 
 impl Unavailable {
-    fn settled(why: &'static str) -> Self {
+    pub(in crate::tenant) fn settled(why: &'static str) -> Self {
         Self { why, on_its_way: false }
     }
 

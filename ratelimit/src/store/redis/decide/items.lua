@@ -26,9 +26,7 @@ while true do
     for j = first, last, 2 do
       if j ~= short then
         local k = batch[j]
-        local after = credits[k] - units[k] * all
-        if after < 0 then after = max(after, batch[limits[k] + 2] * units[k] - EXACT) end -- a charge may hold one key twice
-        credits[k], paid[k] = after, true
+        credits[k], paid[k] = credits[k] - units[k] * all, true -- a shape holds no key twice
       end
     end
     o, out[from], batch[shape], p = at, batch[p + 1], batch[shape] + all, p + 4
