@@ -8,11 +8,13 @@ use bulkhead_tenancy::tree::{Node, Value};
 
 use crate::{
     Findings, dump,
-    view::{View, kind},
+    view::{View, holds, kind},
 };
 
 /// Envoy's default bound, which all tenants together pass.
 const DEFAULT: u64 = 1024;
+
+const NAMELESS: &str = "a service of ours is asked over TLS without a client certificate: it refuses that, or answers whoever asks";
 
 const CLEAR: &str = "a service of ours is asked in clear text on another machine: whoever stands between decides";
 
@@ -52,8 +54,15 @@ fn by_google(config: &Node, findings: &mut Findings) {
     let Some(service) = service else { return };
     let target = service.get("target_uri").and_then(View::text).unwrap_or_default();
     let here = ["127.0.0.1:", "localhost:", "[::1]:", "unix:"].iter().any(|start| target.starts_with(start));
-    if !here && service.get("channel_credentials.ssl_credentials").is_none() {
-        findings.add(service, "S2", CLEAR, "add channel_credentials.ssl_credentials, or use envoy_grpc and a cluster with TLS");
+    if here {
+        return;
+    }
+    match service.get("channel_credentials.ssl_credentials") {
+        None => findings.add(service, "S2", CLEAR, "add channel_credentials.ssl_credentials, or use envoy_grpc and a cluster with TLS"),
+        Some(credentials) if ["cert_chain", "private_key"].iter().any(|part| credentials.get(part).is_none()) => {
+            findings.add(credentials, "S2", NAMELESS, "add cert_chain and private_key, of a name of --grpc-tls-client-name");
+        }
+        Some(_) => {}
     }
 }
 
@@ -69,6 +78,7 @@ fn reached(cluster: &Node, findings: &mut Findings) {
     let socket = cluster.get("transport_socket").filter(|socket| !matches!(kind(socket), "RawBuffer" | "raw_buffer"));
     if let Some(socket) = socket {
         unverified(socket, findings);
+        anyone(socket, cluster, findings);
         return;
     }
     cluster.each(&mut |node| {
@@ -100,6 +110,22 @@ fn unverified(socket: &Node, findings: &mut Findings) {
     }
 }
 
+/// TLS to whoever has a certificate of an authority: Envoy verifies no name that it is not told. An authority of a mesh signs for every tenant's workload.
+fn anyone(socket: &Node, cluster: &Node, findings: &mut Findings) {
+    const BY: [&str; 4] =
+        ["match_typed_subject_alt_names", "match_subject_alt_names", "verify_certificate_hash", "verify_certificate_spki"];
+    // What comes by SDS may say whom, too: nothing is known of that here.
+    let context = socket.get("typed_config.common_tls_context.validation_context");
+    let Some(context) = context.filter(|_| kind(socket) == "UpstreamTlsContext") else { return };
+    let named = BY.iter().any(|by| context.get(by).is_some_and(|some| !some.items().is_empty()));
+    let mut by_host = holds(socket, "typed_config.auto_sni_san_validation");
+    cluster.each(&mut |node| by_host |= holds(node, "upstream_http_protocol_options.auto_san_validation"));
+    if context.get("trusted_ca").is_some() && !named && !by_host {
+        let what = "whoever has any certificate of this authority is taken for a service of ours";
+        findings.add(context, "S2", what, "add match_typed_subject_alt_names with the name in the certificate of ours");
+    }
+}
+
 /// TLS without a certificate of Envoy's own: ours let nobody in without one, and what would let Envoy in is not ours, or lets in everybody.
 fn nameless(socket: &Node, findings: &mut Findings) {
     const BY: [&str; 4] =
@@ -107,8 +133,7 @@ fn nameless(socket: &Node, findings: &mut Findings) {
     let context = socket.get("typed_config.common_tls_context").or_else(|| socket.get("typed_config")).unwrap_or(socket);
     let shows = BY.iter().filter_map(|by| context.get(by)).any(|by| !matches!(&by.value, Value::List(none) if none.is_empty()));
     if kind(socket) == "UpstreamTlsContext" && !shows {
-        let what = "a service of ours is asked over TLS without a client certificate: it refuses that, or answers whoever asks";
-        findings.add(socket, "S2", what, "add common_tls_context.tls_certificates with a name of --grpc-tls-client-name");
+        findings.add(socket, "S2", NAMELESS, "add common_tls_context.tls_certificates with a name of --grpc-tls-client-name");
     }
 }
 

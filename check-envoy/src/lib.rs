@@ -31,7 +31,7 @@ pub use fragments::Unjudged;
 use view::{View, type_of};
 
 /// One thing that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The line, from 1.
     pub line: u32,
@@ -125,7 +125,7 @@ pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
     clusters::judge(&all, &mut findings);
     runtime::judge(&all, &mut findings);
     let Findings(mut found) = findings;
-    found.sort_by_key(|finding| finding.line);
+    found.sort_unstable();
     found.dedup();
     Ok(Checked { findings: found, unjudged })
 }

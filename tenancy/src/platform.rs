@@ -21,6 +21,8 @@ pub struct Platform {
     pub issuer_template: Option<TenantTemplate>,
     /// Where such an issuer's keys are; absent: OIDC discovery.
     pub jwks_template: Option<TenantTemplate>,
+    /// Whom tokens must be meant for where an issuer lists nobody itself (RFC 8725 section 3.9); empty: anybody.
+    pub audiences: BTreeSet<String>,
     /// Whether Envoy's own routes or the tenants' contracts choose upstreams.
     pub routing: Routing,
     /// How a request names a tenant and an API.

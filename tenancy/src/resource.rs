@@ -4,6 +4,7 @@
 //! that does not exist, an upstream outside the tenant's list) is found by whoever judges them together.
 
 pub mod access;
+mod audiences;
 pub mod contract;
 pub mod guardrail;
 pub mod plan;

@@ -19,8 +19,7 @@ fn folder() -> PathBuf {
 
 /// A platform that states nothing but what it must.
 fn plain_platform(faults: &mut Vec<Fault>) -> Platform {
-    let text =
-        "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: { name: platform }\nspec: { rateLimit: { requestsPerMinute: 600000 } }";
+    let text = "apiVersion: gostoa.dev/v1alpha1\nkind: Platform\nmetadata: { name: platform }\nspec: { audiences: [gateway], rateLimit: { requestsPerMinute: 600000 } }";
     let (resources, none) = resource::read(&Arc::from("plain"), text);
     assert_eq!(none, []);
     let Some(Resource::Platform(manifest)) = resources.first() else { panic!("no platform") };

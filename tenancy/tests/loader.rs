@@ -28,6 +28,7 @@ metadata: { name: platform }
 spec:
   issuerTemplate: https://auth.example.com/realms/{tenant}
   rateLimit: { requestsPerMinute: 60000 }
+  audiences: [gateway]
 ---
 apiVersion: gostoa.dev/v1alpha1
 kind: Plan

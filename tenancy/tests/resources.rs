@@ -93,6 +93,7 @@ fn every_field_of_the_platform_is_read() {
     let acme: TenantName = "acme".parse().unwrap();
     assert_eq!(platform.issuer_template.unwrap().for_tenant(&acme), "https://auth.gostoa.dev/realms/tenant-acme");
     assert_eq!(platform.jwks_template.unwrap().for_tenant(&acme), "https://keycloak:8443/realms/tenant-acme/protocol/openid-connect/certs");
+    assert_eq!(platform.audiences, words(&["gateway", "gateway-staging"]));
     assert_eq!(platform.routing, Routing::Contract);
     let host = platform.addressing.host.unwrap();
     assert_eq!((host.prefix.as_str(), host.suffix.as_str(), platform.addressing.path), ("", ".api.example.com", PathTemplate::Api));
@@ -163,6 +164,7 @@ fn every_field_of_a_tenant_is_read() {
         ["groups", "resource_access/gateway/roles"]
     );
     assert_eq!(first.leeway_seconds, 5);
+    assert_eq!(second.audiences, words(&["gateway", "gateway-staging"]), "the platform's, where an issuer lists none");
     let KeySource::Inline(keys) = &second.keys else { panic!("{:?}", second.keys) };
     assert_eq!(keys.iter().map(|key| key["kty"].as_str().unwrap()).collect::<Vec<_>>(), ["OKP", "RSA"]);
     assert_eq!(keys[0]["kid"], "1", "quoted text stays text");

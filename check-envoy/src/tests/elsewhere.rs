@@ -101,6 +101,12 @@ fn what_a_filter_says_beside_its_obvious_switches_is_found() {
             "clear text",
         ),
         (
+            "envoy_grpc: { cluster_name: ext-authz }\n",
+            "google_grpc: { target_uri: ext-authz.internal:9191, channel_credentials: { ssl_credentials: { root_certs: { filename: ca.pem } } } }\n",
+            "S2",
+            "without a client certificate",
+        ),
+        (
             "failure_mode_deny: true",
             "failure_mode_deny: true\n              failure_mode_deny_percent: { numerator: 1 }",
             "S9",
@@ -198,7 +204,9 @@ fn tls_that_verifies_nobody_is_found() {
         "S2",
         "not verified",
     );
-    let verified = "validation_context: { trusted_ca: { filename: ca.pem } }";
+    let anyone = "validation_context: { trusted_ca: { filename: ca.pem } }";
+    broken(OWN, cluster, &tls(&format!(", common_tls_context: {{ {anyone} }}")), "S2", "any certificate of this authority");
+    let verified = "validation_context: { trusted_ca: { filename: ca.pem }, match_typed_subject_alt_names: [ { san_type: DNS, matcher: { exact: ext-authz } } ] }";
     broken(OWN, cluster, &tls(&format!(", common_tls_context: {{ {verified} }}")), "S2", "without a client certificate");
     broken(
         OWN,
@@ -211,6 +219,7 @@ fn tls_that_verifies_nobody_is_found() {
         ["tls_certificates: [ { certificate_chain: { filename: c.pem } } ]", "tls_certificate_sds_secret_configs: [ { name: envoy } ]"]
     {
         passes(OWN, cluster, &tls(&format!(", common_tls_context: {{ {verified}, {own} }}")));
+        passes(OWN, cluster, &tls(&format!(", auto_sni_san_validation: true, common_tls_context: {{ {anyone}, {own} }}")));
     }
     let raw = OWN.replacen(cluster, &over("{ name: envoy.transport_sockets.raw_buffer }"), 1);
     broken(&raw, "address: 127.0.0.1, port_value: 9191", "address: 10.0.0.7, port_value: 9191", "S2", "clear text");

@@ -14,6 +14,10 @@ use crate::{
     resource::tenant::IssuerManifest,
 };
 
+/// A provider signs for many services; without an audience a token that was meant for another of them passes here too (RFC 8725 section 3.9), and an ID token
+/// can be told from an access token only by its claims.
+pub(super) const FOR_ANYBODY: &str = "vouches for tokens that were meant for anybody: list `audiences` here or in the Platform";
+
 /// An issuer that the operator wrote out.
 pub(super) fn judge(manifest: &IssuerManifest, platform: &Platform, faults: &mut Vec<Fault>) -> Option<Issuer> {
     let mut check = |url: &At<String>, role: Role| {
@@ -27,10 +31,13 @@ pub(super) fn judge(manifest: &IssuerManifest, platform: &Platform, faults: &mut
         (None, None) => own.clone().map(KeySource::Discovery),
     };
     own?;
+    if manifest.audiences.is_empty() && platform.audiences.is_empty() {
+        faults.push(manifest.issuer.warning(FOR_ANYBODY));
+    }
     Some(Issuer {
         id: IssuerId(Arc::from(manifest.issuer.as_str())),
         keys: keys?,
-        audiences: manifest.audiences.iter().cloned().collect(),
+        audiences: if manifest.audiences.is_empty() { platform.audiences.clone() } else { manifest.audiences.iter().cloned().collect() },
         algorithms: manifest.algorithms.as_ref().map_or_else(all_algorithms, |some| some.iter().copied().collect()),
         tenant_claim: manifest.tenant_claim.clone(),
         roles_claims: manifest.roles_claims.clone().unwrap_or_else(ClaimPath::default_roles),
@@ -58,7 +65,7 @@ pub(super) fn of_template(tenant: &TenantName, place: &Place, platform: &Platfor
     Some(Issuer {
         id: IssuerId(Arc::from(id)),
         keys,
-        audiences: BTreeSet::new(),
+        audiences: platform.audiences.clone(),
         algorithms: all_algorithms(),
         tenant_claim: TenantClaim::default(),
         roles_claims: ClaimPath::default_roles(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
-use super::issuer::{Role, check};
+use super::issuer::{FOR_ANYBODY, Role, check};
 use crate::{
     fault::{Fault, Severity},
     host::{HostName, HostPattern},
@@ -25,6 +25,9 @@ pub fn judge(manifest: &PlatformManifest, faults: &mut Vec<Fault>) -> Option<Pla
     if let (None, Some(template)) = (&manifest.issuer_template, &manifest.jwks_template) {
         faults.push(template.fault("has a meaning only beside `issuerTemplate`"));
     }
+    if let (Some(_), Some(written), true) = (&issuer_template, &manifest.issuer_template, manifest.audiences.is_empty()) {
+        faults.push(written.warning(FOR_ANYBODY));
+    }
     let addressing = addressing(manifest.addressing.as_ref(), faults);
     let routing = manifest.routing.unwrap_or(Routing::Own);
     if let (Routing::Own, None, Some(path)) = (routing, &addressing.host, api_alone(manifest)) {
@@ -35,6 +38,7 @@ pub fn judge(manifest: &PlatformManifest, faults: &mut Vec<Fault>) -> Option<Pla
     let platform = Platform {
         issuer_template,
         jwks_template,
+        audiences: manifest.audiences.iter().cloned().collect(),
         routing,
         addressing,
         rate_limit: manifest.rate_limit.value,

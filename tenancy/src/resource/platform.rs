@@ -2,7 +2,7 @@
 
 use std::path::{Component, PathBuf};
 
-use super::{Metadata, rate_limit, topic, topic::Topics};
+use super::{Metadata, audiences, rate_limit, topic, topic::Topics};
 use crate::{
     decode::{Fields, Reader},
     limit::{MAX_REQUESTS, RateLimit},
@@ -21,6 +21,8 @@ pub struct PlatformManifest {
     pub issuer_template: Option<At<String>>,
     /// `spec.jwksTemplate`
     pub jwks_template: Option<At<String>>,
+    /// `spec.audiences`
+    pub audiences: Vec<String>,
     /// `spec.routing`
     pub routing: Option<Routing>,
     /// `spec.addressing`
@@ -67,6 +69,7 @@ impl PlatformManifest {
                 let text = |reader: &mut Reader<'_>| reader.at(|reader| reader.text(MAX_BYTES));
                 let issuer_template = spec.optional("issuerTemplate", text);
                 let jwks_template = spec.optional("jwksTemplate", text);
+                let audiences = spec.optional("audiences", audiences::read).unwrap_or_default();
                 let routing = spec.optional("routing", |reader| reader.one_of(&[("own", Routing::Own), ("contract", Routing::Contract)]));
                 let addressing = spec.optional("addressing", AddressingManifest::read);
                 let rate_limit = spec.required("rateLimit", rate_limit::read);
@@ -82,6 +85,7 @@ impl PlatformManifest {
                     metadata: metadata?,
                     issuer_template,
                     jwks_template,
+                    audiences,
                     routing,
                     addressing,
                     rate_limit: rate_limit?,

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::Metadata;
+use super::{Metadata, audiences};
 use crate::{
     decode::{Fields, Reader},
     host::HostPattern,
@@ -152,7 +152,7 @@ impl IssuerManifest {
             if fields.has("jwksUri") && fields.has("jwks") {
                 fields.refuse::<()>("must have `jwksUri` or `jwks`, not both");
             }
-            let audiences = fields.optional("audiences", |reader| reader.some(|audience| audience.text(MAX_CLAIM)));
+            let audiences = fields.optional("audiences", audiences::read).unwrap_or_default();
             let algorithms = fields.optional("algorithms", |reader| reader.some(read_algorithm));
             let tenant_claim = fields.optional("tenantClaim", read_tenant_claim).unwrap_or_default();
             let roles_claims = fields.optional("rolesClaims", |reader| reader.distinct(|value| value.parse()));
@@ -161,7 +161,7 @@ impl IssuerManifest {
                 issuer: issuer?,
                 jwks_uri,
                 jwks,
-                audiences: audiences.into_iter().flatten().map(|audience| audience.value).collect(),
+                audiences,
                 algorithms: algorithms.map(|some| some.into_iter().map(|algorithm| algorithm.value).collect()),
                 tenant_claim,
                 roles_claims: roles_claims.map(|paths| paths.into_iter().map(|path| path.value).collect()),

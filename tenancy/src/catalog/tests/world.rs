@@ -19,6 +19,7 @@ apiVersion: gostoa.dev/v1alpha1
 kind: Platform
 metadata: { name: platform }
 spec:
+  audiences: [gateway]
   routing: contract
   rateLimit: { requestsPerMinute: 10000 }
   topics: { rivals: { phrases: [Initech] } }
