@@ -22,6 +22,7 @@ use bulkhead_ratelimit::{
 use bulkhead_tenancy::{
     catalog::{Catalog, changes_of},
     clock::{ManualClock, SystemClock},
+    fault::Severity,
     snapshot::Live,
 };
 use tonic::Request;
@@ -151,7 +152,7 @@ spec: { rateLimit: { requestsPerMinute: 10 }, guaranteed: { requestsPerMinute: 1
     let mut catalog = Catalog::new(Arc::new(SystemClock));
     let live = Live::default();
     live.publish(catalog.apply(changes_of(&files)).unwrap());
-    assert_eq!(catalog.faults().iter().map(|fault| fault.to_string()).collect::<Vec<_>>(), [""; 0]);
+    assert!(catalog.faults().iter().all(|fault| fault.severity == Severity::Warning), "{:?}", catalog.faults());
     live
 }
 
