@@ -1,21 +1,21 @@
 //! Step 1: the request as Envoy shows it, taken out of a `CheckRequest` and bounded. Nothing is judged here but that it can be judged.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use bulkhead_proto::{
     contract::context,
     pb::{
-        envoy::{
-            config::core::v3::{Metadata, address},
-            service::auth::v3::{
-                AttributeContext, CheckRequest,
-                attribute_context::{HttpRequest, Peer},
-            },
-        },
+        envoy::config::core::v3::Metadata,
         google::protobuf::{Struct, Value, value::Kind},
     },
+    wire::Unreadable,
 };
+use prost::Message as _;
 
+use self::{
+    headers::MAX_HEADERS,
+    shown::{Http, Shown},
+};
 use crate::verdict::{Denial, Reason};
 
 pub use body::Body;
@@ -24,41 +24,43 @@ pub(crate) use headers::{understood_as, understood_below};
 
 mod body;
 mod headers;
+mod shapes;
+mod shown;
 #[cfg(test)]
 mod tests;
 
-/// What a decision is made from.
-#[derive(Debug, Clone)]
-pub struct Attributes {
+/// What a decision is made from: texts lie where the request does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes<'b> {
     /// The method, as on the wire (RFC 9110 section 9.1: case sensitive).
-    pub method: String,
+    pub method: &'b str,
     /// `http` or `https`, as the client asked for it.
-    pub scheme: String,
+    pub scheme: &'b str,
     /// `:authority` or `Host`, as on the wire.
-    pub authority: String,
+    pub authority: &'b str,
     /// The path as it arrived: without query, nothing decoded.
-    pub path: String,
+    pub path: &'b str,
     /// The query as it arrived, without its `?`.
-    pub query: Option<String>,
+    pub query: Option<&'b str>,
     /// Every header, duplicates kept.
-    pub headers: Headers,
+    pub headers: Headers<'b>,
     /// The client's address, as far as Envoy's own configuration trusts who said it.
     pub source: Option<IpAddr>,
     /// What the operator wrote at the route.
-    pub context: Context,
+    pub context: Context<'b>,
     /// Whose route Envoy chose, where the gateway says it.
     pub route: RouteOwner,
     /// What is known of the body.
-    pub body: Body,
+    pub body: Body<'b>,
 }
 
 /// A route's `context_extensions`, as far as they are ours. Entries of other names belong to others.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Context {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Context<'b> {
     /// The tenant that the route belongs to.
-    pub tenant: Option<String>,
+    pub tenant: Option<&'b str>,
     /// The API that the route belongs to.
-    pub api: Option<String>,
+    pub api: Option<&'b str>,
     /// Whether the operator declares that Envoy buffers bodies here, or that it does not, whatever is declared for all routes (S14).
     pub body: Option<bool>,
     /// Whether the operator declares that ext_proc stands in this chain, or that it does not (S14).
@@ -80,42 +82,36 @@ pub enum RouteOwner {
 /// The filter's name under which Envoy Gateway describes a route.
 const ENVOY_GATEWAY: &str = "envoy-gateway";
 
-/// Envoy's own bound on a request's headers is 100 by default; ten times that is no request that we have to understand.
-const MAX_HEADERS: usize = 1000;
-
-impl Attributes {
-    /// Takes the attributes out of a `CheckRequest`.
+impl<'b> Attributes<'b> {
+    /// Reads a `CheckRequest`, and takes the attributes out of it: or a denial where something is missing without which nothing can be decided.
     ///
     /// # Errors
-    /// A denial where something is missing without which nothing can be decided.
-    pub fn of(request: CheckRequest) -> Result<Self, Denial> {
-        let mut attributes = request.attributes.ok_or_else(|| missing("attributes"))?;
-        let mut http = attributes.request.take().and_then(|request| request.http).ok_or_else(|| missing("attributes.request.http"))?;
-        let headers = Headers::of(&mut http);
+    /// The message is none.
+    pub fn read(message: &'b [u8]) -> Result<Result<Self, Denial>, Unreadable> {
+        let shown = Shown::read(message)?;
+        let route = RouteOwner::of(&Metadata::decode(&*shown.route).map_err(|_| Unreadable)?);
+        Ok(Self::taken(shown, route))
+    }
+
+    fn taken(shown: Shown<'b>, route: RouteOwner) -> Result<Self, Denial> {
+        let Shown { is_there, http, source, context, .. } = shown;
+        let http = http.ok_or_else(|| missing(if is_there { "attributes.request.http" } else { "attributes" }))?;
+        let Http { method, path, host, scheme, body, raw_body, listed, mapped } = http;
+        let headers = listed.and(mapped);
         if headers.len() > MAX_HEADERS {
             return Err(Denial::new(Reason::Unreadable, "the request has more than 1000 headers"));
         }
-        if http.method.is_empty() {
+        if method.is_empty() {
             return Err(missing("attributes.request.http.method"));
         }
-        let body = Body::of(&mut http, &headers);
-        let HttpRequest { method, path, host, scheme, .. } = http;
-        let (path, query) = split_query(path);
-        if shown_otherwise(&headers, &path) {
+        let body = Body::of(raw_body, body, &headers);
+        // Envoy puts the query into the path attribute.
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        if shown_otherwise(&headers, path) {
             return Err(Denial::new(Reason::BadPath, "`:path` and the path attribute differ: it is not known which one is forwarded"));
         }
-        Ok(Self {
-            method,
-            scheme,
-            authority: host,
-            path,
-            query,
-            headers,
-            source: attributes.source.as_ref().and_then(source_address),
-            context: Context::of(&attributes.context_extensions),
-            route: RouteOwner::of(&attributes),
-            body,
-        })
+        let source = source.and_then(|address| address.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical());
+        Ok(Self { method, scheme, authority: host, path, query, headers, source, context, route, body })
     }
 }
 
@@ -124,36 +120,24 @@ fn missing(what: &'static str) -> Denial {
     Denial::new(Reason::Unavailable, format!("the CheckRequest has no {what}"))
 }
 
-/// Envoy puts the query into the path attribute.
-fn split_query(mut path: String) -> (String, Option<String>) {
-    let Some(at) = path.find('?') else { return (path, None) };
-    let query = path.split_off(at);
-    (path, query.strip_prefix('?').map(str::to_owned))
-}
-
 /// Whether the pseudo header (which is what goes upstream) is another path than the attribute that is judged.
-fn shown_otherwise(headers: &Headers, path: &str) -> bool {
+fn shown_otherwise(headers: &Headers<'_>, path: &str) -> bool {
     headers.all(":path").any(|raw| raw.split(|byte| *byte == b'?').next() != Some(path.as_bytes()))
 }
 
-fn source_address(peer: &Peer) -> Option<IpAddr> {
-    match peer.address.as_ref()?.address.as_ref()? {
-        address::Address::SocketAddress(socket) => socket.address.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
-        _ => None,
-    }
-}
-
-impl Context {
-    fn of(extensions: &HashMap<String, String>) -> Self {
+impl<'b> Context<'b> {
+    /// Takes an entry for what it says, in place of what it said before.
+    fn extend(&mut self, key: &str, value: &'b str) {
         // Any other word than `on` declares nothing good.
-        let on = |key| extensions.get(key).map(|value| value == "on");
-        Self {
-            tenant: extensions.get(context::TENANT).cloned(),
-            api: extensions.get(context::API).cloned(),
-            body: on(context::BODY),
-            process: on(context::PROCESS),
+        let on = Some(value == "on");
+        match key {
+            context::TENANT => self.tenant = Some(value),
+            context::API => self.api = Some(value),
+            context::BODY => self.body = on,
+            context::PROCESS => self.process = on,
             // Whatever it says: a word that was meant otherwise must not be a way around every limit.
-            limits: extensions.contains_key(context::LIMITS),
+            context::LIMITS => self.limits = true,
+            _ => {}
         }
     }
 
@@ -165,9 +149,8 @@ impl Context {
 }
 
 impl RouteOwner {
-    fn of(attributes: &AttributeContext) -> Self {
-        let described = |metadata: &Metadata| metadata.filter_metadata.get(ENVOY_GATEWAY).map(namespaces);
-        attributes.route_metadata_context.as_ref().and_then(described).map_or(Self::Unstated, Self::Namespaces)
+    fn of(route: &Metadata) -> Self {
+        route.filter_metadata.get(ENVOY_GATEWAY).map_or(Self::Unstated, |described| Self::Namespaces(namespaces(described)))
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Declared {
 
 impl Declared {
     /// What holds on one route: what its context declares, else what is declared for all.
-    fn at(self, context: &Context) -> Self {
+    fn at(self, context: &Context<'_>) -> Self {
         Self { body: context.body.unwrap_or(self.body), process: context.process.unwrap_or(self.process), ..self }
     }
 }
@@ -121,23 +121,23 @@ impl<I: Identify> Judge<I> {
     }
 
     /// Decides about a request by one snapshot.
-    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due) -> Verdict {
+    pub async fn decide(&self, snapshot: &Arc<Snapshot>, request: &Attributes<'_>, due: Due) -> Verdict {
         let mut trail = Trail::default();
         let outcome = self.walk(snapshot, request, due, &mut trail).await;
         let Trail { step, facts, found: Found { findings, shadow, rule_input, held: _ } } = trail;
         Verdict { outcome, step, facts: Facts { findings, ..facts }, shadow, charged: None, rule_input }
     }
 
-    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
+    async fn walk(&self, snapshot: &Arc<Snapshot>, request: &Attributes<'_>, due: Due, trail: &mut Trail) -> Result<Allowed, Denial> {
         // Attributes: can this request be judged at all?
         if request.headers.names().any(|name| understood_as(name, header::HOP)) {
             return Err(Denial::new(Reason::Loop, "the request already carries our hop mark"));
         }
-        let path = SafePath::judge(&request.path)?;
-        let host = Host::of_authority(&request.authority)?;
+        let path = SafePath::judge(request.path)?;
+        let host = Host::of_authority(request.authority)?;
         let address = Address::of(snapshot, &host, path, &request.context);
         let Address { tenant, api, consistent, .. } = &address;
-        trail.facts.named = Some(Named { tenant: tenant.clone(), api: api.clone(), agree: *consistent });
+        trail.facts.named = Some(Named { tenant: tenant.map(str::to_owned), api: api.map(str::to_owned), agree: *consistent });
 
         trail.step = Step::Tenant;
         let caller = self.prove(snapshot, request, &address, due.proof, trail).await?;
@@ -149,11 +149,11 @@ impl<I: Identify> Judge<I> {
         let subscription = access::subscription(policy, &caller)?;
         trail.facts.subscription.clone_from(&subscription);
         route::served(&tenant)?;
-        let api = route::api(policy, address.api.as_deref())?;
+        let api = route::api(policy, address.api)?;
         trail.facts.api = Some(api.clone());
         access::credentials(api, &caller)?;
-        route::method(api, &request.method)?;
-        route::documented(api, address.rest, &request.method)?;
+        route::method(api, request.method)?;
+        route::documented(api, address.rest, request.method)?;
 
         trail.step = Step::Guardrails;
         let asked = Asked {
@@ -173,7 +173,7 @@ impl<I: Identify> Judge<I> {
         if request.context.limits && !self.declared.limits {
             return Err(Denial::new(Reason::Unavailable, "the route leaves limits to Check, which has no --store to charge them in"));
         }
-        let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query.as_deref())?;
+        let upstream = forward::upstream(snapshot.platform(), api, address.rest, request.query)?;
         let obligations = Obligations { process, upstream, forward_credentials: api.forward_credentials, shown, context_token: None };
         Ok(Allowed { caller, api: api.clone(), subscription, obligations, cost })
     }
@@ -182,7 +182,7 @@ impl<I: Identify> Judge<I> {
     async fn prove(
         &self,
         snapshot: &Arc<Snapshot>,
-        request: &Attributes,
+        request: &Attributes<'_>,
         address: &Address<'_>,
         until: Instant,
         trail: &mut Trail,
@@ -191,7 +191,7 @@ impl<I: Identify> Judge<I> {
             authorization: request.headers.all("authorization").collect(),
             api_key: request.headers.all(header::API_KEY).collect(),
         };
-        let addressed = Addressed { name: address.tenant.as_deref(), consistent: address.consistent };
+        let addressed = Addressed { name: address.tenant, consistent: address.consistent };
         let sender = Sender { source: request.source, until };
         match self.identity.identify(snapshot, &presented, addressed, sender).await {
             Ok(caller) => {
@@ -199,7 +199,7 @@ impl<I: Identify> Judge<I> {
                 trail.facts.subject.clone_from(&caller.subject);
                 trail.facts.client.clone_from(&caller.client);
                 // Identity has seen to this; it is the one thing that must never be wrong.
-                let meant = address.tenant.as_deref().is_none_or(|named| named == caller.tenant.name.as_str());
+                let meant = address.tenant.is_none_or(|named| named == caller.tenant.name.as_str());
                 if !meant || !address.consistent {
                     return Err(Denial::new(Reason::WrongTenant, "the credentials prove another tenant than the request addresses"));
                 }

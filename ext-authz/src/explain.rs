@@ -3,13 +3,14 @@
 use std::{io::Read, io::Write as _, sync::Arc, time::Duration};
 
 use bulkhead_doors::fatal::Fatal;
-use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest};
+use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest, wire::Unreadable};
 use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{
     clock::{Clock, SystemClock},
     loader,
     snapshot::Snapshot,
 };
+use prost::Message as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::{
     record::Seen,
     reply::Reply,
     serve,
-    verdict::{Decision, Verdict},
+    verdict::{Decision, Denial, Reason, Verdict},
 };
 
 pub mod recent;
@@ -73,7 +74,11 @@ pub(crate) async fn decided<I: Identify>(
     limits: Option<&Charging>,
     request: CheckRequest,
 ) -> (Told, serde_json::Value, Vec<Prepared>) {
-    let (mut verdict, attributes) = match Attributes::of(request) {
+    // As Envoy sends it: what is written as a CheckRequest can be read as one.
+    let message = request.encode_to_vec();
+    let read =
+        Attributes::read(&message).unwrap_or_else(|Unreadable| Err(Denial::new(Reason::Unavailable, "the CheckRequest cannot be read")));
+    let (mut verdict, attributes) = match read {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };

@@ -15,7 +15,10 @@ use bulkhead_tenancy::{
     tenant::{Policy, Tenant},
 };
 
+use prost::Message as _;
+
 use crate::{
+    attributes::Attributes,
     decide::Identify,
     tenant::{Addressed, Presented, Refusal, Sender},
     verdict::{Caller, Denial, Reason},
@@ -265,6 +268,13 @@ impl Asked {
                 ..AttributeContext::default()
             }),
         }
+    }
+}
+
+impl Attributes<'static> {
+    /// Those of a request, whose bytes stay for ever.
+    pub(crate) fn of(request: CheckRequest) -> Result<Self, Denial> {
+        Self::read(request.encode_to_vec().leak()).unwrap()
     }
 }
 

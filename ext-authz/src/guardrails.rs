@@ -42,7 +42,7 @@ pub struct Asked<'a> {
     /// The caller's subscription, if any.
     pub subscription: Option<&'a Arc<Subscription>>,
     /// What is asked.
-    pub request: &'a Attributes,
+    pub request: &'a Attributes<'a>,
     /// The path below the API, as it arrived.
     pub path: &'a str,
     /// What Envoy does on this route, by the operator's word (S14).

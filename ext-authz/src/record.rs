@@ -40,10 +40,11 @@ pub struct Seen {
     pub body: Cow<'static, str>,
 }
 
-impl From<&Attributes> for Seen {
-    fn from(Attributes { method, authority, path, source, headers, body, .. }: &Attributes) -> Self {
+impl From<&Attributes<'_>> for Seen {
+    fn from(Attributes { method, authority, path, source, headers, body, .. }: &Attributes<'_>) -> Self {
         let body = if *body == Body::Absent { Cow::Borrowed("Absent") } else { Cow::Owned(format!("{body:?}")) };
-        Self { method: method.clone(), authority: authority.clone(), path: path.clone(), source: *source, headers: headers.len(), body }
+        let [method, authority, path] = [method, authority, path].map(|text| (*text).to_owned());
+        Self { method, authority, path, source: *source, headers: headers.len(), body }
     }
 }
 

@@ -38,7 +38,7 @@ const ROOM: usize = 1024;
 impl Reply {
     /// The answer that a decision asks for. `arrived` are the request's headers: what looks like one of ours is removed (S8).
     #[must_use]
-    pub fn to(decision: &Decision, arrived: &Headers) -> Self {
+    pub fn to(decision: &Decision, arrived: &Headers<'_>) -> Self {
         match &decision.verdict.outcome {
             Ok(allowed) => Self::allow(decision, allowed, arrived),
             Err(denial) => Self::deny(decision, denial, arrived),
@@ -46,7 +46,7 @@ impl Reply {
     }
 
     /// Status OK, with an OK response (`OkHttpResponse`: 2 headers, 5 headers_to_remove, 6 response_headers_to_add).
-    fn allow(decision: &Decision, allowed: &Allowed, arrived: &Headers) -> Self {
+    fn allow(decision: &Decision, allowed: &Allowed, arrived: &Headers<'_>) -> Self {
         let set = headers::set(decision, allowed);
         let told = decision.verdict.charged.iter().flat_map(Charged::told);
         Self::assemble(Code::Ok, decision, |reply| {
@@ -59,7 +59,7 @@ impl Reply {
     }
 
     /// A status that is not OK, with a denied response (`DeniedHttpResponse`: 1 status, 2 headers, 3 body).
-    fn deny(decision: &Decision, denial: &Denial, arrived: &Headers) -> Self {
+    fn deny(decision: &Decision, denial: &Denial, arrived: &Headers<'_>) -> Self {
         let over = decision.verdict.charged.as_ref().filter(|_| denial.reason == Reason::OverLimit);
         let (headers, body) = match over.and_then(|charged| charged.told_over(&decision.id)) {
             Some((headers, body)) => (limited::headers(headers, arrived), body),

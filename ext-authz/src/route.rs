@@ -46,7 +46,7 @@ pub fn served(tenant: &Tenant) -> Result<(), Denial> {
 ///
 /// # Errors
 /// `wrong_tenant`.
-pub fn owned(snapshot: &Snapshot, tenant: &Tenant, context: &Context, route: &RouteOwner) -> Result<(), Denial> {
+pub fn owned(snapshot: &Snapshot, tenant: &Tenant, context: &Context<'_>, route: &RouteOwner) -> Result<(), Denial> {
     let RouteOwner::Namespaces(namespaces) = route else { return Ok(()) };
     let own = |namespace: &String| namespace == tenant.namespace.as_str();
     let another = |namespace: &String| snapshot.by_namespace(namespace).is_some();

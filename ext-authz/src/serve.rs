@@ -72,7 +72,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let check = Arc::new(check.tracing(telemetry.traces.clone()));
     let check = Unary::new(method::CHECK, MAX_MESSAGE_BYTES, move |request| {
         let check = Arc::clone(&check);
-        async move { Ok(tonic::Response::new(check.check(request).await)) }
+        async move { check.check(request).await.map(tonic::Response::new) }
     });
     let explained = explain::routes::routes(Inside {
         recent: Arc::clone(ledger.recent()),

@@ -5,12 +5,15 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use bulkhead_doors::traces::{Span, Traces};
-use bulkhead_proto::pb::envoy::service::auth::v3::CheckRequest;
+use bulkhead_doors::{
+    grpc::{Unread, unreadable},
+    traces::{Span, Traces},
+};
+use bulkhead_proto::wire::Unreadable;
 use bulkhead_tenancy::snapshot::{Live, Snapshot};
 use futures::FutureExt;
 use tokio::time::Instant;
-use tonic::Request;
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -73,24 +76,23 @@ impl<I: Identify> CheckService<I> {
         Self { traces, ..self }
     }
 
-    /// Answers a call of Envoy's, before it gives up on it.
-    pub async fn check(&self, request: Request<CheckRequest>) -> Reply {
+    /// Answers a call of Envoy's, before it gives up on it: the decision is on record then, and what must be and is not is denied.
+    ///
+    /// # Errors
+    /// What is asked is no CheckRequest.
+    pub async fn check(&self, request: Request<Unread>) -> Result<Reply, Status> {
         let patience = deadline::patience(request.metadata());
         let mut span = self.traces.span("Check", request.metadata());
-        self.traced(Box::new(request.into_inner()), patience, &mut span).await
+        let Unread(message) = request.into_inner();
+        let asked = Attributes::read(&message).map_err(|Unreadable| unreadable())?;
+        Ok(self.traced(&asked, patience, &mut span).await)
     }
 
-    /// Decides within `patience`, puts the decision on record and answers. What must be on record and is not is denied.
-    pub async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
-        self.traced(Box::new(request), patience, &mut Span::default()).await
-    }
-
-    /// The request is on the heap: a kilobyte that would be moved with each of the futures in one another.
-    async fn traced(&self, request: Box<CheckRequest>, patience: Duration, span: &mut Span) -> Reply {
+    async fn traced(&self, asked: &Result<Attributes<'_>, Denial>, patience: Duration, span: &mut Span) -> Reply {
         let started = Instant::now();
         let snapshot = self.live.load();
         let mut seen = None;
-        let Decided { mut decision, mut reply, authorized } = self.decide(snapshot.as_ref(), request, patience, &mut seen).await;
+        let Decided { mut decision, mut reply, authorized } = self.decide(snapshot.as_ref(), asked, patience, &mut seen).await;
         let platform = snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref());
         let until = started + patience;
         let kept = match authorized {
@@ -120,7 +122,7 @@ impl<I: Identify> CheckService<I> {
     async fn decide(
         &self,
         snapshot: Option<&Arc<Snapshot>>,
-        request: Box<CheckRequest>,
+        asked: &Result<Attributes<'_>, Denial>,
         patience: Duration,
         seen: &mut Option<Seen>,
     ) -> Decided {
@@ -128,7 +130,7 @@ impl<I: Identify> CheckService<I> {
         let generation = snapshot.map(|snapshot| snapshot.generation());
         let until = Instant::now() + deadline::of_verdict(patience);
         let whole = async {
-            let (mut verdict, headers) = self.verdict(snapshot, request, patience, seen).await;
+            let mut verdict = self.verdict(snapshot, asked, patience, seen).await;
             let signed = self.must_sign(snapshot, &mut verdict);
             let mut decision = Decision { id: id.clone(), generation, verdict };
             let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;
@@ -136,7 +138,9 @@ impl<I: Identify> CheckService<I> {
             if let Some((tokens, ttl_seconds)) = signed {
                 sign(tokens, ttl_seconds, &mut decision);
             }
-            let reply = Reply::to(&decision, &headers);
+            let nothing = Headers::default();
+            let arrived = asked.as_ref().map_or(&nothing, |asked| &asked.headers);
+            let reply = Reply::to(&decision, arrived);
             Decided { decision, reply, authorized }
         };
         // A panic unwinds one decision, which holds nothing that others share but behind their own locks.
@@ -153,22 +157,22 @@ impl<I: Identify> CheckService<I> {
     async fn verdict(
         &self,
         snapshot: Option<&Arc<Snapshot>>,
-        request: Box<CheckRequest>,
+        asked: &Result<Attributes<'_>, Denial>,
         patience: Duration,
         seen: &mut Option<Seen>,
-    ) -> (Verdict, Headers) {
+    ) -> Verdict {
         let Some(snapshot) = snapshot else {
-            return (Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet")), Headers::default());
+            return Verdict::denied(Denial::new(Reason::Unavailable, "there is no snapshot yet"));
         };
-        match Attributes::of(*request) {
+        match asked {
             Ok(attributes) => {
-                *seen = Some(Seen::from(&attributes));
+                *seen = Some(Seen::from(attributes));
                 let now = Instant::now();
                 let judging = patience.saturating_sub(self.kept_for_limits(patience));
                 let due = Due { proof: now + deadline::of_proof(judging), verdict: now + deadline::of_verdict(judging) };
-                (self.judge.decide(snapshot, &attributes, due).await, attributes.headers)
+                self.judge.decide(snapshot, attributes, due).await
             }
-            Err(denial) => (Verdict::denied(denial), Headers::default()),
+            Err(denial) => Verdict::denied(denial.clone()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! are alike but for another tenant, whose answers must be the same to it (S22).
 
 mod counters;
-mod explain;
+pub(crate) mod explain;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod alter;
+mod check;
 mod content;
 mod contract;
 mod identity;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jwks", run: identity::jwks },
     Target { name: "discovery", run: identity::discovery },
     Target { name: "contract", run: contract::contract },
+    Target { name: "check", run: check::check },
     Target { name: "rls", run: limits::rls },
     Target { name: "rules", run: rules::rules },
     Target { name: "xds", run: rules::xds },

@@ -2,13 +2,17 @@
 //! strings, lists and maps is made first, for what is asked and answered with every request.
 
 mod fields;
+mod shape;
 
 use prost::{
     bytes::BufMut as _,
     encoding::{WireType, encode_varint, encoded_len_varint},
 };
 
-pub use self::fields::{Field, Fields, Unreadable};
+pub use self::{
+    fields::{Field, Fields, Unreadable},
+    shape::{Is, Shape},
+};
 
 /// A message, as far as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -128,11 +128,11 @@ async fn s13_context_binds_where_the_operator_wrote_it() {
 fn s13_a_route_of_another_namespace_catches_nobody() {
     let snapshot = fixture::own();
     let acme = snapshot.tenant("acme").unwrap();
-    let owned = |context: &Context, namespaces: &[&str]| {
+    let owned = |context: &Context<'_>, namespaces: &[&str]| {
         let route = RouteOwner::Namespaces(namespaces.iter().map(|text| (*text).to_owned()).collect());
         route::owned(&snapshot, acme, context, &route).is_ok()
     };
-    let bound = Context { tenant: Some("acme".to_owned()), ..Context::default() };
+    let bound = Context { tenant: Some("acme"), ..Context::default() };
     let plain = Context::default();
     assert!(owned(&bound, &["tenant-acme"]));
     assert!(!owned(&bound, &["tenant-globex"]));

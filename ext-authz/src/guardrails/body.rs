@@ -20,14 +20,14 @@ pub fn is_read(content: &ContentFilter, api: &Api) -> bool {
 ///
 /// # Errors
 /// `unavailable` where buffering is not declared, or where a body is signalled and not shown; `too_large` where it was cut.
-pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
+pub fn readable(request: &Attributes<'_>, declared: bool) -> Result<(), Denial> {
     if !declared {
         return Err(Denial::new(
             Reason::Unavailable,
             "the policy reads bodies, and buffering is not declared (--body on, or bulkhead.body: on)",
         ));
     }
-    if is_stream(&request.method, &request.headers) {
+    if is_stream(request.method, &request.headers) {
         return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades, CONNECT and gRPC do not show"));
     }
     match request.body {
@@ -39,7 +39,7 @@ pub fn readable(request: &Attributes, declared: bool) -> Result<(), Denial> {
 
 /// What goes on after the part that is buffered: upgrades (also HTTP/2's extended CONNECT), tunnels, and gRPC, of which nobody sees from
 /// outside whether it streams.
-pub(crate) fn is_stream(method: &str, headers: &Headers) -> bool {
+pub(crate) fn is_stream(method: &str, headers: &Headers<'_>) -> bool {
     let is_grpc = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"application/grpc");
     let upgrade = headers.all("upgrade").chain(headers.all(":protocol")).next().is_some();
     method == "CONNECT" || upgrade || headers.all("content-type").any(is_grpc)

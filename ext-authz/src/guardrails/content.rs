@@ -59,9 +59,9 @@ async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
 }
 
 /// The bytes of what is read.
-fn size(request: &Attributes) -> usize {
+fn size(request: &Attributes<'_>) -> usize {
     let body = request.body.bytes().map_or(0, <[u8]>::len);
-    body + request.path.len() + request.query.as_ref().map_or(0, String::len)
+    body + request.path.len() + request.query.map_or(0, str::len)
 }
 
 /// What is read, away from the request that it is a part of.
@@ -82,12 +82,12 @@ struct Seen {
 }
 
 impl Work {
-    fn of(policy: &Arc<TenantPolicy>, request: &Attributes) -> Self {
+    fn of(policy: &Arc<TenantPolicy>, request: &Attributes<'_>) -> Self {
         let all = |name| request.headers.all(name).map(<[u8]>::to_vec).collect();
         Self {
             policy: Arc::clone(policy),
-            path: request.path.clone(),
-            query: request.query.clone(),
+            path: request.path.to_owned(),
+            query: request.query.map(str::to_owned),
             types: all("content-type"),
             encodings: all("content-encoding"),
             // What is cut or not shown has been refused (S14).

@@ -49,17 +49,17 @@ const RECORDED: usize = 3;
 /// # Errors
 /// `method`, `unreadable`, `tool`, `too_large` or `unavailable`; of a batch the first element that denies.
 pub async fn judge(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
-    match asked.request.method.as_str() {
+    match asked.request.method {
         "POST" => posted(asked, offload, found).await,
         "DELETE" => {
             found.findings.action = Some("session/delete".to_owned());
             headers::judge(asked.request)?;
-            bodiless(&asked.request.body).map(|()| (Passed::default(), vec![Said::default()]))
+            bodiless(asked.request.body).map(|()| (Passed::default(), vec![Said::default()]))
         }
         "GET" if has_stream(asked) => {
             found.findings.action = Some("session/stream".to_owned());
             headers::judge(asked.request)?;
-            bodiless(&asked.request.body)?;
+            bodiless(asked.request.body)?;
             tools::judge_itself(asked, &mut found.shadow)?;
             // What is resumed may be the rest of any answer, a list of tools too.
             let shown = Shown::new(false, tools::usable(asked).map(|tool| tool.wire.to_string()));
@@ -85,7 +85,7 @@ fn has_stream(asked: &Asked<'_>) -> bool {
 }
 
 /// A server that takes a body where none belongs would take it unjudged.
-fn bodiless(body: &Body) -> Result<(), Denial> {
+fn bodiless(body: Body<'_>) -> Result<(), Denial> {
     match body {
         Body::Absent => Ok(()),
         _ => Err(Denial::new(Reason::Unreadable, "a DELETE and a GET have no body")),
@@ -95,7 +95,7 @@ fn bodiless(body: &Body) -> Result<(), Denial> {
 async fn posted(asked: &Asked<'_>, offload: &Offload, found: &mut Found) -> Result<(Passed, Vec<Said>), Denial> {
     headers::judge(asked.request)?;
     let coding = headers::judge_representation(asked.request)?;
-    let bytes = match &asked.request.body {
+    let bytes = match asked.request.body {
         Body::Whole(bytes) => bytes,
         // Only ext_proc sees what was sent (`super::process::instead`): without it, one message is judged and another may be sent.
         // A coding that was shown so is hardly ever undone, and ext_proc could not tell from it what was judged.

@@ -35,7 +35,7 @@ pub fn instead(content: &ContentFilter, asked: &Asked<'_>) -> Process {
 ///
 /// # Errors
 /// `unavailable`.
-pub fn declared(process: Process, request: &Attributes, declared: bool) -> Result<(), Denial> {
+pub fn declared(process: Process, request: &Attributes<'_>, declared: bool) -> Result<(), Denial> {
     if process == Process::None {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub fn declared(process: Process, request: &Attributes, declared: bool) -> Resul
             "the policy has bodies rewritten or answers read, and ext_proc is not declared (--process on, or bulkhead.process: on)",
         ));
     }
-    if is_stream(&request.method, &request.headers) {
+    if is_stream(request.method, &request.headers) {
         return Err(Denial::new(Reason::Unavailable, "the policy reads bodies on their way, which upgrades, CONNECT and gRPC do not show"));
     }
     Ok(())

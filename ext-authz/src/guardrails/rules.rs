@@ -109,11 +109,11 @@ impl Question {
             subscription: asked.subscription.cloned(),
             api: Arc::clone(asked.api),
             below: path::read(asked.path).into_owned(),
-            method: request.method.clone(),
-            path: path::read(&request.path).into_owned(),
-            query: request.query.clone(),
-            host: request.authority.clone(),
-            scheme: request.scheme.clone(),
+            method: request.method.to_owned(),
+            path: path::read(request.path).into_owned(),
+            query: request.query.map(str::to_owned),
+            host: request.authority.to_owned(),
+            scheme: request.scheme.to_owned(),
             headers: headers(&request.headers),
             said,
         }
@@ -172,7 +172,7 @@ impl Question {
 }
 
 /// Names in lower case, equal ones joined by commas (RFC 9110, section 5.3); bytes that are no text become U+FFFD.
-fn headers(all: &Headers) -> BTreeMap<String, String> {
+fn headers(all: &Headers<'_>) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for name in all.names() {
         let hidden = name.starts_with(':') || CREDENTIALS.iter().any(|credential| understood_as(name, credential));

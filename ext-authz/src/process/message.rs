@@ -35,7 +35,7 @@ pub enum Message {
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     /// Every header, pseudo headers among them.
-    pub headers: Headers,
+    pub headers: Headers<'static>,
     /// Whether no body follows.
     pub ends: bool,
     /// What Envoy says of where an answer is from (`response.code_details`), where it is asked for.

@@ -64,7 +64,7 @@ pub struct Representation {
 impl Representation {
     /// What a head says.
     #[must_use]
-    pub fn of(headers: &Headers) -> Self {
+    pub fn of(headers: &Headers<'_>) -> Self {
         let values = |name| headers.all(name).map(<[u8]>::to_vec).collect();
         let of_error = headers.all(":status").any(|status| matches!(status, [b'4'..=b'9', _, _]));
         Self { content_type: values("content-type"), content_encoding: values("content-encoding"), of_error }

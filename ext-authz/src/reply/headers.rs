@@ -41,7 +41,7 @@ pub(super) fn set<'a>(decision: &'a Decision, allowed: &'a Allowed) -> Set<'a> {
 }
 
 /// What is removed. Envoy removes after it sets, so a name that is set must never stand here, in any case.
-pub(super) fn removed<'a>(set: &'a Set<'_>, forward_credentials: bool, arrived: &'a Headers) -> impl Iterator<Item = &'a str> {
+pub(super) fn removed<'a>(set: &'a Set<'_>, forward_credentials: bool, arrived: &'a Headers<'_>) -> impl Iterator<Item = &'a str> {
     let absent = |name: &str| set.iter().all(|(own, _)| *own != name);
     let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain(ROUTING);
     let stopped = CREDENTIALS.into_iter().filter(move |_| !forward_credentials);

@@ -11,7 +11,7 @@ const RATELIMITED: &str = "x-envoy-ratelimited";
 const RESOURCE_EXHAUSTED: &str = "8";
 
 /// The headers: those of the limiter, and what the filter adds to them.
-pub(super) fn headers(told: answer::Headers, arrived: &Headers) -> answer::Headers {
+pub(super) fn headers(told: answer::Headers, arrived: &Headers<'_>) -> answer::Headers {
     let of_grpc = arrived.all("content-type").any(is_grpc).then(|| ("grpc-status", RESOURCE_EXHAUSTED.to_owned()));
     told.into_iter().chain([(RATELIMITED, "true".to_owned())]).chain(of_grpc).collect()
 }

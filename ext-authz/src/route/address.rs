@@ -24,9 +24,9 @@ mod tests;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address<'a> {
     /// The tenant that is named, existing or not.
-    pub tenant: Option<String>,
+    pub tenant: Option<&'a str>,
     /// The API that is named, existing or not.
-    pub api: Option<String>,
+    pub api: Option<&'a str>,
     /// Whether all that name something agree.
     pub consistent: bool,
     /// The path behind what named something in it: empty, or with its leading slash.
@@ -68,10 +68,10 @@ fn is_ipv6_literal(authority: &str) -> bool {
 impl<'a> Address<'a> {
     /// Collects what host, path and context name.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, host: &Host, path: SafePath<'a>, context: &Context) -> Self {
+    pub fn of(snapshot: &'a Snapshot, host: &'a Host, path: SafePath<'a>, context: &Context<'a>) -> Self {
         let mut names = Names::default();
-        names.tenant(context.tenant.as_deref());
-        names.api(context.api.as_deref());
+        names.tenant(context.tenant);
+        names.api(context.api);
         if let Host::Name(host) = host {
             names.host(snapshot, host);
         }
@@ -82,30 +82,30 @@ impl<'a> Address<'a> {
 }
 
 /// What was named so far.
-struct Names {
-    tenant: Option<String>,
-    api: Option<String>,
+struct Names<'a> {
+    tenant: Option<&'a str>,
+    api: Option<&'a str>,
     consistent: bool,
 }
 
-impl Default for Names {
+impl Default for Names<'_> {
     fn default() -> Self {
         Self { tenant: None, api: None, consistent: true }
     }
 }
 
-impl Names {
-    fn tenant(&mut self, named: Option<&str>) {
+impl<'a> Names<'a> {
+    fn tenant(&mut self, named: Option<&'a str>) {
         self.consistent &= agree(&mut self.tenant, named);
     }
 
-    fn api(&mut self, named: Option<&str>) {
+    fn api(&mut self, named: Option<&'a str>) {
         self.consistent &= agree(&mut self.api, named);
     }
 
     /// A host names by the platform's template, and by the claims of contracts. One API alone can claim a host; if it were two, they
     /// would not agree.
-    fn host(&mut self, snapshot: &Snapshot, host: &HostName) {
+    fn host(&mut self, snapshot: &'a Snapshot, host: &'a HostName) {
         let template = snapshot.platform().addressing.host.as_ref();
         self.tenant(template.and_then(|template| label(template, host)));
         for HostClaim { tenant, api, .. } in snapshot.host_claims(host) {
@@ -116,7 +116,7 @@ impl Names {
 
     /// A path names by the platform's template. Where the API is named already, an ordinary path must not name one by accident:
     /// it does so only if its tenant segment is the name of a Tenant.
-    fn path<'a>(&mut self, snapshot: &Snapshot, path: SafePath<'a>) -> &'a str {
+    fn path(&mut self, snapshot: &Snapshot, path: SafePath<'a>) -> &'a str {
         let whole = path.as_str();
         let named = self.api.is_some();
         let Some((first, behind)) = path.split_first() else { return whole };
@@ -143,12 +143,12 @@ impl Names {
 }
 
 /// Keeps what is named; false if something else was named before.
-fn agree(known: &mut Option<String>, named: Option<&str>) -> bool {
-    match (known.as_deref(), named) {
+fn agree<'a>(known: &mut Option<&'a str>, named: Option<&'a str>) -> bool {
+    match (*known, named) {
         (_, None) => true,
         (Some(known), Some(named)) => known == named,
         (None, Some(named)) => {
-            *known = Some(named.to_owned());
+            *known = Some(named);
             true
         }
     }

@@ -4,12 +4,13 @@ use bulkhead_audit::refused::Refused;
 use bulkhead_proto::{
     contract::{header, metadata},
     pb::{
-        envoy::service::auth::v3::{CheckResponse, attribute_context, check_response::HttpResponse},
+        envoy::service::auth::v3::{CheckRequest, CheckResponse, attribute_context, check_response::HttpResponse},
         google::protobuf::value::Kind,
     },
 };
 use bulkhead_tenancy::clock::SystemClock;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::{
@@ -19,6 +20,18 @@ use crate::{
     tenant::{Addressed, Presented, Refusal, Sender},
     verdict::Caller,
 };
+
+impl<I: Identify> CheckService<I> {
+    /// Decides within `patience`, as if Envoy had asked.
+    pub(crate) async fn answer(&self, request: CheckRequest, patience: Duration) -> Reply {
+        let message = request.encode_to_vec();
+        self.traced(&Attributes::read(&message).unwrap(), patience, &mut Span::default()).await
+    }
+}
+
+fn sent(request: &CheckRequest) -> Request<Unread> {
+    Request::new(Unread(request.encode_to_vec().into()))
+}
 
 /// Keeps what it is told.
 #[derive(Default)]
@@ -120,10 +133,10 @@ async fn a_decision_that_breaks_denies_and_the_next_one_is_made() {
 #[tokio::test]
 async fn a_decision_that_takes_too_long_denies_within_its_time() {
     let (service, _) = service(live(), Broken(false));
-    let mut request = Request::new(get("/acme/billing-api").by("acme").request());
+    let mut request = sent(&get("/acme/billing-api").by("acme").request());
     request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
     // Whoever ignored the caller's time would take the longest there is.
-    let response = tokio::time::timeout(deadline::LONGEST / 2, service.check(request)).await.unwrap().read().unwrap();
+    let response = tokio::time::timeout(deadline::LONGEST / 2, service.check(request)).await.unwrap().unwrap().read().unwrap();
     assert_eq!(status_of(&response), 503);
 }
 
@@ -131,11 +144,15 @@ async fn a_decision_that_takes_too_long_denies_within_its_time() {
 async fn a_decision_is_never_a_grpc_error_and_has_one_id_everywhere() {
     let (service, notes) = service(live(), Stand);
     for asked in [get("/acme/billing-api").by("acme"), get("/globex/x").by("acme"), get("/..")] {
-        service.check(Request::new(asked.request())).await;
+        service.check(sent(&asked.request())).await.unwrap();
     }
-    service.check(Request::new(CheckRequest::default())).await;
+    service.check(sent(&CheckRequest::default())).await.unwrap();
     let verdicts: Vec<&str> = notes.0.lock().unwrap().iter().map(|(_, verdict)| *verdict).collect();
     assert_eq!(verdicts, ["allow", "wrong_tenant", "bad_path", "unavailable"]);
+
+    // Only what is no CheckRequest is none, and nothing is decided about it.
+    assert_eq!(service.check(Request::new(Unread(vec![0x0a, 1].into()))).await.unwrap_err().code(), tonic::Code::Internal);
+    assert_eq!(notes.0.lock().unwrap().len(), 4);
 
     let response = service.answer(get("/globex/x").by("acme").request(), Duration::from_secs(1)).await.read().unwrap();
     let id = notes.0.lock().unwrap().last().unwrap().0.clone();

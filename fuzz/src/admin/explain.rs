@@ -22,6 +22,7 @@ use bulkhead_tenancy::{
     snapshot::{Live, Snapshot},
 };
 use http::{Method, StatusCode};
+use prost::Message as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -43,7 +44,7 @@ const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "cookie"];
 /// Shorter values may stand in an answer by chance.
 const TELLING: usize = 12;
 
-fn judge() -> Judge<Identity> {
+pub(crate) fn judge() -> Judge<Identity> {
     let clock = Arc::new(SystemClock);
     Judge::new(Identity::new(Settings::default(), Arc::<SystemClock>::clone(&clock), Arc::new(Nobody)), clock, Declared::default())
 }
@@ -54,7 +55,8 @@ async fn door(snapshot: Arc<Snapshot>) -> Door {
     let owners = snapshot.tenants().map(|tenant| (tenant.name.as_str(), Some(Arc::clone(tenant))));
     for (id, owner) in owners.chain([("nobody", None)]) {
         let request = format!(r#"{{"attributes":{{"request":{{"http":{{"method":"GET","host":"h","path":"/{id}/billing-api"}}}}}}}}"#);
-        let attributes = Attributes::of(check::read_request(&request).expect("a request")).expect("attributes");
+        let message = check::read_request(&request).expect("a request").encode_to_vec();
+        let attributes = Attributes::read(&message).expect("a CheckRequest").expect("attributes");
         let mut verdict = judge().decide(&snapshot, &attributes, Due::at(Instant::now() + Duration::from_secs(5))).await;
         verdict.facts.tenant = owner;
         recent.add(Told::new(Decision { id: id.to_owned(), generation: None, verdict }, Some(Seen::from(&attributes))));

@@ -20,6 +20,8 @@ pub enum Field<'b> {
     Number(u64),
     /// A text, bytes, or a message.
     Bytes(&'b [u8]),
+    /// 64 bits: a `double`.
+    Double,
     /// What no field of ours is.
     Other,
 }
@@ -41,6 +43,22 @@ impl<'b> Fields<'b> {
         Self { rest: message, levels: self.levels.saturating_sub(1) }
     }
 
+    /// Those of a message that is a field of this one, if it may stand so deep.
+    ///
+    /// # Errors
+    /// It is something else, or stands deeper than the generated code reads.
+    pub fn message(&self, field: Field<'b>) -> Result<Self, Unreadable> {
+        Ok(Self { rest: field.bytes()?, levels: self.levels.checked_sub(1).ok_or(Unreadable)? })
+    }
+
+    /// Leaves a field out that nobody here knows.
+    ///
+    /// # Errors
+    /// It stands deeper than the generated code reads.
+    pub fn leave_out(&self) -> Result<(), Unreadable> {
+        if self.levels > 0 { Ok(()) } else { Err(Unreadable) }
+    }
+
     /// The next one, with its number.
     ///
     /// # Errors
@@ -54,6 +72,7 @@ impl<'b> Fields<'b> {
         let field = match wire {
             WireType::Varint => Field::Number(varint(rest)?),
             WireType::LengthDelimited => Field::Bytes(delimited(rest)?),
+            WireType::SixtyFourBit => cut(rest, 8).map(|_| Field::Double)?,
             _ => {
                 skip(wire, number, rest, self.levels)?;
                 Field::Other
@@ -118,7 +137,7 @@ impl<'b> Field<'b> {
     pub fn number(self) -> Result<u64, Unreadable> {
         match self {
             Self::Number(number) => Ok(number),
-            Self::Bytes(_) | Self::Other => Err(Unreadable),
+            Self::Bytes(_) | Self::Double | Self::Other => Err(Unreadable),
         }
     }
 
@@ -129,7 +148,7 @@ impl<'b> Field<'b> {
     pub fn bytes(self) -> Result<&'b [u8], Unreadable> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Number(_) | Self::Other => Err(Unreadable),
+            Self::Number(_) | Self::Double | Self::Other => Err(Unreadable),
         }
     }
 

@@ -33,13 +33,18 @@ fn all() -> Declared {
 
 /// What globex's guardrails say, where this is the spec of one, about a request whose body Envoy shows like this: `allow` or the reason,
 /// what is asked of ext_proc, and what was found.
-async fn said(spec: &str, declared: Declared, sent: Sent<'_>, shown: impl Fn(Vec<u8>) -> Body) -> (&'static str, Process, Found) {
+async fn said(
+    spec: &str,
+    declared: Declared,
+    sent: Sent<'_>,
+    shown: impl Fn(&'static [u8]) -> Body<'static>,
+) -> (&'static str, Process, Found) {
     let snapshot = fixture::guarded(spec);
     let (caller, policy) = (fixture::caller(&snapshot, "globex").unwrap(), globex(&snapshot));
     let (path, content_type, encoding, body) = sent;
     let mut request =
         Attributes::of(get(path).with("content-type", leaked(content_type)).with("content-encoding", leaked(encoding)).request()).unwrap();
-    request.body = shown(body.to_vec());
+    request.body = shown(body.to_vec().leak());
     let asked = Asked {
         policy,
         api: policy.api("inventory-api").unwrap(),
@@ -69,7 +74,7 @@ async fn judged(filter: &str, sent: Sent<'_>) -> (&'static str, Process, Finding
 }
 
 /// A body as Envoy shows it where there is one.
-fn whole(body: Vec<u8>) -> Body {
+fn whole(body: &[u8]) -> Body<'_> {
     if body.is_empty() { Body::Absent } else { Body::Whole(body) }
 }
 
@@ -145,7 +150,7 @@ async fn in_shadow(
     spec: &str,
     declared: Declared,
     sent: Sent<'_>,
-    shown: impl Fn(Vec<u8>) -> Body,
+    shown: impl Fn(&'static [u8]) -> Body<'static>,
 ) -> (&'static str, Process, Vec<String>) {
     let (answer, process, found) = said(spec, declared, sent, shown).await;
     let marks = found.shadow.iter().map(|mark| format!("{} {}", mark.name(), mark.found.join(","))).collect();
@@ -215,7 +220,7 @@ async fn s14_a_body_that_envoy_may_have_altered_is_read_by_ext_proc_or_denied() 
 /// What is read of a request with this body, by globex's filter.
 fn work(filter: &str, body: &str) -> Work {
     let mut request = Attributes::of(get("/globex/inventory-api").with("content-type", "application/json").request()).unwrap();
-    request.body = Body::Whole(body.as_bytes().to_vec());
+    request.body = Body::Whole(body.as_bytes());
     Work::of(globex(&fixture::guarded(&filtering(filter))), &request)
 }
 

@@ -21,7 +21,7 @@ const JUDGED: [&str; 5] = ["last-event-id", "mcp-method", "mcp-name", "mcp-proto
 const MAX_SESSION_BYTES: usize = 1024;
 
 /// Judges what is the same for all methods.
-pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
+pub(super) fn judge(request: &Attributes<'_>) -> Result<(), Denial> {
     if request.headers.overriding_the_method().next().is_some() {
         return Err(unreadable("a header asks for another method than the request's"));
     }
@@ -46,7 +46,7 @@ pub(super) fn judge(request: &Attributes) -> Result<(), Denial> {
 }
 
 /// Refuses what is not JSON, and gives the coding that it came in: one, because two on top of each other may be undone in part.
-pub(super) fn judge_representation(request: &Attributes) -> Result<Option<Coding>, Denial> {
+pub(super) fn judge_representation(request: &Attributes<'_>) -> Result<Option<Coding>, Denial> {
     let unsupported = |detail| unreadable(detail).with_status(415);
     if !one(request, "content-type")?.is_some_and(is_json) {
         return Err(unsupported("the content type of a message is application/json"));
@@ -71,7 +71,7 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 /// Refuses headers that name another method or tool than the body (MCP 2026-07-28, "Server Validation").
-pub(super) fn agree(request: &Attributes, posted: &Posted) -> Result<(), Denial> {
+pub(super) fn agree(request: &Attributes<'_>, posted: &Posted) -> Result<(), Denial> {
     let (method, name) = (one(request, "mcp-method")?, one(request, "mcp-name")?);
     let (of_body, named) = match posted.messages.as_slice() {
         [Message::Request { method, params }] if !posted.batch => {
@@ -99,7 +99,7 @@ fn decoded(header: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The one value of a header. Of two, one server takes the first and another the last.
-fn one<'a>(request: &'a Attributes, name: &'a str) -> Result<Option<&'a [u8]>, Denial> {
+fn one<'a>(request: &'a Attributes<'_>, name: &'a str) -> Result<Option<&'a [u8]>, Denial> {
     let mut values = request.headers.all(name);
     let first = values.next();
     if values.next().is_some() { Err(unreadable("a header of MCP stands twice")) } else { Ok(first) }

@@ -123,7 +123,7 @@ struct Sent {
     headers: Vec<(&'static str, &'static str)>,
     process: bool,
     /// How Envoy shows the body.
-    shown: fn(Vec<u8>) -> Body,
+    shown: fn(&'static [u8]) -> Body<'static>,
 }
 
 fn post() -> Sent {
@@ -155,7 +155,7 @@ impl Sent {
         let caller = fixture::caller(&snapshot, self.by).unwrap();
         let mut request = get("/acme/tools-api").method(self.method);
         request.headers.clone_from(&self.headers);
-        let body = if body.is_empty() { Body::Absent } else { (self.shown)(body.to_vec()) };
+        let body = if body.is_empty() { Body::Absent } else { (self.shown)(body.to_vec().leak()) };
         let request = Attributes { body, ..Attributes::of(request.request()).unwrap() };
         let asked = Asked {
             policy,

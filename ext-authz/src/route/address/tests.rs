@@ -6,9 +6,10 @@ fn name(host: &str) -> Host {
 }
 
 /// Tenant, API and rest that are named, or nothing where names disagree.
-fn named(snapshot: &Snapshot, host: &str, path: &str, context: &Context) -> Option<(Option<String>, Option<String>, String)> {
-    let address = Address::of(snapshot, &name(host), SafePath::judge(path).unwrap(), context);
-    address.consistent.then_some((address.tenant, address.api, address.rest.to_owned()))
+fn named(snapshot: &Snapshot, host: &str, path: &str, context: &Context<'_>) -> Option<(Option<String>, Option<String>, String)> {
+    let host = name(host);
+    let address = Address::of(snapshot, &host, SafePath::judge(path).unwrap(), context);
+    address.consistent.then_some((address.tenant.map(str::to_owned), address.api.map(str::to_owned), address.rest.to_owned()))
 }
 
 fn some(tenant: &str, api: &str, rest: &str) -> Option<(Option<String>, Option<String>, String)> {
@@ -16,8 +17,8 @@ fn some(tenant: &str, api: &str, rest: &str) -> Option<(Option<String>, Option<S
     Some((text(tenant), text(api), rest.to_owned()))
 }
 
-fn context(tenant: Option<&str>, api: Option<&str>) -> Context {
-    Context { tenant: tenant.map(str::to_owned), api: api.map(str::to_owned), ..Context::default() }
+fn context<'a>(tenant: Option<&'a str>, api: Option<&'a str>) -> Context<'a> {
+    Context { tenant, api, ..Context::default() }
 }
 
 const NOWHERE: &str = "gateway.example.com";
