@@ -7,7 +7,7 @@
 //! Under `audit: full` nothing is answered before its record is accepted ([`audit::Receipt`]). Otherwise records are best effort, and those that
 //! are lost are counted.
 //!
-//! [`verify`] reads the files again. It finds every record that was changed, removed, repeated or moved, and records cut off at the end as long
+//! [`verify`] reads the files again, behind links too, and says what it does not read. It finds every record that was changed, removed, repeated or moved, and records cut off at the end as long
 //! as the stream's head is there. It cannot find: that whole streams were deleted with their heads; that files and head were put back to an
 //! earlier state; and, without a key ([`chain::Seal::Keyed`]), that somebody wrote the whole chain anew. Keep the last hash that `verify` prints
 //! elsewhere, and give it to the next run, to find these too.

@@ -1,7 +1,6 @@
 //! `verify`: reads streams again, and names what in them is not as it was written.
 
 use std::{
-    collections::BTreeSet,
     fmt,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -14,11 +13,12 @@ use crate::{
     names::Names,
 };
 
+mod find;
 #[cfg(test)]
 mod tests;
 
-/// How deep below a given folder streams are looked for: regions, namespaces.
-const DEPTH: usize = 3;
+use find::Found;
+
 /// Faults of one stream that are told; the rest is counted.
 const TOLD: usize = 20;
 
@@ -97,18 +97,20 @@ impl std::str::FromStr for Anchor {
     }
 }
 
-/// Verifies every stream in or below the given folders, and the streams of the given files.
+/// Verifies every stream in or below the given folders, and the streams of the given files. What looks like a stream and cannot be read is a fault, and so
+/// is a folder without any.
 ///
 /// A stream must begin with its first record, or right after one of the `anchors`; and each anchor must be met by some stream.
 ///
 /// # Errors
 /// A path that cannot be read at all.
 pub fn verify(paths: &[PathBuf], seal: &Seal, anchors: &[Anchor]) -> io::Result<Report> {
-    let mut streams = BTreeSet::new();
+    let mut found = Found::default();
     for path in paths {
-        find(path, DEPTH, &mut streams).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        found.look(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     }
-    let mut report = Report::default();
+    let Found { streams, faults } = found;
+    let mut report = Report { faults, ..Report::default() };
     let mut unmet = anchors.to_vec();
     for (folder, writer) in &streams {
         Stream::new(folder, writer, seal, anchors).verify(&mut report, &mut unmet)?;
@@ -118,27 +120,6 @@ pub fn verify(paths: &[PathBuf], seal: &Seal, anchors: &[Anchor]) -> io::Result<
         report.faults.push(Fault { file, line: 0, what: format!("no stream has the record {anchor}") });
     }
     Ok(report)
-}
-
-/// The streams in a folder and below it, or the stream of a file: its folder and its writer.
-fn find(path: &Path, depth: usize, streams: &mut BTreeSet<(PathBuf, String)>) -> io::Result<()> {
-    if path.metadata()?.is_file() {
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(Names::writer_of);
-        let writer = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "is no file of an audit stream"))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        streams.insert((folder.to_path_buf(), writer.to_owned()));
-        return Ok(());
-    }
-    for entry in path.read_dir()? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() && depth > 0 {
-            find(&entry.path(), depth - 1, streams)?;
-        } else if let Some(writer) = entry.file_name().to_str().and_then(Names::writer_of).filter(|_| kind.is_file()) {
-            streams.insert((path.to_path_buf(), writer.to_owned()));
-        }
-    }
-    Ok(())
 }
 
 /// One stream while it is read.
@@ -222,6 +203,13 @@ impl<'a> Stream<'a> {
             match Link::read(self.seal, &line) {
                 Ok(link) => {
                     self.link(name, number, link);
+                    for wrong in found_wrong(&line) {
+                        self.fault(
+                            name,
+                            number,
+                            format!("{wrong}, found when the stream was opened here: what stood before it may be missing"),
+                        );
+                    }
                     unmet.retain(|anchor| anchor.0 != link.end && !anchor.precedes(&link));
                 }
                 Err(broken) => {
@@ -264,4 +252,26 @@ impl<'a> Stream<'a> {
             self.more += 1;
         }
     }
+}
+
+/// What a writer found wrong when it opened the stream, and went on after: the chain holds from there, and what it found would be forgotten.
+fn found_wrong(line: &[u8]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        event: String,
+        recovered: Recovered,
+    }
+    #[derive(serde::Deserialize)]
+    struct Recovered {
+        #[serde(default)]
+        wrong: Vec<String>,
+    }
+    // Nearly no line is one; inside a text the quotes would be escaped.
+    const EVENT: &[u8] = b"\"event\":\"recovered\"";
+    if !line.windows(EVENT.len()).any(|part| part == EVENT) {
+        return Vec::new();
+    }
+    serde_json::from_slice::<Record>(line)
+        .map(|record| if record.event == "recovered" { record.recovered.wrong } else { Vec::new() })
+        .unwrap_or_default()
 }

@@ -87,6 +87,77 @@ fn a_stream_in_anothers_place_and_a_missing_head_are_told() {
 }
 
 #[test]
+fn what_looks_like_a_stream_and_is_not_read_is_told() {
+    let directory = TempDir::new().unwrap();
+    let told = |path: &Path| -> Vec<String> {
+        let report = verify(&[path.to_path_buf()], &Seal::Plain, &[]).unwrap();
+        report.faults.into_iter().map(|fault| fault.what).collect()
+    };
+    assert_eq!(told(directory.path()), ["holds no audit stream"]);
+    stream(&directory, 3, u64::MAX);
+    assert_eq!(told(directory.path()), [""; 0]);
+
+    // Another disk's folder in a region's place: its streams are read, and what was done to them is found.
+    let root = TempDir::new().unwrap();
+    std::os::unix::fs::symlink(directory.path(), root.path().join("eu")).unwrap();
+    assert_eq!(told(root.path()), [""; 0]);
+    let (path, mut lines) = files(&directory).remove(0);
+    let whole = lines.clone();
+    lines.remove(1);
+    put(&path, &lines);
+    assert_eq!(told(root.path()), ["records 2 to 2 are missing before it"]);
+    put(&path, &whole);
+
+    let acme = directory.path().join("tenant-acme");
+    let elsewhere = acme.join("kept.txt");
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(told(directory.path()).contains(&"has the name of a stream's file and is none: not read".to_owned()));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+
+    std::os::unix::fs::symlink("nowhere", acme.join("lost")).unwrap();
+    assert_eq!(told(directory.path()).len(), 1);
+    fs::remove_file(acme.join("lost")).unwrap();
+    let deep = directory.path().join("a/b/c/d");
+    fs::create_dir_all(&deep).unwrap();
+    assert_eq!(told(directory.path()), ["lies deeper than streams do: not read"]);
+}
+
+#[test]
+fn what_a_writer_found_wrong_and_went_on_after_is_told_for_as_long_as_its_record_stands() {
+    for head_is in ["gone", "empty"] {
+        let directory = TempDir::new().unwrap();
+        stream(&directory, 5, u64::MAX);
+        let (path, mut lines) = files(&directory).remove(0);
+        lines.truncate(3);
+        put(&path, &lines);
+        let head = path.with_extension("head");
+        if head_is == "gone" {
+            fs::remove_file(&head).unwrap()
+        } else {
+            fs::write(&head, "").unwrap()
+        }
+        stream(&directory, 2, u64::MAX);
+        stream(&directory, 2, u64::MAX);
+        let faults = run(&directory, &[]).faults;
+        assert!(faults.len() == 1 && faults[0].line == 4 && faults[0].what.starts_with("the head "), "{faults:?}");
+    }
+    // A record that only speaks of such an event is none.
+    let directory = TempDir::new().unwrap();
+    let writing = Writing {
+        seal: Seal::Plain,
+        disk: Arc::new(RealDisk),
+        rotation: Rotation { bytes: u64::MAX, age: Duration::MAX },
+        service: "a".into(),
+    };
+    let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
+    let mut files = Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), &writing, None, 0).unwrap();
+    files.append(&writing, &[r#""event":"denied","of":{"event":"recovered","recovered":{"wrong":["all"]}}"#], 0).unwrap();
+    assert_eq!(run(&directory, &[]).faults, []);
+}
+
+#[test]
 fn an_anchor_stands_for_files_that_were_taken_away_and_finds_a_rollback() {
     let directory = TempDir::new().unwrap();
     stream(&directory, 30, 2000);
