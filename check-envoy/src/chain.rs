@@ -3,8 +3,8 @@
 use bulkhead_tenancy::tree::Node;
 
 use crate::{
-    Findings, authorizer, dump, limiter, processor, routes,
-    view::{View, holds, inner, kind},
+    Findings, authorizer, dump, guard, limiter, processor, routes,
+    view::{View, inner, kind},
 };
 
 /// Filters that write no metadata of ours, by type and by name. Whatever is not here may: Lua, Wasm and a second ext_authz were seen to.
@@ -111,7 +111,7 @@ fn chain(manager: &Node, documents: &[&Node], findings: &mut Findings) {
     }
     strangers(filters, &order, authorizer, findings);
     trailers(list, filters, authorizer, findings);
-    guard(filters, documents, findings);
+    guard::judge(filters, documents, findings);
     let ours: Vec<&str> = order.iter().filter_map(|at| filters.get(*at)?.get("name")?.text()).collect();
     routes::judge(manager, &ours, findings);
     filters.iter().skip(authorizer.unwrap_or(0)).for_each(|filter| routes::rewrites(filter, findings));
@@ -182,46 +182,5 @@ fn trailers(list: &Node, filters: &[Node], authorizer: Option<usize>, findings: 
             what,
             "add the header_mutation filter with request_trailers_mutations before ext_authz, as envoy/envoy.yaml does",
         );
-    }
-}
-
-/// Where upstreams are resolved for contracts, the resolved address is checked (S3).
-fn guard(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
-    let proxy = filters.iter().position(|filter| {
-        let of = filter.get("typed_config.@type").and_then(View::text).unwrap_or_default();
-        of.contains("dynamic_forward_proxy")
-            || filter.get("name").and_then(View::text).is_some_and(|name| name.ends_with("dynamic_forward_proxy"))
-    });
-    let Some((at, filter)) = proxy.and_then(|at| filters.get(at).map(|filter| (at, filter))) else { return };
-    if !holds(filter, "typed_config.save_upstream_address") {
-        findings.add(
-            filter,
-            "S3",
-            "the resolved address of an upstream is not kept, so nothing can check it",
-            "set save_upstream_address: true",
-        );
-    }
-    let after = filters.iter().skip(at + 1).filter(|filter| matches!(kind(filter), "RBAC" | "rbac"));
-    let denies = |range: &str| {
-        after.clone().filter(|filter| filter.get("typed_config.rules.action").and_then(View::text) == Some("DENY")).any(|filter| {
-            let mut found = false;
-            filter.each(&mut |node| found |= node.get("upstream_ip.address_prefix").and_then(View::text) == Some(range));
-            found
-        })
-    };
-    for (range, what) in
-        [("127.0.0.0", "this machine"), ("169.254.0.0", "the link, and with it the metadata service"), ("::ffff:0:0", "mapped addresses")]
-    {
-        if !denies(range) {
-            let mend = "deny it by an RBAC filter after dynamic_forward_proxy, as envoy/contract-routing.yaml does";
-            findings.add(filter, "S3", format!("a contract's upstream may resolve to {what} ({range})"), mend);
-        }
-    }
-    for document in documents {
-        document.each(&mut |node| {
-            if let Some(sub) = node.get("sub_clusters_config") {
-                findings.add(sub, "S3", "sub_clusters_config switches the check of resolved addresses off", "use dns_cache_config");
-            }
-        });
     }
 }

@@ -17,6 +17,7 @@ mod clusters;
 pub mod command;
 mod dump;
 mod fragments;
+mod guard;
 mod limiter;
 mod listener;
 mod processor;

@@ -15,6 +15,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use bulkhead_proto::contract::header;
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -67,7 +68,8 @@ impl Guests {
 
 /// Serves until `stop` ends, then finishes the requests in progress.
 pub async fn serve(listener: Listener, router: Router, guests: Guests, stop: impl Future<Output = ()>) {
-    let router = router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn(in_time));
+    let router =
+        router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn(in_time)).layer(middleware::from_fn(from_outside));
     let places = Arc::new(Semaphore::new(guests.connections));
     let sources = Sources { most: guests.per_source, counts: Arc::default() };
     let graceful = GracefulShutdown::new();
@@ -145,6 +147,15 @@ fn source(ip: IpAddr) -> IpAddr {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         ip => ip,
     }
+}
+
+/// Nothing here is an upstream: a tenant whose contract's host resolves to this machine would read what tells of all tenants (S3, S22). ext-authz marks whatever
+/// it lets through, and Envoy sets the mark in place of the client's.
+async fn from_outside(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::HOP) {
+        return StatusCode::LOOP_DETECTED.into_response();
+    }
+    next.run(request).await
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -13,6 +13,38 @@ pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// The same list for a filter that knows nothing but ranges, as Envoy's does. What names every address of a translator or a tunnel stands for those that lead to
+/// forbidden ones; of the well-known prefix of NAT64, which leads to ordinary upstreams too, these alone.
+pub const FORBIDDEN_RANGES: [&str; 27] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "::/96",
+    "::ffff:0:0/96",
+    "::ffff:0:0:0/96",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+    "fd00:ec2::254/128",
+    "fd20:ce::254/128",
+    "64:ff9b::/104",
+    "64:ff9b::7f00:0/104",
+    "64:ff9b::a9fe:0/112",
+    "64:ff9b::e000:0/100",
+    "64:ff9b::ffff:ffff/128",
+    "64:ff9b::6464:64c8/128",
+    "64:ff9b::a83f:8110/128",
+    "64:ff9b::c000:c0/128",
+    "64:ff9b:1::/48",
+    "2002::/16",
+    "2001::/32",
+];
+
 fn forbidden_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("an unspecified address"),
@@ -97,6 +129,44 @@ mod tests {
         ] {
             let said = forbidden(address.parse().unwrap());
             assert!(said.is_some_and(|said| said.contains(why)), "{address}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn s3_the_ranges_hold_whatever_is_forbidden() {
+        let ranges: Vec<ipnet::IpNet> = FORBIDDEN_RANGES.iter().map(|range| range.parse().unwrap()).collect();
+        assert!(ranges.iter().all(|range| range.addr() == range.network()), "nothing is cut off a prefix");
+        let held = |address: IpAddr| ranges.iter().any(|range| range.contains(&address));
+        // Of each range the first and the last address, and what translators make of those of IPv4.
+        let v4: Vec<Ipv4Addr> = ranges
+            .iter()
+            .flat_map(|range| [range.network(), range.broadcast()])
+            .filter_map(|address| if let IpAddr::V4(address) = address { Some(address) } else { None })
+            .collect();
+        for address in v4 {
+            assert!(forbidden(address.into()).is_some() && held(address.into()), "{address}");
+            let [high, low] = [0, 2].map(|at| u16::from_be_bytes([address.octets()[at], address.octets()[at + 1]]));
+            for written in [
+                [0, 0, 0, 0, 0, 0xffff, high, low],
+                [0, 0, 0, 0, 0, 0, high, low],
+                [0, 0, 0, 0, 0xffff, 0, high, low],
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low],
+                [0x64, 0xff9b, 1, 2, 3, 4, high, low],
+                [0x2002, high, low, 0, 0, 0, 0, 1],
+                [0x2001, 0, 1, 2, 3, 4, !high, !low],
+            ] {
+                let written = Ipv6Addr::from(written);
+                assert!(forbidden(written.into()).is_some() && held(written.into()), "{written}");
+            }
+        }
+        for allowed in ["10.0.0.1", "8.8.8.8", "2001:db8::1", "fd12::1", "64:ff9b::808:808"] {
+            assert!(!held(allowed.parse().unwrap()), "{allowed}");
+        }
+        for range in ranges.iter().filter(|range| range.prefix_len() >= 8 && range.addr().is_ipv6()) {
+            let whole = ["::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"]
+                .contains(&range.to_string().as_str());
+            let ends = [range.network(), range.broadcast()];
+            assert!(whole || ends.into_iter().all(|address| forbidden(address).is_some()), "{range}");
         }
     }
 

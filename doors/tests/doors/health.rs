@@ -115,3 +115,15 @@ async fn a_probe_succeeds_only_where_the_service_is_ready() {
     house.ended.await.unwrap().unwrap();
     assert!(!probe().await, "gone");
 }
+
+#[tokio::test]
+async fn s3_what_came_through_the_gateway_is_answered_by_no_door() {
+    let house = House::open(&[]).await;
+    let client = reqwest::Client::new();
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let request = client.get(format!("http://{}{path}", house.at.health)).header("bulkhead-hop", "1");
+        assert_eq!(fetch(request).await.unwrap(), (508, String::new()), "{path}");
+    }
+    assert_eq!(fetch(house.admin("/snapshot").header("bulkhead-hop", "1")).await.unwrap().0, 508);
+    assert_eq!(house.health("/metrics").await.0, 200);
+}

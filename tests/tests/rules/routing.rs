@@ -6,6 +6,7 @@ use std::{
 };
 
 use bulkhead_proto::contract::{cluster, header};
+use bulkhead_tenancy::address::FORBIDDEN_RANGES;
 use bulkhead_tests::{
     client::{Answer, Request},
     config::Config,
@@ -125,6 +126,12 @@ async fn s3_envoys_guard_stops_every_name_that_resolves_to_this_machine() {
     for name in ["0.0.0.0", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]"] {
         let status = Request::get(&format!("/{name}")).send(guarded.address()).await.status;
         assert!(matches!(status, 403 | 503), "{name}: {status}");
+    }
+    for range in FORBIDDEN_RANGES {
+        let address = range.split_once('/').expect("a prefix and its length").0;
+        let name = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let status = Request::get(&format!("/{name}")).send(guarded.address()).await.status;
+        assert_eq!(status, 403, "{name}");
     }
     assert_eq!(upstream.requests(), names.len() as u64);
 }
