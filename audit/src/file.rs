@@ -218,7 +218,7 @@ impl Files {
             return Err(error);
         }
         if self.state.first.is_none() {
-            self.state.first = Some(self.state.end.seq + 1);
+            self.state.first = Some(self.state.end.seq.saturating_add(1));
             self.state.since_us = now_us;
         }
         self.state.bytes += lines.len() as u64;
@@ -293,12 +293,12 @@ impl Recovered {
         if let (Some(told), None) = (told, known)
             && told.seq < end.seq
         {
-            self.unanswered_from = Some(told.seq + 1);
+            self.unanswered_from = Some(told.seq.saturating_add(1));
             self.unanswered_to = Some(end.seq);
         }
         for later in [told, known].into_iter().flatten() {
             if later.seq > end.seq {
-                self.lost_from = Some(self.lost_from.unwrap_or(end.seq + 1));
+                self.lost_from = Some(self.lost_from.unwrap_or(end.seq.saturating_add(1)));
                 self.lost_to = Some(later.seq);
                 end = later;
             } else if later.seq == end.seq && later.hash != end.hash {

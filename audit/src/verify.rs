@@ -4,11 +4,12 @@ use std::{
     fmt,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
     chain::{End, Hash, LONGEST_LINE, Link, Seal},
-    folder::{Folder, How},
+    folder::{Folder, How, Identity},
     head::{self, Head},
     names::Names,
 };
@@ -19,6 +20,9 @@ mod tests;
 
 use find::Found;
 
+/// How often, and after how long, a line without an end is looked at again.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(10);
 /// Faults of one stream that are told; the rest is counted.
 const TOLD: usize = 20;
 
@@ -97,7 +101,7 @@ impl std::str::FromStr for Anchor {
     }
 }
 
-/// Verifies every stream in or below the given folders, and the streams of the given files. What looks like a stream and cannot be read is a fault, and so
+/// Verifies every stream in or below the given folders, and the streams of the given files; their writers may be at work. What looks like a stream and cannot be read is a fault, and so
 /// is a folder without any.
 ///
 /// A stream must begin with its first record, or right after one of the `anchors`; and each anchor must be met by some stream.
@@ -149,21 +153,32 @@ impl<'a> Stream<'a> {
 
     fn verify(mut self, report: &mut Report, unmet: &mut Vec<Anchor>) -> io::Result<()> {
         let folder = Folder::existing(self.folder)?;
-        let mut files: Vec<(u64, String)> =
+        // The writer may be at work: a head is written after what it tells of, so it is read before it; and the file that is written is opened before those that
+        // are complete are listed. It may be one of them by then, and what comes after it is newer than what is looked at.
+        let head_name = self.names.head();
+        let head = folder.file(&head_name, How::Read).and_then(|file| head::read(file.as_ref(), self.seal, &self.names.stream));
+        let current_name = self.names.current();
+        let current = folder.file(&current_name, How::Read);
+        let last = current.as_ref().ok().and_then(Option::as_ref).map(Identity::of).transpose()?;
+        let mut complete: Vec<(u64, String)> =
             folder.files()?.into_iter().filter_map(|(name, _)| Some((self.names.first_of(&name)?, name))).collect();
-        files.sort();
-        files.push((u64::MAX, self.names.current()));
-        for (_, name) in files {
+        complete.sort();
+        for (_, name) in complete {
             match folder.file(&name, How::Read) {
+                Ok(Some(file)) if last == Some(Identity::of(&file)?) => break,
                 Ok(Some(file)) => self.read(&name, &mut BufReader::new(file), unmet)?,
                 Ok(None) => {}
                 Err(error) => self.fault(&name, 0, error.to_string()),
             }
         }
-        let head_name = self.names.head();
-        match folder.file(&head_name, How::Read).and_then(|file| head::read(file.as_ref(), self.seal, &self.names.stream)) {
-            Ok(Head::At(told)) if told.seq > self.end.seq + self.unread => {
-                let (from, to) = (self.end.seq + 1, told.seq);
+        match current {
+            Ok(Some(file)) => self.read(&current_name, &mut BufReader::new(file), unmet)?,
+            Ok(None) => {}
+            Err(error) => self.fault(&current_name, 0, error.to_string()),
+        }
+        match head {
+            Ok(Head::At(told)) if told.seq > self.end.seq.saturating_add(self.unread) => {
+                let (from, to) = (self.end.seq.saturating_add(1), told.seq);
                 self.fault(&head_name, 1, format!("records {from} to {to} are missing at the end"));
             }
             Ok(Head::At(told)) if self.unread == 0 && told.seq == self.end.seq && told.hash != self.end.hash => {
@@ -188,9 +203,17 @@ impl<'a> Stream<'a> {
         for number in 1.. {
             let mut line = Vec::new();
             // One byte more than the longest line and its newline: then it is too long.
-            let read = file.by_ref().take(LONGEST_LINE as u64 + 2).read_until(b'\n', &mut line)?;
+            let mut read = file.by_ref().take(LONGEST_LINE as u64 + 2).read_until(b'\n', &mut line)?;
             if read == 0 {
                 break;
+            }
+            // The rest may be on its way.
+            for _ in 0..LOOKS {
+                if read > LONGEST_LINE || line.ends_with(b"\n") {
+                    break;
+                }
+                std::thread::sleep(LOOK);
+                read += file.by_ref().take((LONGEST_LINE + 2 - read) as u64).read_until(b'\n', &mut line)?;
             }
             if line.pop_if(|last| *last == b'\n').is_none() {
                 self.fault(name, number, "is not a whole line".to_owned());
@@ -226,13 +249,15 @@ impl<'a> Stream<'a> {
         if self.records == 0 && is > 1 {
             self.begins = Some(is);
         }
-        let follows = link.prev == was.hash && is == was.seq + 1;
+        // The numbers are whatever somebody wrote there.
+        let next = was.seq.saturating_add(1);
+        let follows = link.prev == was.hash && is == next && is > was.seq;
         // Each line that could not be read, and was told of, stood for one record.
-        let after_unread = self.unread > 0 && is == was.seq + 1 + self.unread;
+        let after_unread = self.unread > 0 && is == next.saturating_add(self.unread);
         let first = self.records == 0 && self.anchors.iter().any(|anchor| anchor.precedes(&link));
         if !follows && !after_unread && !first {
-            let what = if is > was.seq + 1 {
-                format!("records {} to {} are missing before it", was.seq + 1, is - 1)
+            let what = if is > next {
+                format!("records {next} to {} are missing before it", is - 1)
             } else if is <= was.seq {
                 format!("record {is} stands after record {}", was.seq)
             } else {

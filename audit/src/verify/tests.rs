@@ -158,6 +158,46 @@ fn what_a_writer_found_wrong_and_went_on_after_is_told_for_as_long_as_its_record
 }
 
 #[test]
+fn a_number_past_all_others_is_a_fault_like_any() {
+    let directory = TempDir::new().unwrap();
+    stream(&directory, 2, u64::MAX);
+    let (path, mut lines) = files(&directory).remove(0);
+    let mut last = Vec::new();
+    let end = End { seq: u64::MAX - 1, hash: Seal::Plain.genesis("any").hash }.append(&Seal::Plain, b"\"a\":1", &mut last);
+    lines.push(String::from_utf8(last).unwrap().trim_end().to_owned());
+    lines.push(lines[0].clone());
+    put(&path, &lines);
+    assert_eq!(end.seq, u64::MAX);
+    let told: Vec<String> = run(&directory, &[]).faults.into_iter().map(|fault| fault.what).collect();
+    assert_eq!(
+        told[..2],
+        [format!("records 3 to {} are missing before it", u64::MAX - 1), format!("record 1 stands after record {}", u64::MAX)]
+    );
+}
+
+#[test]
+fn a_stream_is_whole_while_it_is_written() {
+    let directory = TempDir::new().unwrap();
+    stream(&directory, 1, 2000);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for _ in 0..40 {
+                stream(&directory, 50, 2000);
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        let mut looks = 0;
+        while !done.load(std::sync::atomic::Ordering::Acquire) || looks == 0 {
+            assert_eq!(run(&directory, &[]).faults, []);
+            looks += 1;
+        }
+        writer.join().unwrap();
+    });
+    assert_eq!(run(&directory, &[]).streams[0].records, 2001);
+}
+
+#[test]
 fn an_anchor_stands_for_files_that_were_taken_away_and_finds_a_rollback() {
     let directory = TempDir::new().unwrap();
     stream(&directory, 30, 2000);
