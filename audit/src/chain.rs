@@ -5,13 +5,15 @@
 //! {"seq":7,"time":"...", ... ,"prev":"<hash of 6>","hash":"<hash of all that stands before this field>"}
 //! ```
 
-use std::{fmt, io::Write as _, str};
+use std::{fmt, str};
 
 use aws_lc_rs::{digest, hmac};
 
 /// The longest line that a writer makes, and that a reader takes for one, in bytes.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
+/// What a line begins with.
+const SEQ: &[u8] = b"{\"seq\":";
 /// What stands around the two hashes. The hash of a line is over all of it up to the quote that ends `prev`.
 const PREV: &[u8] = b",\"prev\":\"";
 const HASH: &[u8] = b"\",\"hash\":\"";
@@ -29,6 +31,14 @@ impl Hash {
         let lower = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
         (lower && hex::decode_to_slice(digits, &mut hash).is_ok()).then_some(Self(hash))
     }
+
+    /// Its hexadecimal digits.
+    pub(crate) fn digits(self) -> [u8; DIGITS] {
+        let mut digits = [0; DIGITS];
+        // It fails where the lengths do not fit, and they do.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        digits
+    }
 }
 
 impl str::FromStr for Hash {
@@ -41,10 +51,7 @@ impl str::FromStr for Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without a text of its own: a line has two of them, and a head two.
-        let mut text = [0; 64];
-        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -113,18 +120,26 @@ impl End {
     pub fn append(self, seal: &Seal, fields: &[u8], lines: &mut Vec<u8>) -> Self {
         let begin = lines.len();
         let seq = self.seq.saturating_add(1);
-        // Writing to a Vec cannot fail.
-        let _ = write!(lines, "{{\"seq\":{seq},");
+        lines.extend_from_slice(SEQ);
+        decimal(seq, lines);
+        lines.push(b',');
         lines.extend_from_slice(fields);
         lines.extend_from_slice(PREV);
-        let _ = write!(lines, "{}\"", self.hash);
+        lines.extend_from_slice(&self.hash.digits());
+        lines.push(b'"');
         let hash = seal.hash(lines.get(begin..).unwrap_or_default());
         lines.extend_from_slice(HASH.get(1..).unwrap_or_default());
-        let _ = write!(lines, "{hash}");
+        lines.extend_from_slice(&hash.digits());
         lines.extend_from_slice(END);
         lines.push(b'\n');
         Self { seq, hash }
     }
+}
+
+/// Appends a number in decimal digits.
+pub(crate) fn decimal(number: u64, to: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(to, &number);
 }
 
 /// What one line says of its place in the chain. Its own hash is right.
@@ -166,7 +181,7 @@ impl Link {
         let rest = rest.strip_suffix(HASH)?;
         let sealed = line.get(..=rest.len())?;
         let (rest, prev) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;
-        let fields = rest.strip_suffix(PREV)?.strip_prefix(b"{\"seq\":")?;
+        let fields = rest.strip_suffix(PREV)?.strip_prefix(SEQ)?;
         let digits = fields.split(|byte| *byte == b',').next()?;
         let canonical = digits.iter().all(u8::is_ascii_digit) && digits.first().is_some_and(|digit| *digit != b'0');
         let seq = str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)?;

@@ -1,4 +1,4 @@
-//! How many streams may be open at a time: each takes three descriptors, and to close one and open it anew for its next record costs more than to write
+//! How many streams may be open at a time: each takes two descriptors, and to close one and open it anew for its next record costs more than to write
 //! that record.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::queue::STREAMS;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The descriptors of one open stream: its folder, its current file and its head.
-const OF_A_STREAM: u64 = 3;
+/// The descriptors of one open stream: its current file and its head.
+const OF_A_STREAM: u64 = 2;
+/// The most descriptors that are left for all else: more than a service's doors let in at a time (`bulkhead_doors::http::Guests`).
+const ELSE: u64 = 6 * 1024;
 /// The most that is of use: the streams of ten thousand tenants.
 const MOST: u64 = 16 * 1024;
 
-/// Raises the process's soft limit to its hard one, and gives how many streams may be open then: half of the descriptors are for all else. The soft limit
-/// stands at 1024 for the sake of `select`, which nothing here calls.
+/// Raises the process's soft limit to its hard one, and gives how many streams may be open then: half of the descriptors are for all else,
+/// but no more than are of use there. The soft limit stands at 1024 for the sake of `select`, which nothing here calls.
 #[must_use]
 pub fn streams() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -49,7 +51,8 @@ impl Room {
 }
 
 fn within(descriptors: u64) -> usize {
-    usize::try_from((descriptors / 2 / OF_A_STREAM).clamp(1, MOST)).unwrap_or(1)
+    let ours = descriptors - (descriptors / 2).min(ELSE);
+    usize::try_from((ours / OF_A_STREAM).clamp(1, MOST)).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -57,8 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_descriptors_are_for_all_else() {
-        assert_eq!(within(1024), 170);
+    fn half_of_the_descriptors_are_for_all_else_as_far_as_that_is_of_use() {
+        assert_eq!(within(1024), 256);
+        assert_eq!(within(20_000), 6928);
         assert_eq!(within(0), 1, "a stream is written all the same");
         assert_eq!(within(u64::MAX), 16 * 1024);
     }

@@ -67,9 +67,8 @@ pub(crate) struct Writing {
     pub(crate) service: Arc<str>,
 }
 
-/// The open files of one stream.
+/// The open files of one stream. Their folder is opened when it is needed: descriptors are few.
 pub(crate) struct Files {
-    folder: Folder,
     data: File,
     head: File,
     state: State,
@@ -92,7 +91,7 @@ struct State {
     refused_from: Option<u64>,
 }
 
-/// Which folder and files are open.
+/// Which folder they are in, and which files are open.
 struct Open {
     folder: Identity,
     data: Identity,
@@ -141,8 +140,9 @@ struct RecoveredRecord<'r> {
 
 impl Files {
     /// Opens a stream, and mends what a writer that was killed left. `known` is how this process left it.
-    pub(crate) fn open(folder: Folder, names: Names, writing: &Writing, known: Option<Left>, now_us: u64) -> io::Result<Self> {
+    pub(crate) fn open(region: &Folder, names: Names, writing: &Writing, known: Option<Left>, now_us: u64) -> io::Result<Self> {
         let mut found = Recovered::default();
+        let folder = region.below(&names.namespace)?;
         let mut data = folder.made(&names.current(), How::Append)?;
         if let Some(from) = known.and_then(|left| left.refused_from) {
             take_back(writing, &data, from)?;
@@ -157,24 +157,25 @@ impl Files {
             found.torn_bytes = Some(tail.torn);
             data.set_len(tail.whole)?;
         }
-        let began = tail::first(&data, &writing.seal)?;
+        let began = if tail.whole > 0 { tail::first(&data, &writing.seal)? } else { None };
         let since_us = began.as_ref().and_then(|began| began.at_us).unwrap_or(now_us);
         let mut first = began.map(|began| began.seq);
-        let complete = || -> io::Result<Option<u64>> { Ok(folder.files()?.iter().filter_map(|(name, _)| names.first_of(name)).max()) };
+        let listed = folder.files()?;
+        let complete = listed.iter().filter_map(|(name, _)| names.first_of(name)).max();
         let genesis = writing.seal.genesis(&names.stream);
         let on_disk = match tail.last {
             Some(Ok(link)) => Some(link.end),
             Some(Err(_)) => {
                 // What cannot be continued is kept as it is, and the chain goes on in a new file.
                 found.wrong.push("the last record was changed");
-                let number = first.unwrap_or_else(|| complete().ok().flatten().map_or(0, |last| last + 1));
+                let number = first.unwrap_or_else(|| complete.map_or(0, |last| last + 1));
                 folder.rename(&names.current(), &names.complete(number))?;
                 data = folder.made(&names.current(), How::New)?;
                 tail = tail::read(&data, &writing.seal)?;
                 first = None;
                 None
             }
-            None => match complete()? {
+            None => match complete {
                 Some(last) => match folder.file(&names.complete(last), How::Read)? {
                     Some(file) => tail::read(&file, &writing.seal)?.last.and_then(Result::ok).map(|link| link.end),
                     None => None,
@@ -183,14 +184,14 @@ impl Files {
             },
         };
         let end = found.end(on_disk, head, known.map(|left| left.end), genesis);
-        let stored = folder.files()?.iter().filter(|(name, _)| names.has(name)).map(|(_, bytes)| bytes).sum();
+        let stored = names.bytes(&if found == Recovered::default() { listed } else { folder.files()? });
         let open = Open { folder: Identity::of(&folder)?, data: Identity::of(&data)?, head: Identity::of(&head_file)? };
         let state = State { open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
-        let mut files = Self { folder, data, head: head_file, state };
+        let mut files = Self { data, head: head_file, state };
         if found != Recovered::default() {
             tracing::error!(stream = files.state.names.stream, found = ?found, "an audit stream did not end as it was left");
             let record = RecoveredRecord { time: moment(now_us), service: &writing.service, event: "recovered", recovered: &found };
-            files.append(writing, &[fields(&record)], now_us)?;
+            files.append(region, writing, &[fields(&record)], now_us)?;
         } else {
             head::write(&files.head, &writing.seal, &files.state.names.stream, files.state.end)?;
         }
@@ -198,12 +199,12 @@ impl Files {
     }
 
     /// Writes records, all of them or none.
-    pub(crate) fn append(&mut self, writing: &Writing, records: &[impl AsRef<[u8]>], now_us: u64) -> io::Result<()> {
+    pub(crate) fn append(&mut self, region: &Folder, writing: &Writing, records: &[impl AsRef<[u8]>], now_us: u64) -> io::Result<()> {
         if let Some(from) = self.state.refused_from {
             take_back(writing, &self.data, from)?;
             self.state.refused_from = None;
         }
-        self.rotate_if_due(writing, now_us)?;
+        self.rotate_if_due(region, writing, now_us)?;
         let mut lines = Vec::with_capacity(records.iter().map(|record| record.as_ref().len() + 192).sum());
         let mut end = self.state.end;
         for record in records {
@@ -233,19 +234,29 @@ impl Files {
         writing.disk.sync(&self.head)
     }
 
-    fn rotate_if_due(&mut self, writing: &Writing, now_us: u64) -> io::Result<()> {
+    fn rotate_if_due(&mut self, region: &Folder, writing: &Writing, now_us: u64) -> io::Result<()> {
         let Some(first) = self.state.first else { return Ok(()) };
         let old = now_us.saturating_sub(self.state.since_us) >= u64::try_from(writing.rotation.age.as_micros()).unwrap_or(u64::MAX);
         if self.state.bytes < writing.rotation.bytes && !old {
             return Ok(());
         }
+        let folder = self.folder(region)?;
         writing.disk.sync(&self.data)?;
-        self.folder.rename(&self.state.names.current(), &self.state.names.complete(first))?;
-        self.data = self.folder.made(&self.state.names.current(), How::Append)?;
+        folder.rename(&self.state.names.current(), &self.state.names.complete(first))?;
+        self.data = folder.made(&self.state.names.current(), How::Append)?;
         self.state.open.data = Identity::of(&self.data)?;
         self.state.first = None;
         self.state.bytes = 0;
-        self.folder.sync()
+        folder.sync()
+    }
+
+    /// The folder that the files are in.
+    fn folder(&self, region: &Folder) -> io::Result<Folder> {
+        let folder = region.below(&self.state.names.namespace)?;
+        if Identity::of(&folder)? == self.state.open.folder {
+            return Ok(folder);
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "its folder is another one"))
     }
 
     /// How the stream stands now.
@@ -259,16 +270,17 @@ impl Files {
     }
 
     /// Counts the bytes again: somebody may have taken complete files away.
-    pub(crate) fn count_again(&mut self) -> io::Result<()> {
-        self.state.stored = self.folder.files()?.iter().filter(|(name, _)| self.state.names.has(name)).map(|(_, bytes)| bytes).sum();
+    pub(crate) fn count_again(&mut self, region: &Folder) -> io::Result<()> {
+        self.state.stored = self.state.names.bytes(&self.folder(region)?.files()?);
         Ok(())
     }
 
     /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
-    pub(crate) fn in_place(&self, region: &Folder, name: &str) -> bool {
-        region.holds(name, self.state.open.folder)
-            && self.folder.holds(&self.state.names.current(), self.state.open.data)
-            && self.folder.holds(&self.state.names.head(), self.state.open.head)
+    pub(crate) fn in_place(&self, region: &Folder) -> bool {
+        let State { open, names, .. } = &self.state;
+        region.holds(&names.namespace, open.folder)
+            && region.holds(&names.paths.current, open.data)
+            && region.holds(&names.paths.head, open.head)
     }
 }
 

@@ -13,6 +13,11 @@ use std::{
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fsync, mkdirat, openat, renameat, statat};
 
+/// Whether a path leads to a folder that is open: it may have been moved or deleted under us.
+pub(crate) fn leads_to(path: &Path, folder: Identity) -> bool {
+    rustix::fs::stat(path).is_ok_and(|named| Identity::told(&named) == folder)
+}
+
 /// An open folder.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
@@ -47,8 +52,11 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
-        let stat = fstat(file)?;
-        Ok(Self { file: Identity::told(&stat), bytes: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) })
+        Ok(Self::told(&fstat(file)?))
+    }
+
+    fn told(stat: &Stat) -> Self {
+        Self { file: Identity::told(stat), bytes: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) }
     }
 }
 
@@ -95,6 +103,15 @@ impl Folder {
 
     /// A regular file in this folder. `None`: it is not there, and was only to be read.
     pub(crate) fn file(&self, name: &str, how: How) -> io::Result<Option<File>> {
+        Ok(self.opened(name, how)?.map(|(file, _)| file))
+    }
+
+    /// The same, and how it stands.
+    pub(crate) fn stood(&self, name: &str, how: How) -> io::Result<Option<(File, Stand)>> {
+        Ok(self.opened(name, how)?.map(|(file, stat)| (file, Stand::told(&stat))))
+    }
+
+    fn opened(&self, name: &str, how: How) -> io::Result<Option<(File, Stat)>> {
         // Not blocking: a pipe in our place must not hold the writer up.
         let common = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let flags = common
@@ -113,7 +130,7 @@ impl Folder {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no regular file with one name")));
         }
-        Ok(Some(File::from(opened)))
+        Ok(Some((File::from(opened), stat)))
     }
 
     /// A regular file in this folder, which is there or is made.
@@ -121,13 +138,8 @@ impl Folder {
         self.file(name, how)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} is not there")))
     }
 
-    /// Whether a path still leads to this folder: it may have been moved or deleted under us.
-    pub(crate) fn stands_at(&self, path: &Path) -> bool {
-        let (Ok(named), Ok(opened)) = (rustix::fs::stat(path), Identity::of(&self.0)) else { return false };
-        Identity::told(&named) == opened
-    }
-
-    /// Whether a name in this folder still stands for an open file or folder.
+    /// Whether a name in this folder still stands for a file or folder. Of a path (`<folder>/<file>`) only the last name must be no link: who asks has asked for
+    /// the folder before.
     pub(crate) fn holds(&self, name: &str, file: Identity) -> bool {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| Identity::told(&named) == file)
     }

@@ -3,7 +3,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-use crate::chain::{End, Hash, Seal};
+use crate::chain::{End, Hash, Seal, decimal};
 
 /// Its length in bytes, always the same.
 const LENGTH: usize = 192;
@@ -20,18 +20,30 @@ pub(crate) enum Head {
 }
 
 /// The text of a head.
-fn text(seal: &Seal, stream: &str, end: End) -> String {
-    let End { seq, hash } = end;
-    let proof = seal.hash(format!("bulkhead audit head 1\n{stream}\n{seq}\n{hash}").as_bytes());
-    let mut text = format!("{{\"seq\":{seq},\"hash\":\"{hash}\",\"proof\":\"{proof}\"}}");
-    text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
-    text.push('\n');
+fn text(seal: &Seal, stream: &str, end: End) -> Vec<u8> {
+    let hash = end.hash.digits();
+    let mut text = Vec::with_capacity(stream.len() + LENGTH);
+    for part in [b"bulkhead audit head 1\n".as_slice(), stream.as_bytes(), b"\n"] {
+        text.extend_from_slice(part);
+    }
+    decimal(end.seq, &mut text);
+    text.push(b'\n');
+    text.extend_from_slice(&hash);
+    let proof = seal.hash(&text).digits();
+    text.clear();
+    text.extend_from_slice(b"{\"seq\":");
+    decimal(end.seq, &mut text);
+    for part in [b",\"hash\":\"".as_slice(), &hash, b"\",\"proof\":\"", &proof, b"\"}"] {
+        text.extend_from_slice(part);
+    }
+    text.resize(LENGTH - 1, b' ');
+    text.push(b'\n');
     text
 }
 
 /// Writes where the chain ends.
 pub(crate) fn write(file: &File, seal: &Seal, stream: &str, end: End) -> io::Result<()> {
-    file.write_all_at(text(seal, stream, end).as_bytes(), 0)
+    file.write_all_at(&text(seal, stream, end), 0)
 }
 
 /// Reads a head.
@@ -45,7 +57,7 @@ pub(crate) fn read(file: Option<&File>, seal: &Seal, stream: &str) -> io::Result
     if length != LENGTH as u64 || file.read_exact_at(&mut bytes, 0).is_err() {
         return Ok(Head::Broken);
     }
-    Ok(parse(&bytes).filter(|end| text(seal, stream, *end).as_bytes() == bytes).map_or(Head::Broken, Head::At))
+    Ok(parse(&bytes).filter(|end| text(seal, stream, *end) == bytes).map_or(Head::Broken, Head::At))
 }
 
 fn parse(bytes: &[u8]) -> Option<End> {
@@ -61,6 +73,15 @@ fn parse(bytes: &[u8]) -> Option<End> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_stays_what_it_was_byte_for_byte() {
+        let end = Seal::Plain.genesis("s");
+        let hash = end.hash;
+        let proof = Seal::Plain.hash(format!("bulkhead audit head 1\ns\n0\n{hash}").as_bytes());
+        let head = format!("{{\"seq\":0,\"hash\":\"{hash}\",\"proof\":\"{proof}\"}}");
+        assert_eq!(String::from_utf8(text(&Seal::Plain, "s", end)).unwrap(), format!("{head:191}\n"));
+    }
 
     #[test]
     fn a_head_reads_back_and_no_other_does() {

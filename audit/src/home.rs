@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    folder::{Folder, Identity},
+    folder::{Folder, Identity, leads_to},
     settings::{Instance, Settings},
 };
 
@@ -20,6 +20,7 @@ const FLOOR: u64 = 64 << 20;
 pub(crate) struct Home {
     path: PathBuf,
     folder: Folder,
+    opened: Identity,
     _lock: File,
     locked: Identity,
     lock_name: String,
@@ -30,6 +31,7 @@ impl Home {
     /// Opens the folder and takes a writer's name that no other process has.
     pub(crate) fn open(path: &Path, settings: &Settings) -> io::Result<Self> {
         let folder = Folder::region(path)?;
+        let opened = Identity::of(&folder)?;
         let machine = Instance::of_machine();
         let (instance, most) = settings.instance.as_ref().map_or((&machine, PROCESSES), |given| (given, 1));
         for number in 1..=most {
@@ -37,7 +39,7 @@ impl Home {
             let lock_name = format!(".{writer}.lock");
             if let Some(lock) = folder.lock(&lock_name)? {
                 let locked = Identity::of(&lock)?;
-                return Ok(Self { path: path.to_path_buf(), folder, _lock: lock, locked, lock_name, writer });
+                return Ok(Self { path: path.to_path_buf(), folder, opened, _lock: lock, locked, lock_name, writer });
             }
         }
         let who = format!("{}-{instance}", settings.service);
@@ -56,7 +58,7 @@ impl Home {
 
     /// Whether the folder is still there, and the lock with it.
     pub(crate) fn in_place(&self) -> bool {
-        self.folder.stands_at(&self.path) && self.folder.holds(&self.lock_name, self.locked)
+        leads_to(&self.path, self.opened) && self.folder.holds(&self.lock_name, self.locked)
     }
 
     /// Whether its disk has more left than the part that is kept for records that must be written.

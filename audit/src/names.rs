@@ -5,17 +5,31 @@
 pub(crate) struct Names {
     /// `<namespace>/<service>-<instance>`: what the chain's beginning is bound to.
     pub(crate) stream: String,
+    /// The folder of the namespace, as the region's folder has it.
+    pub(crate) namespace: String,
+    /// The file that is written and the head, as the region's folder leads to them.
+    pub(crate) paths: Paths,
     stem: String,
 }
 
+/// Two files of a stream, with the folder that they are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) current: String,
+    pub(crate) head: String,
+}
+
 const ENDING: &str = ".jsonl";
+const HEAD: &str = ".head";
 /// Digits of the first record's number in the name of a file: so many that names sort as numbers do.
 const DIGITS: usize = 20;
 
 impl Names {
     /// Those of a writer (`<service>-<instance>`) in a namespace.
     pub(crate) fn new(namespace: &str, writer: &str) -> Self {
-        Self { stream: format!("{namespace}/{writer}"), stem: writer.to_owned() }
+        let stream = format!("{namespace}/{writer}");
+        let paths = Paths { current: format!("{stream}{ENDING}"), head: format!("{stream}{HEAD}") };
+        Self { stream, namespace: namespace.to_owned(), paths, stem: writer.to_owned() }
     }
 
     /// The file that is written.
@@ -25,7 +39,7 @@ impl Names {
 
     /// The file that says where the chain ends.
     pub(crate) fn head(&self) -> String {
-        format!("{}.head", self.stem)
+        format!("{}{HEAD}", self.stem)
     }
 
     /// A file that is complete and begins with a record.
@@ -45,6 +59,11 @@ impl Names {
         digits.parse().ok().filter(|_| numeric)
     }
 
+    /// Bytes of this stream, of files with their names and sizes.
+    pub(crate) fn bytes(&self, files: &[(String, u64)]) -> u64 {
+        files.iter().filter(|(name, _)| self.has(name)).map(|(_, bytes)| bytes).sum()
+    }
+
     /// Whether a file belongs to this stream.
     pub(crate) fn has(&self, name: &str) -> bool {
         name == self.current() || name == self.head() || self.first_of(name).is_some() || self.is_torn(name)
@@ -56,7 +75,7 @@ impl Names {
 
     /// The writer that a file in a folder belongs to: of `ext-authz-a.jsonl`, of its head and of its complete files `ext-authz-a`.
     pub(crate) fn writer_of(name: &str) -> Option<&str> {
-        let stem = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(".head"))?;
+        let stem = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(HEAD))?;
         let writer = match stem.rsplit_once('.') {
             Some((writer, digits)) if digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()) => writer,
             _ => stem,
@@ -73,6 +92,8 @@ mod tests {
     fn each_file_tells_whose_it_is() {
         let names = Names::new("tenant-acme", "ext-authz-a");
         assert_eq!(names.stream, "tenant-acme/ext-authz-a");
+        let below = |name: String| format!("{}/{name}", names.namespace);
+        assert_eq!((&names.paths.current, &names.paths.head), (&below(names.current()), &below(names.head())));
         for name in [names.current(), names.head(), names.complete(7)] {
             assert_eq!(Names::writer_of(&name), Some("ext-authz-a"), "{name}");
             assert!(names.has(&name));

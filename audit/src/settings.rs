@@ -23,7 +23,7 @@ pub struct Settings {
     pub seal: Seal,
     /// The bounds of what waits for a disk.
     pub queue: Bounds,
-    /// Streams that may be open at a time, in all regions together: three descriptors each ([`crate::descriptors`]).
+    /// Streams that may be open at a time, in all regions together: two descriptors each ([`crate::descriptors`]).
     pub open_streams: usize,
 }
 

@@ -144,7 +144,8 @@ impl Writer {
     fn write(&mut self, turns: Vec<(StreamName, Vec<Item>)>) {
         let now_us = self.shared.clock.now_us();
         let home = self.home(now_us);
-        let room = home.as_ref().is_ok_and(|home| home.has_room());
+        let best_effort = turns.iter().any(|(_, items)| items.iter().any(|item| item.waiting.is_none()));
+        let room = best_effort && home.as_ref().is_ok_and(|home| home.has_room());
         let mut written = Vec::with_capacity(turns.len());
         for (name, mut items) in turns {
             items.retain(|item| !item.is_given_up());
@@ -159,9 +160,15 @@ impl Writer {
             written.push((name, outcome));
         }
         self.dirty.store(true, Ordering::Release);
+        let mut accepted = Vec::new();
         for (name, items) in written {
-            self.accept(&name, items);
+            accepted.extend(self.synced(&name, items));
+            if self.shared.settings.sync == Sync::Each {
+                // Nobody waits for the sync of another's stream.
+                self.accept(std::mem::take(&mut accepted));
+            }
         }
+        self.accept(accepted);
         self.close_idle();
     }
 
@@ -181,7 +188,7 @@ impl Writer {
             return Vec::new();
         }
         let weight: u64 = items.iter().map(|item| item.fields.len() as u64 + 192).sum();
-        stream.count_again_if_full(weight, most, now_us);
+        stream.count_again_if_full(home, weight, most, now_us);
         let stored = stream.files.as_ref().map_or(0, Files::stored);
         let mut left = most.saturating_sub(stored);
         let reserve = most / STREAM_RESERVE;
@@ -199,7 +206,7 @@ impl Writer {
         }
         let appended = match &mut stream.files {
             _ if items.is_empty() => Ok(()),
-            Some(files) => files.append(&self.writing, &items, now_us),
+            Some(files) => files.append(home.folder(), &self.writing, &items, now_us),
             None => Ok(()),
         };
         if let Some(files) = &stream.files {
@@ -223,12 +230,9 @@ impl Writer {
         }
     }
 
-    /// Tells those who wait that their records are accepted.
-    fn accept(&mut self, name: &StreamName, items: Vec<Item>) {
-        if items.is_empty() {
-            return;
-        }
-        if self.shared.settings.sync == Sync::Each {
+    /// Of what is written into a stream, what is accepted now.
+    fn synced(&mut self, name: &StreamName, items: Vec<Item>) -> Vec<Item> {
+        if self.shared.settings.sync == Sync::Each && !items.is_empty() {
             let synced = match self.streams.get(name).and_then(|stream| stream.files.as_ref()) {
                 Some(files) => files.sync(&self.writing),
                 None => Ok(()),
@@ -237,14 +241,20 @@ impl Writer {
                 if let Some(stream) = self.streams.get_mut(name) {
                     stream.files = None;
                 }
-                return self.refuse(items, &Refused::Unsynced(Arc::from(error.to_string())));
+                self.refuse(items, &Refused::Unsynced(Arc::from(error.to_string())));
+                return Vec::new();
             }
         }
-        for item in items {
+        items
+    }
+
+    /// Tells those who wait that their records are accepted: all in one go, since a connection that wakes for one answer writes for one alone.
+    fn accept(&self, items: Vec<Item>) {
+        for item in &items {
             (self.shared.count)(item.tenant.as_deref(), "written", 1);
-            if let Some(waiting) = item.waiting {
-                let _ = waiting.send(Ok(()));
-            }
+        }
+        for waiting in items.into_iter().filter_map(|item| item.waiting) {
+            let _ = waiting.send(Ok(()));
         }
     }
 
@@ -320,26 +330,25 @@ impl Writer {
 impl Stream {
     /// Opens its files, if they are not open and in their place.
     fn open(&mut self, home: &Home, name: &str, writing: &Writing, now_us: u64) -> std::io::Result<()> {
-        if self.files.as_ref().is_some_and(|files| files.in_place(home.folder(), name)) {
+        if self.files.as_ref().is_some_and(|files| files.in_place(home.folder())) {
             return Ok(());
         }
         self.files = None;
         if let Some(closed) = self.closed.take() {
-            self.files = closed.reopen(home.folder(), name)?;
+            self.files = closed.reopen(home.folder())?;
         }
         if self.files.is_none() {
-            let folder = home.folder().below(name)?;
-            self.files = Some(Files::open(folder, Names::new(name, home.writer()), writing, self.known, now_us)?);
+            self.files = Some(Files::open(home.folder(), Names::new(name, home.writer()), writing, self.known, now_us)?);
         }
         Ok(())
     }
 
-    fn count_again_if_full(&mut self, weight: u64, most: u64, now_us: u64) {
+    fn count_again_if_full(&mut self, home: &Home, weight: u64, most: u64, now_us: u64) {
         let Some(files) = &mut self.files else { return };
         let nearly = files.stored() + weight > most - most / STREAM_RESERVE;
         if nearly && self.counted_us.is_none_or(|at| now_us.wrapping_sub(at) >= OFTEN_US) {
             self.counted_us = Some(now_us);
-            let _ = files.count_again();
+            let _ = files.count_again(home.folder());
         }
     }
 

@@ -26,13 +26,13 @@ impl Closed {
     ///
     /// # Errors
     /// They cannot be opened.
-    pub(crate) fn reopen(self, region: &Folder, name: &str) -> io::Result<Option<Files>> {
+    pub(crate) fn reopen(self, region: &Folder) -> io::Result<Option<Files>> {
         let Self { state, data: data_left, head: head_left } = self;
-        let folder = region.below(name)?;
-        let data = folder.file(&state.names.current(), How::Append)?;
-        let head = folder.file(&state.names.head(), How::Write)?;
-        let (Some(data), Some(head)) = (data, head) else { return Ok(None) };
-        let as_left = Identity::of(&folder)? == state.open.folder && Stand::of(&data)? == data_left && Stand::of(&head)? == head_left;
-        Ok(as_left.then_some(Files { folder, data, head, state }))
+        let folder = region.below(&state.names.namespace)?;
+        let data = folder.stood(&state.names.current(), How::Append)?;
+        let head = folder.stood(&state.names.head(), How::Write)?;
+        let (Some((data, data_stands)), Some((head, head_stands))) = (data, head) else { return Ok(None) };
+        let as_left = Identity::of(&folder)? == state.open.folder && data_stands == data_left && head_stands == head_left;
+        Ok(as_left.then_some(Files { data, head, state }))
     }
 }

@@ -36,9 +36,12 @@ fn real() -> Writing {
     writing(RealDisk, u64::MAX, Duration::MAX)
 }
 
+fn region(directory: &TempDir) -> Folder {
+    Folder::region(directory.path()).unwrap()
+}
+
 fn open(directory: &TempDir, writing: &Writing, known: Option<Left>) -> Files {
-    let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
-    Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), writing, known, 1_000_000).unwrap()
+    Files::open(&region(directory), Names::new("tenant-acme", "ext-authz-a"), writing, known, 1_000_000).unwrap()
 }
 
 fn path(directory: &TempDir, name: &str) -> PathBuf {
@@ -55,9 +58,9 @@ fn faults(directory: &TempDir) -> Vec<String> {
     report.faults.into_iter().map(|fault| fault.what).collect()
 }
 
-fn appended(files: &mut Files, writing: &Writing, records: u64) {
+fn appended(directory: &TempDir, files: &mut Files, writing: &Writing, records: u64) {
     for nth in 0..records {
-        files.append(writing, &[format!("\"nth\":{nth}")], 1_000_000).unwrap();
+        files.append(&region(directory), writing, &[format!("\"nth\":{nth}")], 1_000_000).unwrap();
     }
 }
 
@@ -65,7 +68,7 @@ fn appended(files: &mut Files, writing: &Writing, records: u64) {
 fn a_chain_goes_on_after_a_restart() {
     let directory = TempDir::new().unwrap();
     for _ in 0..3 {
-        appended(&mut open(&directory, &real(), None), &real(), 2);
+        appended(&directory, &mut open(&directory, &real(), None), &real(), 2);
     }
     assert_eq!(text(&directory).lines().count(), 6);
     assert_eq!(faults(&directory), Vec::<String>::new());
@@ -76,13 +79,14 @@ fn a_file_that_is_large_or_old_is_complete_and_the_chain_goes_on_in_the_next() {
     let directory = TempDir::new().unwrap();
     let small = writing(RealDisk, 500, Duration::MAX);
     let mut files = open(&directory, &small, None);
-    appended(&mut files, &small, 10);
-    let before = files.folder.files().unwrap().len();
+    appended(&directory, &mut files, &small, 10);
+    let count = || region(&directory).below("tenant-acme").unwrap().files().unwrap().len();
+    let before = count();
     assert!(before > 3, "{before}");
 
     let daily = writing(RealDisk, u64::MAX, Duration::from_secs(60));
-    files.append(&daily, &["\"a\":1"], 62_000_000).unwrap();
-    assert_eq!(files.folder.files().unwrap().len(), before + 1);
+    files.append(&region(&directory), &daily, &["\"a\":1"], 62_000_000).unwrap();
+    assert_eq!(count(), before + 1);
     assert_eq!(text(&directory).lines().count(), 1);
     assert_eq!(faults(&directory), Vec::<String>::new());
 }
@@ -90,9 +94,9 @@ fn a_file_that_is_large_or_old_is_complete_and_the_chain_goes_on_in_the_next() {
 #[test]
 fn a_torn_line_is_kept_apart_and_the_cut_is_recorded() {
     let directory = TempDir::new().unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 2);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 2);
     OpenOptions::new().append(true).open(path(&directory, "ext-authz-a.jsonl")).unwrap().write_all(b"{\"seq\":3,\"half").unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 1);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
     let text = text(&directory);
     let recovered: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
     assert_eq!((&recovered["event"], &recovered["recovered"]["torn_bytes"]), (&"recovered".into(), &14.into()));
@@ -104,10 +108,10 @@ fn a_torn_line_is_kept_apart_and_the_cut_is_recorded() {
 #[test]
 fn records_that_are_gone_stay_missed_after_a_restart() {
     let directory = TempDir::new().unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 5);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 5);
     let kept: String = text(&directory).lines().take(3).map(|line| format!("{line}\n")).collect();
     std::fs::write(path(&directory, "ext-authz-a.jsonl"), kept).unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 1);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
     assert_eq!(faults(&directory), ["records 4 to 5 are missing before it"]);
     assert!(text(&directory).contains(r#""lost_from":4,"lost_to":5"#));
 }
@@ -115,10 +119,12 @@ fn records_that_are_gone_stay_missed_after_a_restart() {
 #[test]
 fn a_changed_last_record_is_not_continued_as_if_it_were_right() {
     let directory = TempDir::new().unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 3);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 3);
     std::fs::write(path(&directory, "ext-authz-a.jsonl"), text(&directory).replace("\"nth\":2", "\"nth\":7")).unwrap();
-    appended(&mut open(&directory, &real(), None), &real(), 1);
-    assert_eq!(faults(&directory), ["was changed: its hash is not that of its content"]);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
+    let told = faults(&directory);
+    assert_eq!(told[0], "was changed: its hash is not that of its content");
+    assert!(told.len() == 2 && told[1].starts_with("the last record was changed"), "{told:?}");
     assert!(text(&directory).contains("the last record was changed"));
 }
 
@@ -126,15 +132,50 @@ fn a_changed_last_record_is_not_continued_as_if_it_were_right() {
 fn a_stream_that_is_deleted_under_its_writer_is_missed() {
     let directory = TempDir::new().unwrap();
     let mut files = open(&directory, &real(), None);
-    appended(&mut files, &real(), 3);
-    let region = Folder::region(directory.path()).unwrap();
-    assert!(files.in_place(&region, "tenant-acme"));
+    appended(&directory, &mut files, &real(), 3);
+    let region = region(&directory);
+    assert!(files.in_place(&region));
     std::fs::rename(directory.path().join("tenant-acme"), directory.path().join("moved")).unwrap();
-    assert!(!files.in_place(&region, "tenant-acme"));
+    assert!(!files.in_place(&region));
     std::fs::remove_dir_all(directory.path().join("moved")).unwrap();
-    assert!(!files.in_place(&region, "tenant-acme"));
-    appended(&mut open(&directory, &real(), Some(files.left())), &real(), 1);
+    assert!(!files.in_place(&region));
+    appended(&directory, &mut open(&directory, &real(), Some(files.left())), &real(), 1);
     assert_eq!(faults(&directory), ["records 1 to 3 are missing before it"]);
+}
+
+#[test]
+fn s11_a_file_that_was_swapped_under_its_writer_is_noticed() {
+    let copied = |path: PathBuf| {
+        let copy = path.with_extension("copy");
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::rename(copy, path).unwrap();
+    };
+    let moved = |directory: &TempDir| {
+        std::fs::rename(directory.path().join("tenant-acme"), directory.path().join("moved")).unwrap();
+        directory.path().join("tenant-acme")
+    };
+    let swaps: [&dyn Fn(&TempDir); 6] = [
+        &|directory| copied(path(directory, "ext-authz-a.jsonl")),
+        &|directory| copied(path(directory, "ext-authz-a.head")),
+        &|directory| std::fs::remove_file(path(directory, "ext-authz-a.jsonl")).unwrap(),
+        &|directory| std::fs::remove_file(path(directory, "ext-authz-a.head")).unwrap(),
+        // The same files in another folder, and the same folder behind a link.
+        &|directory| {
+            std::fs::create_dir(moved(directory)).unwrap();
+            for name in ["ext-authz-a.jsonl", "ext-authz-a.head"] {
+                std::fs::rename(directory.path().join("moved").join(name), path(directory, name)).unwrap();
+            }
+        },
+        &|directory| std::os::unix::fs::symlink("moved", moved(directory)).unwrap(),
+    ];
+    for (nth, swap) in swaps.iter().enumerate() {
+        let directory = TempDir::new().unwrap();
+        let mut files = open(&directory, &real(), None);
+        appended(&directory, &mut files, &real(), 2);
+        assert!(files.in_place(&region(&directory)));
+        swap(&directory);
+        assert!(!files.in_place(&region(&directory)), "{nth}");
+    }
 }
 
 #[test]
@@ -142,16 +183,16 @@ fn a_full_disk_takes_all_of_a_write_or_nothing() {
     let directory = TempDir::new().unwrap();
     let full = writing(Small(AtomicU64::new(450)), u64::MAX, Duration::MAX);
     let mut files = open(&directory, &full, None);
-    appended(&mut files, &full, 2);
+    appended(&directory, &mut files, &full, 2);
     for _ in 0..2 {
-        let error = files.append(&full, &["\"a\":1", "\"a\":2"], 0).unwrap_err();
+        let error = files.append(&region(&directory), &full, &["\"a\":1", "\"a\":2"], 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(text(&directory).lines().count(), 2);
         assert_eq!(faults(&directory), Vec::<String>::new());
     }
-    appended(&mut files, &real(), 1);
+    appended(&directory, &mut files, &real(), 1);
     drop(files);
-    appended(&mut open(&directory, &real(), None), &real(), 1);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
     assert_eq!((text(&directory).lines().count(), faults(&directory)), (4, vec![]));
 }
 
@@ -192,23 +233,22 @@ fn s11_nothing_follows_what_was_refused_and_could_not_be_taken_back() {
     for anew in [false, true] {
         let directory = TempDir::new().unwrap();
         let mut files = open(&directory, &writing, None);
-        appended(&mut files, &writing, 2);
+        appended(&directory, &mut files, &writing, 2);
         stuck.fails.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            assert!(files.append(&writing, &["\"refused\":1"], 1_000_000).is_err());
+            assert!(files.append(&region(&directory), &writing, &["\"refused\":1"], 1_000_000).is_err());
             assert_eq!(text(&directory).lines().count(), 3, "the first of them stands there, and none after it");
         }
         let left = files.left();
         assert!(left.refused_from.is_some());
         if anew {
             drop(files);
-            let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
-            assert!(Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), &writing, Some(left), 1_000_000).is_err());
+            assert!(Files::open(&region(&directory), Names::new("tenant-acme", "ext-authz-a"), &writing, Some(left), 1_000_000).is_err());
             stuck.fails.store(false, Ordering::SeqCst);
             files = open(&directory, &writing, Some(left));
         }
         stuck.fails.store(false, Ordering::SeqCst);
-        appended(&mut files, &writing, 1);
+        appended(&directory, &mut files, &writing, 1);
         assert!(!text(&directory).contains("refused"));
         assert_eq!((text(&directory).lines().count(), faults(&directory)), (3, vec![]));
     }
@@ -220,12 +260,12 @@ fn s11_what_a_killed_writer_left_behind_the_head_is_marked() {
     let writing = writing(stuck.clone(), u64::MAX, Duration::MAX);
     let directory = TempDir::new().unwrap();
     let mut files = open(&directory, &writing, None);
-    appended(&mut files, &writing, 2);
+    appended(&directory, &mut files, &writing, 2);
     stuck.fails.store(true, Ordering::SeqCst);
-    assert!(files.append(&writing, &["\"refused\":1", "\"refused\":2"], 1_000_000).is_err());
+    assert!(files.append(&region(&directory), &writing, &["\"refused\":1", "\"refused\":2"], 1_000_000).is_err());
     // The process ends before the disk is well.
     drop(files);
-    appended(&mut open(&directory, &real(), None), &real(), 1);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
     let text = text(&directory);
     let recovered: serde_json::Value = serde_json::from_str(text.lines().nth(4).unwrap()).unwrap();
     assert_eq!(recovered["recovered"], serde_json::json!({ "unanswered_from": 3, "unanswered_to": 4 }));
@@ -235,17 +275,17 @@ fn s11_what_a_killed_writer_left_behind_the_head_is_marked() {
 /// Closes a stream of two records, does something to its folder, and opens it again as it was left, if it still stands so.
 fn reopened(directory: &TempDir, meanwhile: impl FnOnce()) -> Option<Files> {
     let mut files = open(directory, &real(), None);
-    appended(&mut files, &real(), 2);
+    appended(directory, &mut files, &real(), 2);
     let closed = files.close().unwrap();
     meanwhile();
-    closed.reopen(&Folder::region(directory.path()).unwrap(), "tenant-acme").unwrap()
+    closed.reopen(&region(directory)).unwrap()
 }
 
 #[test]
 fn a_stream_that_was_closed_goes_on_as_it_was_left() {
     let directory = TempDir::new().unwrap();
     let mut files = reopened(&directory, || ()).unwrap();
-    appended(&mut files, &real(), 2);
+    appended(&directory, &mut files, &real(), 2);
     assert_eq!((files.left().end.seq, files.stored()), (4, text(&directory).len() as u64));
     assert_eq!(text(&directory).lines().count(), 4);
     assert_eq!(faults(&directory), Vec::<String>::new());

@@ -13,10 +13,10 @@ use crate::{
 fn stream(directory: &TempDir, records: usize, rotate: u64) {
     let rotation = Rotation { bytes: rotate, age: Duration::MAX };
     let writing = Writing { seal: Seal::Plain, disk: Arc::new(RealDisk), rotation, service: Arc::from("ext-authz") };
-    let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
-    let mut files = Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), &writing, None, 0).unwrap();
+    let region = Folder::region(directory.path()).unwrap();
+    let mut files = Files::open(&region, Names::new("tenant-acme", "ext-authz-a"), &writing, None, 0).unwrap();
     for nth in 0..records {
-        files.append(&writing, &[format!("\"nth\":{nth}")], 0).unwrap();
+        files.append(&region, &writing, &[format!("\"nth\":{nth}")], 0).unwrap();
     }
 }
 
@@ -151,9 +151,9 @@ fn what_a_writer_found_wrong_and_went_on_after_is_told_for_as_long_as_its_record
         rotation: Rotation { bytes: u64::MAX, age: Duration::MAX },
         service: "a".into(),
     };
-    let folder = Folder::region(directory.path()).unwrap().below("tenant-acme").unwrap();
-    let mut files = Files::open(folder, Names::new("tenant-acme", "ext-authz-a"), &writing, None, 0).unwrap();
-    files.append(&writing, &[r#""event":"denied","of":{"event":"recovered","recovered":{"wrong":["all"]}}"#], 0).unwrap();
+    let region = Folder::region(directory.path()).unwrap();
+    let mut files = Files::open(&region, Names::new("tenant-acme", "ext-authz-a"), &writing, None, 0).unwrap();
+    files.append(&region, &writing, &[r#""event":"denied","of":{"event":"recovered","recovered":{"wrong":["all"]}}"#], 0).unwrap();
     assert_eq!(run(&directory, &[]).faults, []);
 }
 
