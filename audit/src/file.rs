@@ -150,6 +150,10 @@ impl Files {
         let mut tail = tail::read(&data, &writing.seal)?;
         let head_file = folder.made(&names.head(), How::Write)?;
         let head = head::read(Some(&head_file), &writing.seal, &names.stream)?;
+        if head == Head::Broken {
+            // It is written in place: what is longer than a head would never be one again.
+            head_file.set_len(head::LENGTH as u64)?;
+        }
 
         if tail.torn > 0 {
             let after = tail.last.and_then(Result::ok).map_or(0, |link| link.end.seq);
@@ -275,12 +279,13 @@ impl Files {
         Ok(())
     }
 
-    /// Whether the files are still where they were: what is written to a file that was moved away or deleted is nowhere.
+    /// Whether the files are still where they were, and as long: what is written to a file that was moved away or deleted is nowhere, and what stands behind a
+    /// cut is no chain.
     pub(crate) fn in_place(&self, region: &Folder) -> bool {
-        let State { open, names, .. } = &self.state;
+        let State { open, names, bytes, .. } = &self.state;
         region.holds(&names.namespace, open.folder)
-            && region.holds(&names.paths.current, open.data)
-            && region.holds(&names.paths.head, open.head)
+            && region.holds_whole(&names.paths.current, open.data, *bytes)
+            && region.holds_whole(&names.paths.head, open.head, head::LENGTH as u64)
     }
 }
 

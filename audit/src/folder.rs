@@ -141,7 +141,16 @@ impl Folder {
     /// Whether a name in this folder still stands for a file or folder. Of a path (`<folder>/<file>`) only the last name must be no link: who asks has asked for
     /// the folder before.
     pub(crate) fn holds(&self, name: &str, file: Identity) -> bool {
-        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| Identity::told(&named) == file)
+        self.named(name).is_some_and(|named| Identity::told(&named) == file)
+    }
+
+    /// The same of a file, and whether it has so many bytes.
+    pub(crate) fn holds_whole(&self, name: &str, file: Identity, bytes: u64) -> bool {
+        self.named(name).is_some_and(|named| Identity::told(&named) == file && u64::try_from(named.st_size) == Ok(bytes))
+    }
+
+    fn named(&self, name: &str) -> Option<Stat> {
+        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
     /// Gives a file another name, which must be free.

@@ -6,7 +6,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _};
 use crate::chain::{End, Hash, Seal, decimal};
 
 /// Its length in bytes, always the same.
-const LENGTH: usize = 192;
+pub(crate) const LENGTH: usize = 192;
 
 /// A head, as it stands in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

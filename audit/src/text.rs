@@ -35,10 +35,34 @@ impl Text {
 
 /// A value as JSON on one line, in ASCII.
 pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512);
+    let mut line = Line(Vec::with_capacity(1024));
     // Writing to a Vec cannot fail, and what we write has no map whose keys are not strings.
-    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
-    bytes
+    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut line, Ascii));
+    line.0
+}
+
+/// Bytes that are written a few at a time: most of JSON's pieces are one quote, colon or comma.
+struct Line(Vec<u8>);
+
+impl io::Write for Line {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes what is not visible ASCII as `\uXXXX`. Quotes, backslashes and C0 controls are escaped by serde_json itself.

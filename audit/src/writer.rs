@@ -249,11 +249,11 @@ impl Writer {
     }
 
     /// Tells those who wait that their records are accepted: all in one go, since a connection that wakes for one answer writes for one alone.
-    fn accept(&self, items: Vec<Item>) {
+    fn accept(&self, mut items: Vec<Item>) {
         for item in &items {
             (self.shared.count)(item.tenant.as_deref(), "written", 1);
         }
-        for waiting in items.into_iter().filter_map(|item| item.waiting) {
+        for waiting in items.iter_mut().filter_map(|item| item.waiting.take()) {
             let _ = waiting.send(Ok(()));
         }
     }

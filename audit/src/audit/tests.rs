@@ -298,6 +298,22 @@ async fn a_folder_that_is_moved_away_under_its_writer_is_not_written_any_more() 
 }
 
 #[tokio::test]
+async fn s11_a_stream_that_is_cut_under_its_writer_goes_on_with_a_record_of_what_is_missing() {
+    let stage = Stage::new(Arc::new(RealDisk), |_| {});
+    for nth in 0..3 {
+        stage.must("acme", &nth.to_string(), LONG).await.unwrap();
+    }
+    let file = stage.directory.path().join("eu/tenant-acme/ext-authz-a.jsonl");
+    File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+    stage.must("acme", "after", LONG).await.unwrap();
+    let text = stage.text("eu/tenant-acme/ext-authz-a.jsonl");
+    assert!(text.starts_with(r#"{"seq":4,"#) && text.contains(r#""lost_from":1,"lost_to":3"#) && text.contains("\"after\""), "{text}");
+    assert_eq!(stage.faults().len(), 1);
+    stage.must("acme", "later", LONG).await.unwrap();
+    assert_eq!(stage.text("eu/tenant-acme/ext-authz-a.jsonl").lines().count(), 3);
+}
+
+#[tokio::test]
 async fn two_processes_never_write_one_file() {
     let stage = Stage::new(Arc::new(RealDisk), |_| {});
     stage.must("acme", "x", LONG).await.unwrap();

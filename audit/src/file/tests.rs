@@ -144,7 +144,7 @@ fn a_stream_that_is_deleted_under_its_writer_is_missed() {
 }
 
 #[test]
-fn s11_a_file_that_was_swapped_under_its_writer_is_noticed() {
+fn s11_a_file_that_was_swapped_or_cut_under_its_writer_is_noticed() {
     let copied = |path: PathBuf| {
         let copy = path.with_extension("copy");
         std::fs::copy(&path, &copy).unwrap();
@@ -154,7 +154,14 @@ fn s11_a_file_that_was_swapped_under_its_writer_is_noticed() {
         std::fs::rename(directory.path().join("tenant-acme"), directory.path().join("moved")).unwrap();
         directory.path().join("tenant-acme")
     };
-    let swaps: [&dyn Fn(&TempDir); 6] = [
+    let longer = |path: PathBuf, by: i64| {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len().checked_add_signed(by).unwrap()).unwrap();
+    };
+    let swaps: [&dyn Fn(&TempDir); 9] = [
+        &|directory| longer(path(directory, "ext-authz-a.jsonl"), -1),
+        &|directory| longer(path(directory, "ext-authz-a.jsonl"), 1),
+        &|directory| longer(path(directory, "ext-authz-a.head"), 1),
         &|directory| copied(path(directory, "ext-authz-a.jsonl")),
         &|directory| copied(path(directory, "ext-authz-a.head")),
         &|directory| std::fs::remove_file(path(directory, "ext-authz-a.jsonl")).unwrap(),
@@ -175,6 +182,10 @@ fn s11_a_file_that_was_swapped_under_its_writer_is_noticed() {
         assert!(files.in_place(&region(&directory)));
         swap(&directory);
         assert!(!files.in_place(&region(&directory)), "{nth}");
+        if nth < 8 {
+            files = open(&directory, &real(), Some(files.left()));
+            assert!(files.in_place(&region(&directory)), "{nth}");
+        }
     }
 }
 
