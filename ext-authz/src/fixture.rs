@@ -308,10 +308,10 @@ pub(crate) fn caller(snapshot: &Snapshot, words: &str) -> Option<Caller> {
     let tenant: &Arc<Tenant> = snapshot.tenant(words.next()?)?;
     let mut caller = Caller {
         tenant: tenant.clone(),
-        subject: Some("alice".to_owned()),
+        subject: Some("alice".into()),
         client: None,
-        roles: Vec::new(),
-        scopes: Vec::new(),
+        roles: Arc::default(),
+        scopes: Arc::default(),
         by_token: true,
         expires: None,
         signed_by: None,
@@ -319,10 +319,10 @@ pub(crate) fn caller(snapshot: &Snapshot, words: &str) -> Option<Caller> {
     };
     for word in words {
         match word.split_once(':').unwrap_or((word, "")) {
-            ("client", client) => caller.client = Some(client.to_owned()),
-            ("role", role) => caller.roles.push(role.to_owned()),
-            ("scope", scope) => caller.scopes.push(scope.to_owned()),
-            ("subject", subject) => caller.subject = Some(subject.to_owned()),
+            ("client", client) => caller.client = Some(client.into()),
+            ("role", role) => caller.roles = caller.roles.iter().cloned().chain([role.to_owned()]).collect(),
+            ("scope", scope) => caller.scopes = caller.scopes.iter().cloned().chain([scope.to_owned()]).collect(),
+            ("subject", subject) => caller.subject = Some(subject.into()),
             ("key", _) | ("key-only", _) => {
                 let Policy::Ready(policy) = &tenant.policy else { return None };
                 caller.by_key = policy.subscription_of_key(&KeyHash::of(ACME_KEY)).cloned();

@@ -47,12 +47,12 @@ impl Reply {
 
     /// Status OK, with an OK response (`OkHttpResponse`: 2 headers, 5 headers_to_remove, 6 response_headers_to_add).
     fn allow(decision: &Decision, allowed: &Allowed, arrived: &Headers<'_>) -> Self {
-        let set = headers::set(decision, allowed);
+        let ours = headers::Headers::of(decision, allowed);
         let told = decision.verdict.charged.iter().flat_map(Charged::told);
         Self::assemble(Code::Ok, decision, |reply| {
             reply.message(3, |ok| {
-                set.iter().for_each(|(name, value)| header(ok, 2, name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
-                headers::removed(&set, allowed.obligations.forward_credentials, arrived).for_each(|name| ok.text(5, name));
+                ours.set().for_each(|(name, value)| header(ok, 2, name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
+                ours.removed(arrived).for_each(|name| ok.text(5, name));
                 told.for_each(|(name, value)| header(ok, 6, name, &value, HeaderAppendAction::AppendIfExistsOrAdd));
             });
         })

@@ -92,7 +92,7 @@ impl<I: Identify> CheckService<I> {
         let started = Instant::now();
         let snapshot = self.live.load();
         let mut seen = None;
-        let Decided { mut decision, mut reply, authorized } = self.decide(snapshot.as_ref(), asked, patience, &mut seen).await;
+        let Decided { mut decision, mut reply, authorized } = self.decide(snapshot.as_ref(), asked, (started, patience), &mut seen).await;
         let platform = snapshot.as_ref().map(|snapshot| snapshot.platform().as_ref());
         let until = started + patience;
         let kept = match authorized {
@@ -123,14 +123,14 @@ impl<I: Identify> CheckService<I> {
         &self,
         snapshot: Option<&Arc<Snapshot>>,
         asked: &Result<Attributes<'_>, Denial>,
-        patience: Duration,
+        (started, patience): (Instant, Duration),
         seen: &mut Option<Seen>,
     ) -> Decided {
         let id = Uuid::now_v7().to_string();
         let generation = snapshot.map(|snapshot| snapshot.generation());
-        let until = Instant::now() + deadline::of_verdict(patience);
+        let until = started + deadline::of_verdict(patience);
         let whole = async {
-            let mut verdict = self.verdict(snapshot, asked, patience, seen).await;
+            let mut verdict = self.verdict(snapshot, asked, (started, patience), seen).await;
             let signed = self.must_sign(snapshot, &mut verdict);
             let mut decision = Decision { id: id.clone(), generation, verdict };
             let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;
@@ -144,7 +144,7 @@ impl<I: Identify> CheckService<I> {
             Decided { decision, reply, authorized }
         };
         // A panic unwinds one decision, which holds nothing that others share but behind their own locks.
-        let failed = match tokio::time::timeout(patience, AssertUnwindSafe(whole).catch_unwind()).await {
+        let failed = match tokio::time::timeout_at(started + patience, AssertUnwindSafe(whole).catch_unwind()).await {
             Ok(Ok(decided)) => return decided,
             Ok(Err(_)) => "the decision broke: this is a fault of ours",
             Err(_) => "the decision was not made in time",
@@ -158,7 +158,7 @@ impl<I: Identify> CheckService<I> {
         &self,
         snapshot: Option<&Arc<Snapshot>>,
         asked: &Result<Attributes<'_>, Denial>,
-        patience: Duration,
+        (started, patience): (Instant, Duration),
         seen: &mut Option<Seen>,
     ) -> Verdict {
         let Some(snapshot) = snapshot else {
@@ -167,9 +167,8 @@ impl<I: Identify> CheckService<I> {
         match asked {
             Ok(attributes) => {
                 *seen = Some(Seen::from(attributes));
-                let now = Instant::now();
                 let judging = patience.saturating_sub(self.kept_for_limits(patience));
-                let due = Due { proof: now + deadline::of_proof(judging), verdict: now + deadline::of_verdict(judging) };
+                let due = Due { proof: started + deadline::of_proof(judging), verdict: started + deadline::of_verdict(judging) };
                 self.judge.decide(snapshot, attributes, due).await
             }
             Err(denial) => Verdict::denied(denial.clone()),

@@ -21,13 +21,13 @@ pub struct Caller {
     /// The tenant that the credentials prove.
     pub tenant: Arc<Tenant>,
     /// The caller inside the tenant (`sub`), where a token names one.
-    pub subject: Option<String>,
+    pub subject: Option<Arc<str>>,
     /// The client of the token (`azp`, else `client_id`).
-    pub client: Option<String>,
+    pub client: Option<Arc<str>>,
     /// Roles of the token.
-    pub roles: Vec<String>,
+    pub roles: Arc<[String]>,
     /// Scopes of the token.
-    pub scopes: Vec<String>,
+    pub scopes: Arc<[String]>,
     /// Whether a token verified.
     pub by_token: bool,
     /// From when on that token proves nobody, in seconds since 1970: its `exp`, and its issuer's leeway.

@@ -1,6 +1,6 @@
 //! A decision, step by step: what each found out, and how it judged. The command and the admin door tell it alike.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bulkhead_audit::text::Text;
 use bulkhead_tenancy::name::{ApiName, SubscriptionName, TenantName, TenantUid};
@@ -26,8 +26,8 @@ pub struct Told {
     tenant: Option<(TenantName, TenantUid)>,
     api: Option<ApiName>,
     subscription: Option<SubscriptionName>,
-    subject: Option<String>,
-    client: Option<String>,
+    subject: Option<Arc<str>>,
+    client: Option<Arc<str>>,
     named: Option<Named>,
     findings: Findings,
     shadow: Vec<ShadowMark>,
@@ -70,8 +70,11 @@ impl Told {
         };
         let Self { subject, client, named, findings, shadow, .. } = &mut self;
         let names = named.iter_mut().flat_map(|named| [&mut named.tenant, &mut named.api]);
-        for text in [subject, client, &mut findings.action].into_iter().chain(names).flatten() {
+        for text in [&mut findings.action].into_iter().chain(names).flatten() {
             cut(text, 256);
+        }
+        for text in [subject, client].into_iter().flatten().filter(|text| text.len() > 256) {
+            *text = Text::bounded(text, 256).as_str().into();
         }
         let topics = std::mem::take(&mut findings.topics).into_iter().take(LISTED);
         findings.topics = topics.map(|topic| Text::bounded(&topic, 128).as_str().to_owned()).collect();
@@ -143,7 +146,7 @@ impl Told {
         match step {
             Step::Attributes => self.asked(),
             Step::Tenant => tenant.as_ref().map(|(name, _)| {
-                let part = |what, text: &Option<String>| text.as_deref().map(|text| format!(", {what} {text:?}")).unwrap_or_default();
+                let part = |what, text: &Option<Arc<str>>| text.as_deref().map(|text| format!(", {what} {text:?}")).unwrap_or_default();
                 format!("the credentials prove {name}{}{}", part("subject", subject), part("client", client))
             }),
             Step::Route => api.as_ref().map(|api| format!("{api} in its contract")),

@@ -6,52 +6,68 @@ use bulkhead_proto::contract::header;
 
 use super::claim;
 use crate::{
-    attributes::{Headers, understood_as, understood_below},
+    attributes::{self, understood_as, understood_below},
     verdict::{Allowed, Decision},
 };
 
 /// Credentials, which stop here unless the API wants them forwarded (S13).
 const CREDENTIALS: [&str; 2] = ["authorization", header::API_KEY];
 
-/// What contract routing alone sets. A client's own would choose an upstream (S1).
-const ROUTING: [&str; 2] = [header::CLUSTER, header::UPSTREAM];
+/// What a name of the contract is set to, or nothing where it is removed: so each is set or removed, and none is both. Envoy removes after it sets.
+type Contract<'a> = [(&'static str, Option<Cow<'a, str>>); 9];
 
-/// Headers by name.
-pub(super) type Set<'a> = Vec<(&'static str, Cow<'a, str>)>;
-
-/// What is set: identity, our hop mark (S24), and where the request goes if the contract says so.
-pub(super) fn set<'a>(decision: &'a Decision, allowed: &'a Allowed) -> Set<'a> {
-    let Allowed { caller, api, subscription, obligations, .. } = allowed;
-    let mut set: Set<'a> = Vec::with_capacity(10);
-    set.extend([
-        (header::TENANT, caller.tenant.name.as_str().into()),
-        (header::API, api.name.as_str().into()),
-        (header::DECISION, decision.id.as_str().into()),
-        (header::HOP, "1".into()),
-    ]);
-    set.extend(subscription.as_ref().map(|subscription| (header::SUBSCRIPTION, subscription.name.as_str().into())));
-    set.extend(caller.subject.as_deref().and_then(claim::visible).map(|subject| (header::SUBJECT, subject)));
-    set.extend(obligations.context_token.as_ref().map(|token| (header::CONTEXT, token.as_str().into())));
-    if let Some(upstream) = &obligations.upstream {
-        set.push((header::CLUSTER, upstream.cluster.into()));
-        set.push((header::UPSTREAM, format!("{}:{}", upstream.host, upstream.port).into()));
-        set.push((":path", upstream.path.as_str().into()));
-    }
-    set
+/// The headers of an allow.
+pub(super) struct Headers<'a> {
+    contract: Contract<'a>,
+    /// `:path`, with contract routing.
+    path: Option<&'a str>,
+    /// The credentials that are not forwarded.
+    stopped: &'static [&'static str],
 }
 
-/// What is removed. Envoy removes after it sets, so a name that is set must never stand here, in any case.
-pub(super) fn removed<'a>(set: &'a Set<'_>, forward_credentials: bool, arrived: &'a Headers<'_>) -> impl Iterator<Item = &'a str> {
-    let absent = |name: &str| set.iter().all(|(own, _)| *own != name);
-    let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain(ROUTING);
-    let stopped = CREDENTIALS.into_iter().filter(move |_| !forward_credentials);
-    // These go even if they were not seen: Envoy may be told to hide headers from us.
-    let always = contract.chain(stopped);
-    let known = always.clone();
-    // What asks for another method asks for one that nobody judged (S6).
-    let seen = arrived.names().filter(|name| is_taken_for_ours(name)).chain(arrived.overriding_the_method());
-    let seen = seen.filter(move |seen| known.clone().all(|name| name != *seen));
-    always.chain(seen).filter(move |name| absent(name))
+impl<'a> Headers<'a> {
+    /// Identity, our hop mark (S24), and where the request goes if the contract says so: a client's own would choose an upstream (S1).
+    pub(super) fn of(decision: &'a Decision, allowed: &'a Allowed) -> Self {
+        let Allowed { caller, api, subscription, obligations, .. } = allowed;
+        let upstream = obligations.upstream.as_ref();
+        let contract = [
+            (header::TENANT, Some(caller.tenant.name.as_str().into())),
+            (header::API, Some(api.name.as_str().into())),
+            (header::DECISION, Some(decision.id.as_str().into())),
+            (header::HOP, Some("1".into())),
+            (header::SUBSCRIPTION, subscription.as_ref().map(|subscription| subscription.name.as_str().into())),
+            (header::SUBJECT, caller.subject.as_deref().and_then(claim::visible)),
+            (header::CONTEXT, obligations.context_token.as_ref().map(|token| token.as_str().into())),
+            (header::CLUSTER, upstream.map(|upstream| upstream.cluster.into())),
+            (header::UPSTREAM, upstream.map(|upstream| format!("{}:{}", upstream.host, upstream.port).into())),
+        ];
+        let stopped: &[&str] = if obligations.forward_credentials { &[] } else { &CREDENTIALS };
+        Self { contract, path: upstream.map(|upstream| upstream.path.as_str()), stopped }
+    }
+
+    /// What is set.
+    pub(super) fn set(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let contract = self.contract.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        contract.chain(self.path.map(|path| (":path", path)))
+    }
+
+    /// What is removed: the rest of the contract and what is not to go on, also if it was not seen, because Envoy may be told to hide headers from us; and of what
+    /// arrived whatever may be understood as one of these, in any case.
+    pub(super) fn removed<'r>(&'r self, arrived: &'r attributes::Headers<'_>) -> impl Iterator<Item = &'r str> {
+        let unset = self.contract.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| -> &str { name });
+        // What asks for another method asks for one that nobody judged (S6).
+        let seen = arrived.names().filter(|name| is_taken_for_ours(name)).chain(arrived.overriding_the_method());
+        unset.chain(self.others()).chain(seen.filter(|seen| !self.knows(seen)))
+    }
+
+    /// What goes in any case.
+    fn others(&self) -> impl Iterator<Item = &str> {
+        header::FOREIGN.into_iter().chain(self.stopped.iter().copied())
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.contract.iter().any(|(own, _)| *own == name) || self.others().any(|other| other == name)
+    }
 }
 
 /// Whether some server behind us could take a header for one of the contract, though it is spelt otherwise; or for a credential that

@@ -176,7 +176,7 @@ async fn an_allow_has_its_whole_answer() {
         (header::HOP, "1"),
     ]);
     assert_eq!(pairs(&ok.headers), expected);
-    let contract = [header::CONTEXT, header::FOREIGN[0], header::FOREIGN[1], header::CLUSTER, header::UPSTREAM];
+    let contract = [header::CONTEXT, header::CLUSTER, header::UPSTREAM, header::FOREIGN[0], header::FOREIGN[1]];
     assert_eq!(ok.headers_to_remove, [&contract[..], &["authorization", header::API_KEY]].concat());
     assert_eq!(
         ok,

@@ -33,7 +33,9 @@ pub fn upstream(platform: &Platform, api: &Api, rest: &str, query: Option<&str>)
 
 /// Joins base path, rest and query byte by byte. Nothing is decoded, and the result starts with the base path (S6).
 fn under(base: &str, rest: &str, query: Option<&str>) -> Result<String, Denial> {
-    let mut path = format!("{base}{rest}");
+    let mut path = String::with_capacity(base.len() + rest.len() + 1 + query.map_or(0, str::len));
+    path.push_str(base);
+    path.push_str(rest);
     if path.is_empty() {
         path.push('/');
     }

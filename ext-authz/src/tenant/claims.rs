@@ -1,5 +1,7 @@
 //! The claims of a verified token that decisions go by.
 
+use std::sync::Arc;
+
 use bulkhead_tenancy::{
     issuer::{ClaimPath, Issuer},
     tenant::Tenant,
@@ -21,17 +23,17 @@ impl Unfit {
     }
 }
 
-/// What we go by, typed. It holds verification only; nothing in it is a permission (S23).
+/// What we go by, typed, and shared with whoever is proven by it. It holds verification only; nothing in it is a permission (S23).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claims {
     /// `sub`
-    pub(super) subject: Option<String>,
+    pub(super) subject: Option<Arc<str>>,
     /// `azp`, else `client_id`
-    pub(super) client: Option<String>,
+    pub(super) client: Option<Arc<str>>,
     /// What stands at the issuer's roles claims.
-    pub(super) roles: Vec<String>,
+    pub(super) roles: Arc<[String]>,
     /// `scope`, else `scp`
-    pub(super) scopes: Vec<String>,
+    pub(super) scopes: Arc<[String]>,
     /// The issuer's tenant claim, where there is one.
     tenant: Option<String>,
     /// `exp`, in seconds since 1970: from then on it is refused.
@@ -56,11 +58,11 @@ impl Claims {
             (azp, id) => azp.or(id),
         };
         Ok(Self {
-            subject: text(claims, "sub")?,
-            client,
-            roles: roles(claims, &issuer.roles_claims),
-            scopes: scopes(claims)?,
-            tenant: text(claims, &issuer.tenant_claim.name)?,
+            subject: text(claims, "sub")?.map(Arc::from),
+            client: client.map(Arc::from),
+            roles: roles(claims, &issuer.roles_claims).into(),
+            scopes: scopes(claims)?.into(),
+            tenant: text(claims, &issuer.tenant_claim.name)?.map(str::to_owned),
             expires: floor(expires),
             not_before: not_before.map(ceil),
         })
@@ -93,7 +95,8 @@ impl Claims {
 
     /// About how many bytes of heap it holds.
     pub(super) fn heap_bytes(&self) -> usize {
-        let texts = self.roles.iter().chain(&self.scopes).chain(&self.subject).chain(&self.client).chain(&self.tenant);
+        let lists = self.roles.iter().chain(self.scopes.iter()).chain(&self.tenant).map(String::as_str);
+        let texts = lists.chain(self.subject.as_deref()).chain(self.client.as_deref());
         texts.map(|text| text.len() + size_of::<String>()).sum()
     }
 }
@@ -103,10 +106,10 @@ fn leeway(issuer: &Issuer) -> i64 {
 }
 
 /// A text claim; another type is refused, `null` too: a claim that cannot be understood is never as good as none.
-fn text(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, Unfit> {
+fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, Unfit> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Unfit("a claim that must be a text is none")),
     }
 }

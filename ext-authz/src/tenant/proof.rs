@@ -125,7 +125,8 @@ impl Identity {
             Ok(claims) => claims,
             Err(unfit) => return Ok(Err(Refused::Signed(unfit.why()))),
         };
-        let verified = Arc::new(Verified { tenant: tenant.uid.clone(), issuer: Arc::clone(issuer), key: signed.key, claims, ring });
+        let (name, tenant, issuer) = (tenant.name.clone(), tenant.uid.clone(), Arc::clone(issuer));
+        let verified = Arc::new(Verified { name, tenant, issuer, key: signed.key, claims, ring });
         self.verified.insert(hash, &verified, &compartment.bounds.tokens, now);
         Ok(Ok(verified))
     }
@@ -135,11 +136,13 @@ impl Identity {
     #[expect(clippy::type_complexity, reason = "absent, or the same result as proving anew")]
     fn remembered(&self, hash: TokenHash, snapshot: &Snapshot) -> Option<Result<(Arc<Tenant>, Arc<Verified>), Unproven>> {
         let verified = self.verified.get(&hash)?;
-        let (tenant, issuer) = snapshot.by_issuer(verified.issuer.id.as_str())?;
-        if !verified.is_of(tenant, issuer) || !verified.ring.current()?.holds(verified.key) {
-            self.verified.forget(&hash);
-            return None;
-        }
+        let (tenant, issuer) = match verified.found_in(snapshot) {
+            Some(found) if verified.ring.current()?.holds(verified.key) => found,
+            _ => {
+                self.verified.forget(&hash);
+                return None;
+            }
+        };
         if let Err(unfit) = verified.claims.stand(tenant, issuer, self.clock.now_s()) {
             self.verified.forget(&hash);
             return Some(Err(Unproven::Signed(unfit.why())));

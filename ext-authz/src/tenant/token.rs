@@ -1,6 +1,8 @@
 //! A token as it was presented: a compact JWS (RFC 7515 section 3.1), read only to find its issuer. Nothing else in it is believed, or can
 //! even be looked at from outside this module, until a key of that issuer has verified it.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bulkhead_tenancy::issuer::{Algorithm, Issuer};
 use serde_json::{Map, Value};
@@ -35,7 +37,7 @@ pub(super) struct UnverifiedToken {
     algorithm: Algorithm,
     kid: Option<String>,
     issuer: String,
-    claims: Map<String, Value>,
+    claims: Arc<Map<String, Value>>,
 }
 
 impl UnverifiedToken {
@@ -58,7 +60,7 @@ impl UnverifiedToken {
         judge_kind(&claims)?;
         let Some(Value::String(issuer)) = claims.get("iss") else { return Err(Malformed("no `iss`, or not a text")) };
         let issuer = issuer.clone();
-        Ok(Self { message: message.to_owned(), signature: signature.to_owned(), algorithm, kid, issuer, claims })
+        Ok(Self { message: message.to_owned(), signature: signature.to_owned(), algorithm, kid, issuer, claims: Arc::new(claims) })
     }
 
     /// Who it says signed it: good for finding the tenant by equality, and for nothing else.
@@ -92,7 +94,7 @@ impl UnverifiedToken {
         let key = keys
             .candidates(self.algorithm, self.kid())
             .find(|key| key.verifies(self.algorithm, self.message.as_bytes(), &self.signature))?;
-        Some(Signed { key: key.fingerprint(), claims: self.claims.clone() })
+        Some(Signed { key: key.fingerprint(), claims: Arc::clone(&self.claims) })
     }
 }
 
@@ -100,7 +102,7 @@ impl UnverifiedToken {
 pub(super) struct Signed {
     /// The key that verified them.
     pub(super) key: Fingerprint,
-    claims: Map<String, Value>,
+    claims: Arc<Map<String, Value>>,
 }
 
 impl Signed {

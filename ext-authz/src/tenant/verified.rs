@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulkhead_tenancy::{issuer::Issuer, name::TenantUid, tenant::Tenant};
+use bulkhead_tenancy::{
+    issuer::Issuer,
+    name::{TenantName, TenantUid},
+    snapshot::Snapshot,
+    tenant::Tenant,
+};
 use moka::{Expiry, sync::Cache};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +40,8 @@ impl TokenHash {
 
 /// A token that verified: whose it was, by which issuer as configured then, with which key.
 pub(super) struct Verified {
+    /// The tenant's name, by which it is found, and its uid, by which it is the same one.
+    pub(super) name: TenantName,
     pub(super) tenant: TenantUid,
     pub(super) issuer: Arc<Issuer>,
     pub(super) key: Fingerprint,
@@ -47,6 +54,13 @@ impl Verified {
     /// Whether it was verified for this tenant (the same one, not one made anew under its name) and by this issuer as it is configured now.
     pub(super) fn is_of(&self, tenant: &Tenant, issuer: &Arc<Issuer>) -> bool {
         self.tenant == tenant.uid && (Arc::ptr_eq(&self.issuer, issuer) || self.issuer == *issuer)
+    }
+
+    /// The same tenant and issuer in a snapshot, if they are there as they were: all that a snapshot knows of them is found in the tenant (S23).
+    pub(super) fn found_in<'s>(&self, snapshot: &'s Snapshot) -> Option<(&'s Arc<Tenant>, &'s Arc<Issuer>)> {
+        let tenant = snapshot.tenant(self.name.as_str())?;
+        let issuer = tenant.issuers.iter().find(|issuer| self.is_of(tenant, issuer))?;
+        Some((tenant, issuer))
     }
 
     fn bytes(&self) -> usize {

@@ -17,9 +17,9 @@ pub struct Facts {
     /// The subscription.
     pub subscription: Option<Arc<Subscription>>,
     /// The caller inside the tenant.
-    pub subject: Option<String>,
+    pub subject: Option<Arc<str>>,
     /// The client of the token (`azp`, else `client_id`).
-    pub client: Option<String>,
+    pub client: Option<Arc<str>>,
     /// What the request names, once its host and path are read.
     pub named: Option<Named>,
     /// What guardrails found.

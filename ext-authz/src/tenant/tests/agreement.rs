@@ -9,7 +9,7 @@ async fn a_token_proves_the_tenant_that_owns_its_issuer() {
     assert_eq!(caller.tenant.name.as_str(), "acme");
     assert_eq!(caller.subject.as_deref(), Some("u-1"));
     assert_eq!(caller.client.as_deref(), Some("app"));
-    assert_eq!((caller.roles, caller.scopes), (vec!["reader".to_owned()], vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!((&*caller.roles, &*caller.scopes), (&["reader".to_owned()][..], &["a".to_owned(), "b".to_owned()][..]));
     assert!(caller.by_token && caller.by_key.is_none());
     assert_eq!(world.token(&token_of(GLOBEX), None).await.as_deref(), Ok("globex"));
 }
