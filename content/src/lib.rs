@@ -23,4 +23,5 @@ pub use coding::{decoded, is_plain};
 pub use detector::Detector;
 pub use filter::{Filter, Found, Redacted};
 pub use media::{Media, Unscannable};
+pub use read::REDACTED;
 pub use topics::{TopicError, TopicMatcher, Topics};

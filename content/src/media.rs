@@ -118,6 +118,8 @@ impl Kind {
                 Self::Lines
             }
             ("application", "x-www-form-urlencoded") => Self::Form,
+            // Its parts are messages unless they say otherwise (RFC 2046 section 5.1.5).
+            ("multipart", "digest") => return Err(Unscannable::Type),
             ("multipart", _) => {
                 Self::Multipart(parameter(parameters, "boundary")?.filter(|one| is_boundary(one)).ok_or(Unscannable::Type)?)
             }

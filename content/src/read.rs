@@ -20,6 +20,7 @@ mod markup;
 mod multipart;
 
 use edit::Edit;
+pub use edit::REDACTED;
 pub(crate) use edit::{Form, rewritten};
 
 /// How often a string may hold JSON whose string holds JSON, and a part parts.

@@ -5,7 +5,7 @@
 //! - [`plan`] is who reads which body of this request: a list of [`Reader`](reader::Reader)s for each side, from the tenant's policy.
 //! - [`exchange`] is the order of the messages, without any I/O: for each an answer, or a body to be read first.
 //! - [`reader`] is whoever reads a body: keeps it, writes it anew, or denies. [`content`] reads for personal data and topics; MCP's filter of
-//!   `tools/list` is another one.
+//!   `tools/list` is another one; what was taken out of an MCP message is judged again ([`rewritten`]).
 //! - [`events`] cuts event streams into whole events, which are read and go on as they come; every other body is read whole.
 //! - [`answer`] puts it into Envoy's words; [`service`] moves messages, off the I/O threads where bodies are read, and in time.
 //!
@@ -20,6 +20,7 @@ pub mod exchange;
 pub mod message;
 pub mod plan;
 pub mod reader;
+pub mod rewritten;
 pub mod service;
 pub mod told;
 pub mod tools;

@@ -26,6 +26,9 @@ pub(crate) enum Form {
     Rewritten(String),
 }
 
+/// How each mark begins that stands where something was taken out.
+pub const REDACTED: &str = "[redacted:";
+
 /// The body after the edits.
 pub(crate) fn rewritten(body: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     edits.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
@@ -39,12 +42,12 @@ pub(crate) fn rewritten(body: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
         }
         out.extend_from_slice(body.get(done..at.start).unwrap_or_default());
         let mark = match form {
-            Form::Text => format!("[redacted:{kind}]"),
+            Form::Text => format!("{REDACTED}{kind}]"),
             Form::Key => {
                 keys += 1;
-                if keys == 1 { format!("[redacted:{kind}]") } else { format!("[redacted:{kind}#{keys}]") }
+                if keys == 1 { format!("{REDACTED}{kind}]") } else { format!("{REDACTED}{kind}#{keys}]") }
             }
-            Form::Number => format!("\"[redacted:{kind}]\""),
+            Form::Number => format!("\"{REDACTED}{kind}]\""),
             Form::Percent => format!("%5Bredacted%3A{kind}%5D"),
             Form::Rewritten(text) => text,
         };

@@ -1,5 +1,5 @@
 //! Escapes in text, wherever it stands: backslashes as JavaScript, YAML, TOML, GraphQL and lenient parsers of JSON undo them, percent-encoding, and
-//! character references. They are looked behind, never complained of: a backslash that none of them knows stands for what follows it.
+//! character references. `%u0041` is among them: ASP.NET and JavaScript's `unescape` undo it. They are looked behind, never complained of: a backslash that none of them knows stands for what follows it.
 
 use memchr::{memchr_iter, memchr3};
 
@@ -12,7 +12,7 @@ use super::{
 pub(super) fn are_in(text: &str, marks: Marks) -> bool {
     let bytes = text.as_bytes();
     marks.any(Marks::BACKSLASH)
-        || (marks.any(Marks::PERCENT) && memchr_iter(b'%', bytes).any(|at| pair(bytes, at).is_some()))
+        || (marks.any(Marks::PERCENT) && memchr_iter(b'%', bytes).any(|at| pair(bytes, at).is_some() || wide(text, at).is_some()))
         || (marks.any(Marks::AMPERSAND) && memchr_iter(b'&', bytes).any(|at| text.get(at + 1..).and_then(reference).is_some()))
 }
 
@@ -34,9 +34,10 @@ pub(super) fn each(text: &str, reader: &mut impl Reader) {
                 (meant, 1 + length)
             }
             Some(b'&') => reference(rest).map_or((Some('&'), 1), |(meant, length)| (Some(meant), 1 + length)),
-            _ => match Encoded::at(at, encoded) {
-                Some(Encoded { meant, length }) => (Some(meant.unwrap_or_else(latin)), length),
-                None => (Some('%'), 1),
+            _ => match (Encoded::at(at, encoded), wide(text, at)) {
+                (Some(Encoded { meant, length }), _) => (Some(meant.unwrap_or_else(latin)), length),
+                (None, Some((meant, length))) => (Some(meant), length),
+                (None, None) => (Some('%'), 1),
             },
         };
         if let Some(meant) = meant {
@@ -67,6 +68,13 @@ fn escape(rest: &str) -> (Option<char>, usize) {
         other => Some(other),
     };
     (meant, kind.len_utf8())
+}
+
+/// `%u0041`, from its `%`; a half of a character stands for none.
+fn wide(text: &str, at: usize) -> Option<(char, usize)> {
+    let rest = text.get(at + 1..)?.strip_prefix('u')?;
+    let (meant, digits) = hex(rest, 0, 4)?;
+    Some((meant, 2 + digits))
 }
 
 fn code(rest: &str, from: usize, digits: usize) -> Option<u32> {

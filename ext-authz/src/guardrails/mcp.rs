@@ -28,6 +28,7 @@ mod headers;
 pub mod list;
 mod message;
 mod method;
+pub mod rewritten;
 mod said;
 mod shown;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::{
     content::{Everything, OfPolicy},
     message::Buffering,
     reader::Reader,
+    rewritten::Rewritten,
     told::Told,
     tools::ToolsList,
 };
@@ -158,7 +159,7 @@ impl Plan {
 }
 
 /// The readers of one side: the policy's, where Check or the policy as it stands now asks for it.
-fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Api) -> Result<Vec<Arc<dyn Reader>>, Denial> {
+fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Arc<Api>) -> Result<Vec<Arc<dyn Reader>>, Denial> {
     let asks = |process: Process| match side {
         Side::Request => process.requests(),
         Side::Response => process.responses(),
@@ -171,19 +172,20 @@ fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Api) -> Re
     if let Some(shown) = told.shown.as_ref().filter(|_| side == Side::Response) {
         readers.push(Arc::new(ToolsList::of(shown, policy, api)));
     }
+    let message = side == Side::Request && api.protocol == Protocol::Mcp;
     if let Some(reader) = OfPolicy::at(side, policy) {
-        readers.push(Arc::new(reader));
+        readers.push(if message { Arc::new(Rewritten::by(reader, policy, api)) } else { Arc::new(reader) });
     }
     // Check asks for a message to be read for no other reason of its own.
-    let judged_as_text = side == Side::Request && api.protocol == Protocol::Mcp;
-    if readers.is_empty() && !(same && judged_as_text) {
+    if readers.is_empty() && !(same && message) {
         return Err(unavailable("the policy has changed since the request was let in, and what it asked for is not known any more"));
     }
     if !same {
-        readers.push(Arc::new(Everything::at(side)));
+        let everything = Everything::at(side);
+        readers.push(if message { Arc::new(Rewritten::by(everything, policy, api)) } else { Arc::new(everything) });
     }
     // First: the others may write anew what could not be read.
-    if judged_as_text {
+    if message {
         readers.insert(0, Arc::new(AsShown));
     }
     Ok(readers)

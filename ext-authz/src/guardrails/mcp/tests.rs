@@ -19,6 +19,7 @@ use crate::{
 
 mod messages;
 mod representation;
+mod rewritten;
 
 const PLATFORM: &str = "
 apiVersion: gostoa.dev/v1alpha1

@@ -1,0 +1,54 @@
+//! A message that was judged, and rewritten since: personal data was taken out of it. What passes must be what would have passed.
+
+use bulkhead_content::REDACTED;
+use bulkhead_tenancy::{api::Api, policy::TenantPolicy, tool::schema::Misfit};
+use serde_json::Value;
+
+use super::{method, method::Kind};
+use crate::{
+    json,
+    verdict::{Denial, Reason},
+};
+
+/// Judges what a rewritten body is to its server: whose answer belongs to which request, and whether arguments fit their tool.
+///
+/// # Errors
+/// `unreadable` where an id was rewritten: its answer would find nobody who asked. `tool` where arguments fit their schema no more, both 400.
+pub fn judge(body: &[u8], policy: &TenantPolicy, api: &Api) -> Result<(), Denial> {
+    let value = json::value(body).map_err(|_| unreadable("taking personal data out of the message would leave no message"))?;
+    let messages = match &value {
+        Value::Array(messages) => messages.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    messages.iter().try_for_each(|message| fits(message, policy, api))
+}
+
+/// Whether a body of so many bytes is judged at once, whatever it is.
+pub fn is_light(bytes: usize, policy: &TenantPolicy, api: &Api) -> bool {
+    let mut schemas = policy.tools().filter(|tool| tool.api == api.name).filter_map(|tool| tool.input_schema.as_ref());
+    bytes <= super::JUDGED_AT_ONCE && schemas.all(|schema| schema.is_light())
+}
+
+fn fits(message: &Value, policy: &TenantPolicy, api: &Api) -> Result<(), Denial> {
+    let params = message.get("params");
+    let told = |name| params.and_then(|params| params.get(name));
+    let progress = told("_meta").and_then(|meta| meta.get("progressToken"));
+    let ids = [message.get("id"), told("requestId"), told("progressToken"), progress];
+    if ids.into_iter().flatten().any(|id| id.as_str().is_some_and(|id| id.contains(REDACTED))) {
+        return Err(unreadable("an id of the message looks like personal data, and cannot be taken out"));
+    }
+    let calls = message.get("method").and_then(Value::as_str).and_then(method::of_request) == Some(Kind::Call);
+    let tool = told("name").and_then(Value::as_str).filter(|_| calls).and_then(|name| policy.tool(&api.name, name));
+    let Some(schema) = tool.and_then(|tool| tool.input_schema.as_ref()) else { return Ok(()) };
+    let none = Value::Object(serde_json::Map::new());
+    schema.fits(told("arguments").unwrap_or(&none)).map_err(|misfit| match misfit {
+        Misfit::TooLarge => Denial::new(Reason::TooLarge, misfit.to_string()),
+        Misfit::Schema | Misfit::Confusable => {
+            Denial::new(Reason::Tool, "the arguments do not fit the tool's schema once personal data is taken out of them").with_status(400)
+        }
+    })
+}
+
+fn unreadable(detail: &'static str) -> Denial {
+    Denial::new(Reason::Unreadable, detail)
+}

@@ -1,0 +1,67 @@
+//! What a policy takes out of a message leaves one that would have passed.
+
+use bulkhead_content::Budget;
+
+use super::*;
+use crate::guardrails::mcp::rewritten::is_light;
+use crate::process::{
+    Side,
+    content::Everything,
+    reader::{Reader as _, Representation},
+    rewritten::Rewritten,
+};
+
+/// What becomes of a message at an API, or with which reason and status it is refused.
+fn taken_out_of(api: &str, message: &str) -> Result<String, (Reason, u16)> {
+    let snapshot = world();
+    let policy = crate::route::policy(snapshot.tenant("acme").unwrap()).unwrap();
+    let reader = Rewritten::by(Everything::at(Side::Request), policy, policy.api(api).unwrap());
+    let representation = Representation { content_type: vec![b"application/json".to_vec()], ..Representation::default() };
+    let reading = reader.read(&representation, message.as_bytes(), &Budget::default());
+    reading.map_or_else(
+        |refusal| Err((refusal.denial.reason, refusal.status)),
+        |reading| Ok(reading.body.map_or_else(|| message.to_owned(), |body| String::from_utf8(body).unwrap())),
+    )
+}
+
+fn call(id: &str, tool: &str, arguments: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#)
+}
+
+#[test]
+fn arguments_fit_their_schema_as_they_go_on() {
+    // A city begins with a capital letter.
+    let passed = call("1", "weather", r#"{"city":"Berlin, a@example.com"}"#);
+    assert_eq!(taken_out_of("tools-api", &passed), Ok(passed.replace("a@example.com", "[redacted:email]")));
+    let unfit = Err((Reason::Tool, 400));
+    assert_eq!(taken_out_of("tools-api", &call("1", "weather", r#"{"city":"A@example.com"}"#)), unfit);
+    let batch = format!("[{},{}]", call("1", "ledger", "{}"), call("2", "weather", r#"{"city":"A@example.com"}"#));
+    assert_eq!(taken_out_of("tools-api", &batch), unfit);
+    let free = call("1", "ledger", r#"{"n":4111111111111111}"#);
+    assert_eq!(taken_out_of("tools-api", &free), Ok(free.replace("4111111111111111", "\"[redacted:card]\"")), "any object fits");
+}
+
+#[test]
+fn an_id_that_looks_like_personal_data_is_refused_and_not_rewritten() {
+    let refused = Err((Reason::Unreadable, 400));
+    for id in ["4111111111111111", "\"a@example.com\""] {
+        assert_eq!(taken_out_of("tools-api", &call(id, "ledger", "{}")), refused, "{id}");
+    }
+    for params in
+        [r#"{"requestId":"a@example.com"}"#, r#"{"progressToken":4111111111111111}"#, r#"{"_meta":{"progressToken":"a@example.com"}}"#]
+    {
+        let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
+        assert_eq!(taken_out_of("tools-api", &message), refused, "{params}");
+    }
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"a@example.com"}}"#;
+    assert_eq!(taken_out_of("tools-api", told), Ok(told.replace("a@example.com", "[redacted:email]")));
+}
+
+#[test]
+fn s5_what_takes_long_to_judge_again_is_judged_off_the_io_threads() {
+    let snapshot = world();
+    let policy = crate::route::policy(snapshot.tenant("acme").unwrap()).unwrap();
+    let light = |api, bytes| is_light(bytes, policy, policy.api(api).unwrap());
+    assert!(light("more-api", JUDGED_AT_ONCE) && !light("more-api", JUDGED_AT_ONCE + 1));
+    assert!(!light("tools-api", 1), "a schema with a pattern");
+}
