@@ -9,9 +9,10 @@ use std::{
 
 use crate::{
     chain::{End, Hash, LONGEST_LINE, Link, Seal},
-    folder::{Folder, How, Identity},
+    folder::{Folder, How},
     head::{self, Head},
     names::Names,
+    tail,
 };
 
 mod find;
@@ -158,14 +159,24 @@ impl<'a> Stream<'a> {
         let head_name = self.names.head();
         let head = folder.file(&head_name, How::Read).and_then(|file| head::read(file.as_ref(), self.seal, &self.names.stream));
         let current_name = self.names.current();
-        let current = folder.file(&current_name, How::Read);
-        let last = current.as_ref().ok().and_then(Option::as_ref).map(Identity::of).transpose()?;
+        let (mut current, mut first) = (Ok(None), None);
+        // Between two files there is none, or an empty one.
+        for _ in 0..LOOKS {
+            current = folder.file(&current_name, How::Read);
+            let Ok(file) = &current else { break };
+            first = file.as_ref().map(|file| tail::first(file, self.seal)).transpose()?.flatten();
+            if first.is_some() {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
         let mut complete: Vec<(u64, String)> =
             folder.files()?.into_iter().filter_map(|(name, _)| Some((self.names.first_of(&name)?, name))).collect();
+        // What is renamed while a folder is listed may be in the list or not.
+        complete.retain(|(number, _)| first.as_ref().is_none_or(|first| *number < first.seq));
         complete.sort();
         for (_, name) in complete {
             match folder.file(&name, How::Read) {
-                Ok(Some(file)) if last == Some(Identity::of(&file)?) => break,
                 Ok(Some(file)) => self.read(&name, &mut BufReader::new(file), unmet)?,
                 Ok(None) => {}
                 Err(error) => self.fault(&name, 0, error.to_string()),

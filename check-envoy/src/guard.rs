@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use bulkhead_proto::contract::header;
 use bulkhead_tenancy::{
     address::FORBIDDEN_RANGES,
     tree::{Node, Value},
@@ -30,6 +31,7 @@ pub(crate) fn judge(filters: &[Node], documents: &[&Node], findings: &mut Findin
             "set save_upstream_address: true",
         );
     }
+    pinned(filters, at, filter, findings);
     let after = filters.iter().skip(at + 1).filter(|filter| matches!(kind(filter), "RBAC" | "rbac") && !holds(filter, "disabled"));
     let denied: Vec<IpNet> = after.flat_map(denied).collect();
     let open: Vec<&str> = FORBIDDEN_RANGES
@@ -48,6 +50,30 @@ pub(crate) fn judge(filters: &[Node], documents: &[&Node], findings: &mut Findin
             }
             own(node, &denied, findings);
         });
+    }
+}
+
+/// Whether Envoy connects to the address that ext-authz judged. Of a name that it resolves itself it shows the guard the first address alone.
+fn pinned(filters: &[Node], at: usize, proxy: &Node, findings: &mut Findings) {
+    let told = |filter: &Node| {
+        filter.get("typed_config.on_request_headers").map_or(&[][..], View::items).iter().any(|one| {
+            let text = |path| one.get(path).and_then(View::text).unwrap_or_default();
+            let address = format!("%REQ({})%", header::ADDRESS);
+            text("object_key") == "envoy.upstream.dynamic_host"
+                && text("format_string.text_format_source.inline_string").eq_ignore_ascii_case(&address)
+        })
+    };
+    let before = filters.get(..at).unwrap_or_default();
+    if !holds(proxy, "typed_config.allow_dynamic_host_from_filter_state")
+        || !before.iter().any(|filter| !holds(filter, "disabled") && told(filter))
+    {
+        let what = "Envoy resolves the contracts' hosts itself: of a name with two addresses the guard is shown the first, and the second is connected to";
+        findings.add(
+            proxy,
+            "S3",
+            what,
+            "set envoy.upstream.dynamic_host from x-bulkhead-address before it, and allow_dynamic_host_from_filter_state: true",
+        );
     }
 }
 

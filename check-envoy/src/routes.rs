@@ -128,8 +128,8 @@ fn written(node: &Node, findings: &mut Findings) {
     for added in node.get("request_headers_to_add").map_or(&[][..], View::items) {
         added.get("header.key").into_iter().for_each(|name| said(name, findings));
     }
-    // The two that choose the upstream are ours to take away, behind the route that they matched.
-    let routing = |name: &&Node| matches!(name.text(), Some(header::CLUSTER | header::UPSTREAM));
+    // Those that choose the upstream are ours to take away, behind the route that they matched.
+    let routing = |name: &&Node| name.text().is_some_and(|name| header::ROUTING.contains(&name));
     let removed = node.get("request_headers_to_remove").map_or(&[][..], View::items);
     removed.iter().filter(|name| !routing(name)).for_each(|name| said(name, findings));
 }

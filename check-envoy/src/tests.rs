@@ -188,6 +188,14 @@ fn every_rule_is_found_broken_in_contract_routing() {
     for (from, to, rule, says) in [
         ("save_upstream_address: true", "save_upstream_address: false", "S3", "not kept"),
         ("address_prefix: 127.0.0.0", "address_prefix: 10.0.0.0", "S3", "this machine"),
+        (
+            "allow_dynamic_host_from_filter_state: true",
+            "allow_dynamic_host_from_filter_state: false",
+            "S3",
+            "resolves the contracts' hosts itself",
+        ),
+        ("%REQ(x-bulkhead-address)%", "%REQ(x-bulkhead-upstream)%", "S3", "resolves the contracts' hosts itself"),
+        ("object_key: envoy.upstream.dynamic_host", "object_key: mine", "S3", "resolves the contracts' hosts itself"),
         ("address_prefix: 169.254.0.0", "address_prefix: 10.0.0.0", "S3", "169.254.0.0/16"),
         ("address_prefix: 169.254.0.0, prefix_len: 16", "address_prefix: 169.254.0.0, prefix_len: 32", "S3", "169.254.0.0/16"),
         ("address_prefix: \"2002::\", prefix_len: 16", "address_prefix: \"2002::\", prefix_len: 128", "S3", "2002::/16"),
@@ -202,7 +210,7 @@ fn every_rule_is_found_broken_in_contract_routing() {
         ("address: 127.0.0.1, port_value: 9191", "address: 10.0.0.7, port_value: 9191", "S3", "10.0.0.7"),
         ("action: DENY", "action: LOG", "S3", "this machine"),
         ("save_upstream_address: true", "save_upstream_address: true\n              sub_clusters_config: {}", "S3", "switches the check"),
-        (", { name: x-bulkhead-upstream, present_match: true } ] }", " ] }", "S1", "both routing headers"),
+        (", { name: x-bulkhead-upstream, present_match: true }", "", "S1", "both routing headers"),
         (
             "              - match: { prefix: \"/\" }\n",
             "              - { match: { prefix: /x }, route: { cluster: theirs } }\n              - match: { prefix: \"/\" }\n",

@@ -18,6 +18,7 @@ pub mod process;
 pub mod purse;
 pub mod record;
 pub mod reply;
+pub mod resolve;
 pub mod route;
 pub mod serve;
 pub mod service;

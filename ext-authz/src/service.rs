@@ -10,7 +10,10 @@ use bulkhead_doors::{
     traces::{Span, Traces},
 };
 use bulkhead_proto::wire::Unreadable;
-use bulkhead_tenancy::snapshot::{Live, Snapshot};
+use bulkhead_tenancy::{
+    clock::SystemClock,
+    snapshot::{Live, Snapshot},
+};
 use futures::FutureExt;
 use tokio::time::Instant;
 use tonic::{Request, Status};
@@ -23,6 +26,7 @@ use crate::{
     limits::{Charged, Charging},
     record::{Kept, Noted, Record, Seen, unrecorded},
     reply::Reply,
+    resolve::{Resolver, System},
     verdict::{Decision, Denial, Reason, Verdict},
 };
 
@@ -50,12 +54,27 @@ pub struct CheckService<I> {
     traces: Traces,
     /// Without it, the rate limit service charges the limits.
     limits: Option<Charging>,
+    resolver: Resolver,
 }
 
 impl<I: Identify> CheckService<I> {
     /// A service that decides by the snapshot of the moment and hands every decision to `records`.
     pub fn new(live: Live, judge: Judge<I>, records: Arc<dyn Record>) -> Self {
-        Self { live, judge, records, context_tokens: None, traces: Traces::default(), limits: None }
+        Self {
+            live,
+            judge,
+            records,
+            context_tokens: None,
+            traces: Traces::default(),
+            limits: None,
+            resolver: Resolver::new(System, Arc::new(SystemClock)),
+        }
+    }
+
+    /// The same service, that asks someone else than the system where upstreams are.
+    #[must_use]
+    pub fn resolving(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// The same service, that charges limits as the last step of Check.
@@ -131,6 +150,7 @@ impl<I: Identify> CheckService<I> {
         let until = started + deadline::of_verdict(patience);
         let whole = async {
             let mut verdict = self.verdict(snapshot, asked, (started, patience), seen).await;
+            self.resolve(snapshot, &mut verdict, until).await;
             let signed = self.must_sign(snapshot, &mut verdict);
             let mut decision = Decision { id: id.clone(), generation, verdict };
             let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;
@@ -180,6 +200,17 @@ impl<I> CheckService<I> {
     /// The part of a decision's time that only its limits may take.
     fn kept_for_limits(&self, patience: Duration) -> Duration {
         self.limits.as_ref().map_or(Duration::ZERO, |limits| deadline::of_limits(patience, limits.deadline()))
+    }
+
+    /// Finds where the contract's upstream is, if Envoy is to be told (S3): what cannot be sent anywhere is not charged.
+    async fn resolve(&self, snapshot: Option<&Arc<Snapshot>>, verdict: &mut Verdict, until: Instant) {
+        let (Some(snapshot), Ok(allowed)) = (snapshot, &mut verdict.outcome) else { return };
+        let Some(upstream) = allowed.obligations.upstream.as_mut().filter(|upstream| upstream.address.is_none()) else { return };
+        let anywhere = upstream.mapped || snapshot.platform().upstreams.allow_loopback;
+        match self.resolver.address(&allowed.caller.tenant.uid, &upstream.host, anywhere, until).await {
+            Ok(address) => upstream.address = Some(address),
+            Err(denial) => verdict.outcome = Err(denial),
+        }
     }
 
     /// Charges the limits of what is authorized, if that is done here; the record that it was authorized comes before. Without that record nothing is charged.

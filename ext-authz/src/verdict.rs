@@ -4,7 +4,7 @@
 mod denial;
 mod facts;
 
-use std::{ops::BitOr, sync::Arc};
+use std::{net::IpAddr, ops::BitOr, sync::Arc};
 
 use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{api::Api, host::HostName, subscription::Subscription, tenant::Tenant};
@@ -118,6 +118,10 @@ pub struct Upstream {
     pub host: HostName,
     /// The port.
     pub port: u16,
+    /// The host's address, once it is known and judged.
+    pub address: Option<IpAddr>,
+    /// Whether the operator said that the host is reached there.
+    pub mapped: bool,
     /// The path to send, query included: the one that was judged, under the contract's base path.
     pub path: String,
 }

@@ -82,6 +82,10 @@ pub mod header {
     pub const CLUSTER: &str = "x-bulkhead-cluster";
     /// `host:port` of the contract's upstream; removed before the upstream.
     pub const UPSTREAM: &str = "x-bulkhead-upstream";
+    /// `address:port` that this upstream was resolved to and judged (S3), so that Envoy resolves nothing itself; removed before the upstream.
+    pub const ADDRESS: &str = "x-bulkhead-address";
+    /// What contract routing alone sets.
+    pub const ROUTING: [&str; 3] = [CLUSTER, UPSTREAM, ADDRESS];
     /// Marks what has passed through us (S24). Outside the stripped prefix on purpose: it identifies nobody.
     pub const HOP: &str = "bulkhead-hop";
     /// Old names of a tenant, which a client's own never survives in.

@@ -14,7 +14,7 @@ use bulkhead_tests::{
 use serde_json::{Value, json};
 
 /// Filters that write none of our metadata: the only ones that may stand in a shipped chain beside ours (S7).
-const HARMLESS: [&str; 4] = ["local_ratelimit", "header_mutation", "dynamic_forward_proxy", "rbac"];
+const HARMLESS: [&str; 5] = ["local_ratelimit", "header_mutation", "set_filter_state", "dynamic_forward_proxy", "rbac"];
 
 fn manager(file: &Value) -> &Value {
     &file["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
@@ -198,7 +198,7 @@ fn s8_every_identity_header_of_a_client_is_removed_before_anything_else() {
         let options = &manager(file)["common_http_protocol_options"];
         assert_eq!(options["headers_with_underscores_action"], "REJECT_REQUEST", "{name}");
         assert!(
-            header::IDENTITY.iter().chain([&header::CLUSTER, &header::UPSTREAM]).all(|ours| ours.starts_with(header::PREFIX)),
+            header::IDENTITY.iter().chain(&header::ROUTING).all(|ours| ours.starts_with(header::PREFIX)),
             "the prefix covers every header of ours"
         );
         let trailers = &filter(file, "header_mutation")["mutations"]["request_trailers_mutations"];
@@ -253,10 +253,10 @@ fn s1_only_contract_routing_matches_routes_again_and_it_has_one_forwarding_route
     let routes = hosts[0]["routes"].as_array().expect("routes");
     let forwarding: Vec<&Value> = routes.iter().filter(|route| route["route"].is_object()).collect();
     assert_eq!(forwarding.len(), 1);
-    let needed = json!([{ "name": header::CLUSTER, "present_match": true }, { "name": header::UPSTREAM, "present_match": true }]);
+    let needed = json!(header::ROUTING.map(|name| json!({ "name": name, "present_match": true })));
     assert_eq!(forwarding[0]["match"]["headers"], needed);
     assert_eq!(forwarding[0]["route"]["cluster_header"], header::CLUSTER);
-    assert_eq!(forwarding[0]["request_headers_to_remove"], json!([header::CLUSTER, header::UPSTREAM]));
+    assert_eq!(forwarding[0]["request_headers_to_remove"], json!(header::ROUTING));
 }
 
 #[test]

@@ -22,7 +22,8 @@ use tonic::Status;
 /// An allow as ext-authz makes it for contract routing.
 fn routed(upstream: &str) -> CheckResponse {
     let metadata = [("tenant", "acme"), ("subscription", "acme-sub-001"), ("api", "billing-api"), ("decision_id", "0190-d")];
-    let headers = [(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, upstream), (":path", "/v1/invoices?page=2")];
+    let headers =
+        [(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, upstream), (header::ADDRESS, upstream), (":path", "/v1/invoices?page=2")];
     with_headers(allow(&metadata, Some(3.0)), &headers)
 }
 
@@ -56,6 +57,7 @@ async fn the_contracts_upstream_gets_the_path_that_was_judged_and_none_of_the_ro
     assert_eq!(seen.header("host"), [gateway.upstream.address().to_string()]);
     assert_eq!(seen.header(header::CLUSTER), [""; 0]);
     assert_eq!(seen.header(header::UPSTREAM), [""; 0]);
+    assert_eq!(seen.header(header::ADDRESS), [""; 0]);
 
     let judged =
         gateway.authorizer.requests()[0].attributes.clone().and_then(|attributes| attributes.request).and_then(|request| request.http);
@@ -100,7 +102,9 @@ async fn s1_an_allow_that_routes_nowhere_or_to_no_host_reaches_nothing() {
         &[][..],
         &[(header::CLUSTER, cluster::HTTP)],
         &[(header::UPSTREAM, "127.0.0.1:1")],
-        &[(header::CLUSTER, "ext-authz-not"), (header::UPSTREAM, "127.0.0.1:1")],
+        &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, "127.0.0.1:1")],
+        &[(header::CLUSTER, cluster::HTTP), (header::ADDRESS, "127.0.0.1:1")],
+        &[(header::CLUSTER, "ext-authz-not"), (header::UPSTREAM, "127.0.0.1:1"), (header::ADDRESS, "127.0.0.1:1")],
     ] {
         let gateway = Gateway::contract_routing(|_| with_headers(allow(&[], Some(1.0)), headers), Shipped::contract_routing).await;
         assert_eq!(gateway.get("/acme/billing-api/invoices").await, 503, "{headers:?}");
@@ -280,7 +284,8 @@ async fn over_tls(certified: &str) -> (u16, u64) {
     let (upstream, pem) = Upstream::start_tls("upstream", certified).await;
     let trusted = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(trusted.path(), pem).expect("a writable file");
-    let headers = [(header::CLUSTER, cluster::HTTPS), (header::UPSTREAM, &*format!("localhost:{}", upstream.address().port()))];
+    let (host, address) = (format!("localhost:{}", upstream.address().port()), upstream.address().to_string());
+    let headers = [(header::CLUSTER, cluster::HTTPS), (header::UPSTREAM, &*host), (header::ADDRESS, &*address)];
     let check = with_headers(allow(&[("tenant", "acme")], Some(1.0)), &headers);
     let authorizer = Authorizer::start(move |_| Ok(check.clone())).await;
     let limiter = Limiter::admitting().await;

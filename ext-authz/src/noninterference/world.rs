@@ -2,10 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
+    net::IpAddr,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bulkhead_audit::refused::Refused;
 use bulkhead_proto::{
     contract::{header, metadata},
@@ -41,6 +44,7 @@ use crate::{
     decide::{Declared, Judge},
     fixture::{PLAN, issuer, tenant},
     record::{Kept, Noted, Processed, Record, Seen},
+    resolve::{Lookup, Resolver},
     service::CheckService,
     tenant::{
         Identity, KeyProvider, Settings,
@@ -149,7 +153,8 @@ impl World {
         let live = Live::default();
         let notes = Arc::new(Notes::default());
         let judge = Judge::new(identity, Arc::new(clock.clone()), Declared { body: true, process: true, ..Declared::default() });
-        let service = Arc::new(CheckService::new(live.clone(), judge, Arc::<Notes>::clone(&notes)));
+        let service = CheckService::new(live.clone(), judge, Arc::<Notes>::clone(&notes));
+        let service = Arc::new(service.resolving(Resolver::new(Somewhere, Arc::new(clock.clone()))));
         let files = [
             ("platform.yaml".to_owned(), platform(strangers_a_minute)),
             ("plans.yaml".to_owned(), PLAN.to_owned()),
@@ -351,5 +356,15 @@ fn check(ask: &Ask, source: &str, headers: &[(&'static str, String)]) -> CheckRe
             request: Some(Request { http: Some(http), ..Request::default() }),
             ..AttributeContext::default()
         }),
+    }
+}
+
+/// Every name leads to an address that nobody has.
+struct Somewhere;
+
+#[async_trait]
+impl Lookup for Somewhere {
+    async fn lookup(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(vec![IpAddr::from([192, 0, 2, 1])])
     }
 }

@@ -1,6 +1,6 @@
 //! The headers of an allow. Every contract header is set or removed, whatever Envoy stripped before (S8).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr};
 
 use bulkhead_proto::contract::header;
 
@@ -14,7 +14,7 @@ use crate::{
 const CREDENTIALS: [&str; 2] = ["authorization", header::API_KEY];
 
 /// What a name of the contract is set to, or nothing where it is removed: so each is set or removed, and none is both. Envoy removes after it sets.
-type Contract<'a> = [(&'static str, Option<Cow<'a, str>>); 9];
+type Contract<'a> = [(&'static str, Option<Cow<'a, str>>); 10];
 
 /// The headers of an allow.
 pub(super) struct Headers<'a> {
@@ -40,6 +40,8 @@ impl<'a> Headers<'a> {
             (header::CONTEXT, obligations.context_token.as_ref().map(|token| token.as_str().into())),
             (header::CLUSTER, upstream.map(|upstream| upstream.cluster.into())),
             (header::UPSTREAM, upstream.map(|upstream| format!("{}:{}", upstream.host, upstream.port).into())),
+            // Without it no route of Envoy's matches.
+            (header::ADDRESS, upstream.and_then(|upstream| Some(SocketAddr::new(upstream.address?, upstream.port).to_string().into()))),
         ];
         let stopped: &[&str] = if obligations.forward_credentials { &[] } else { &CREDENTIALS };
         Self { contract, path: upstream.map(|upstream| upstream.path.as_str()), stopped }

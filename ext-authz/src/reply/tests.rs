@@ -176,7 +176,7 @@ async fn an_allow_has_its_whole_answer() {
         (header::HOP, "1"),
     ]);
     assert_eq!(pairs(&ok.headers), expected);
-    let contract = [header::CONTEXT, header::CLUSTER, header::UPSTREAM, header::FOREIGN[0], header::FOREIGN[1]];
+    let contract = [&[header::CONTEXT][..], &header::ROUTING, &header::FOREIGN].concat();
     assert_eq!(ok.headers_to_remove, [&contract[..], &["authorization", header::API_KEY]].concat());
     assert_eq!(
         ok,
@@ -194,7 +194,7 @@ async fn s8_every_contract_header_is_set_or_removed_and_never_both() {
     ] {
         let ok = allowed(&snapshot, get("/acme/billing-api").by(words)).await;
         let set = pairs(&ok.headers);
-        let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain([header::CLUSTER, header::UPSTREAM, header::HOP]);
+        let contract = header::IDENTITY.into_iter().chain(header::FOREIGN).chain(header::ROUTING).chain([header::HOP]);
         for name in contract {
             let removed = ok.headers_to_remove.iter().any(|other| other == name);
             assert!(set.contains_key(name) != removed, "{name} for {words}");
@@ -246,8 +246,8 @@ async fn s1_with_the_users_own_routes_no_header_that_routes_is_set() {
     let asked = get("/acme/billing-api").by("acme").with("x-bulkhead-cluster", "contract-http").with("x-bulkhead-upstream", "evil:80");
     let ok = allowed(&fixture::own(), asked).await;
     let set = pairs(&ok.headers);
-    assert!(!set.keys().any(|name| name.starts_with(':') || [header::CLUSTER, header::UPSTREAM].contains(name)), "{set:?}");
-    for name in [header::CLUSTER, header::UPSTREAM] {
+    assert!(!set.keys().any(|name| name.starts_with(':') || header::ROUTING.contains(name)), "{set:?}");
+    for name in header::ROUTING {
         assert!(ok.headers_to_remove.iter().any(|other| other == name), "{name}");
     }
 }
@@ -259,9 +259,10 @@ async fn contract_routing_sets_cluster_upstream_and_the_judged_path() {
     let set = pairs(&ok.headers);
     assert_eq!(set[header::CLUSTER], "contract-http");
     assert_eq!(set[header::UPSTREAM], "127.0.0.1:18081");
+    assert_eq!(set[header::ADDRESS], "127.0.0.1:18081");
     assert_eq!(set[":path"], "/v1/invoices?q=1");
     assert!(!set.contains_key(":authority"));
-    assert!(!ok.headers_to_remove.iter().any(|name| name == header::UPSTREAM || name == header::CLUSTER));
+    assert!(!ok.headers_to_remove.iter().any(|name| header::ROUTING.contains(&name.as_str())));
 }
 
 #[tokio::test]

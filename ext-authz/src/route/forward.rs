@@ -22,13 +22,16 @@ pub fn upstream(platform: &Platform, api: &Api, rest: &str, query: Option<&str>)
         return Ok(None);
     }
     let contract = &api.upstream;
-    let origin = platform.upstreams.connect.get(&contract.origin).unwrap_or(&contract.origin);
+    let mapped = platform.upstreams.connect.get(&contract.origin);
+    let origin = mapped.unwrap_or(&contract.origin);
     let cluster = match origin.scheme {
         Scheme::Http => cluster::HTTP,
         Scheme::Https => cluster::HTTPS,
     };
     let path = under(&contract.base_path, rest, query)?;
-    Ok(Some(Upstream { cluster, host: origin.host.clone(), port: origin.port, path }))
+    // A host that is an address was judged when the contract was loaded.
+    let (host, address) = (origin.host.clone(), origin.host.address());
+    Ok(Some(Upstream { cluster, host, port: origin.port, address, mapped: mapped.is_some(), path }))
 }
 
 /// Joins base path, rest and query byte by byte. Nothing is decoded, and the result starts with the base path (S6).

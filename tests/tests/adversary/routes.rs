@@ -136,7 +136,8 @@ async fn unnamed_paths() -> World {
             route["route"]["cluster"] = "globex-inventory".into();
             let extensions = &mut route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]["check_settings"]["context_extensions"];
             *extensions = json!({ "tenant": "globex", "api": "inventory-api" });
-            routes.push(route);
+            // Before the last, which is for all the rest.
+            routes.insert(routes.len() - 1, route);
         })
         .start()
         .await

@@ -52,7 +52,7 @@ async fn s9_whatever_ext_authz_leaves_out_somebody_pays() {
             Some("/default") => &[("tenant", descriptor::UNRESOLVED)],
             _ => &[],
         };
-        Ok(with_headers(allow(metadata, Some(1.0)), &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to)]))
+        Ok(with_headers(allow(metadata, Some(1.0)), &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to), (header::ADDRESS, &to)]))
     })
     .await;
     let envoy = Envoy::start(Shipped::contract_routing(authorizer.address(), ratelimit.grpc()).edit(patient).bootstrap()).await;
@@ -184,7 +184,10 @@ async fn s24_a_service_that_dies_of_a_call_is_not_asked_again() {
     let upstream = Upstream::start("upstream").await;
     let to = upstream.address().to_string();
     let authorizer = Authorizer::start(move |_| {
-        Ok(with_headers(allow(&[("tenant", "acme")], Some(1.0)), &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to)]))
+        Ok(with_headers(
+            allow(&[("tenant", "acme")], Some(1.0)),
+            &[(header::CLUSTER, cluster::HTTP), (header::UPSTREAM, &to), (header::ADDRESS, &to)],
+        ))
     })
     .await;
     let limiter = Limiter::admitting().await;

@@ -1,0 +1,170 @@
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    sync::{Mutex, PoisonError},
+};
+
+use bulkhead_tenancy::clock::{ManualClock, SystemClock};
+
+use super::*;
+
+/// A resolver's answers by name; `hung` never has one.
+#[derive(Clone, Default)]
+struct Zone(Arc<Mutex<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    known: BTreeMap<String, Vec<IpAddr>>,
+    asked: usize,
+}
+
+impl Zone {
+    fn put(&self, host: &str, addresses: &[&str]) {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).known.insert(host.to_owned(), addresses);
+    }
+
+    fn asked(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).asked
+    }
+}
+
+#[async_trait]
+impl Lookup for Zone {
+    async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let found = {
+            let mut zone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            zone.asked += 1;
+            zone.known.get(host).cloned()
+        };
+        if host.starts_with("hung") {
+            return pending().await;
+        }
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+struct World {
+    zone: Zone,
+    clock: ManualClock,
+    resolver: Resolver,
+}
+
+impl World {
+    fn new() -> Self {
+        let (zone, clock) = (Zone::default(), ManualClock::at_us(1_700_000_000_000_000));
+        let resolver = Resolver::new(zone.clone(), Arc::new(clock.clone()));
+        Self { zone, clock, resolver }
+    }
+
+    async fn ask_for(&self, tenant: &str, host: &str, anywhere: bool, patience: Duration) -> Result<String, String> {
+        let until = Instant::now() + patience;
+        let found = self.resolver.address(&tenant.parse().unwrap(), &host.parse().unwrap(), anywhere, until).await;
+        found.map(|address| address.to_string()).map_err(|denial| denial.detail.to_string())
+    }
+
+    async fn ask(&self, host: &str) -> Result<String, String> {
+        self.ask_for("acme", host, false, PATIENCE).await
+    }
+
+    /// Until an answer is as expected.
+    async fn becomes(&self, host: &str, expected: impl Fn(&Result<String, String>) -> bool) {
+        let asking = async {
+            while !expected(&self.ask(host).await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.expect("in time");
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn s3_a_name_of_which_any_address_is_forbidden_leads_nowhere() {
+    let world = World::new();
+    for (nth, addresses) in [
+        ["192.0.2.2", "127.0.0.1"],
+        ["127.0.0.1", "192.0.2.2"],
+        ["192.0.2.2", "169.254.169.254"],
+        ["192.0.2.2", "::ffff:127.0.0.1"],
+        ["::1", "192.0.2.2"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let host = format!("two{nth}.acme.internal");
+        world.zone.put(&host, addresses);
+        let told = world.ask(&host).await.unwrap_err();
+        assert!(told.contains("resolves to a l"), "{addresses:?}: {told}");
+        assert!(world.ask_for("acme", &host, true, PATIENCE).await.is_ok(), "the operator's word");
+    }
+    world.zone.put("both.acme.internal", &["2001:db8::1", "192.0.2.7", "192.0.2.8"]);
+    assert_eq!(world.ask("both.acme.internal").await, Ok("192.0.2.7".to_owned()));
+}
+
+#[tokio::test]
+async fn s3_a_name_that_comes_to_lead_here_is_no_upstream_from_then_on() {
+    const NAME: &str = "a.acme.internal";
+    let world = World::new();
+    world.zone.put(NAME, &["192.0.2.2"]);
+    let before = Ok("192.0.2.2".to_owned());
+    assert_eq!(world.ask(NAME).await, before);
+    world.zone.put(NAME, &["127.0.0.1"]);
+    assert_eq!(world.ask(NAME).await, before, "what was judged is what is connected to");
+    world.clock.advance_us(FRESH_US);
+    assert_eq!(world.ask(NAME).await, before, "whoever finds it old does not wait");
+    world.becomes(NAME, Result::is_err).await;
+    world.zone.put(NAME, &["192.0.2.3"]);
+    world.clock.set_us(1_600_000_000_000_000);
+    world.becomes(NAME, |answer| *answer == Ok("192.0.2.3".to_owned())).await;
+}
+
+#[tokio::test]
+async fn what_was_found_holds_while_nobody_answers_and_not_for_ever() {
+    const NAME: &str = "a.acme.internal";
+    let world = World::new();
+    world.zone.put(NAME, &["192.0.2.2"]);
+    assert!(world.ask(NAME).await.is_ok());
+    world.zone.0.lock().unwrap().known.clear();
+    for _ in 0..29 {
+        world.clock.advance_us(10_000_000);
+        assert!(world.ask(NAME).await.is_ok());
+    }
+    world.clock.advance_us(10_000_000);
+    world.becomes(NAME, |answer| *answer == Err("the host of the contract's upstream does not resolve".to_owned())).await;
+}
+
+#[tokio::test]
+async fn many_who_ask_at_once_ask_once_and_a_name_that_is_not_found_is_not_asked_for_each_time() {
+    let world = World::new();
+    world.zone.put("a.acme.internal", &["192.0.2.2"]);
+    let all = (0..50).map(|_| world.ask("a.acme.internal"));
+    assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
+    assert_eq!(world.zone.asked(), 1);
+    for _ in 0..20 {
+        assert!(world.ask("none.acme.internal").await.is_err());
+    }
+    assert_eq!(world.zone.asked(), 2);
+}
+
+#[tokio::test]
+async fn s5_names_that_hang_keep_no_other_tenants_from_being_found() {
+    let world = World::new();
+    world.zone.put("shared.internal", &["192.0.2.3"]);
+    for nth in 0..20 {
+        let late = world.ask_for("acme", &format!("hung{nth}.acme.internal"), false, Duration::from_millis(5)).await;
+        assert_eq!(late, Err("the host of the contract's upstream was not resolved in time".to_owned()));
+    }
+    assert_eq!(world.zone.asked(), OF_TENANT);
+    let behind = world.ask_for("acme", "shared.internal", false, Duration::from_millis(5)).await;
+    assert!(behind.is_err(), "behind its own");
+    assert_eq!(world.ask_for("globex", "shared.internal", false, PATIENCE).await, Ok("192.0.2.3".to_owned()));
+}
+
+#[tokio::test]
+async fn the_system_knows_this_machine() {
+    let resolver = Resolver::new(System, Arc::new(SystemClock));
+    let found = resolver.address(&"acme".parse().unwrap(), &"localhost".parse().unwrap(), false, Instant::now() + PATIENCE).await;
+    assert!(found.is_err_and(|denial| denial.detail.contains("loopback")));
+}
