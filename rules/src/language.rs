@@ -17,6 +17,10 @@ const MAX_RULES: usize = 256;
 const MAX_DEPTH: usize = 48;
 /// The longest number, in characters: no number is a megabyte.
 const MAX_NUMBER: usize = 24;
+/// The most patterns of a text, each of which may take 64 KiB once it is compiled.
+const MAX_PATTERNS: usize = 64;
+/// The longest pattern, in bytes: it is read whole before it is found to be too large.
+const MAX_PATTERN: usize = 1 << 10;
 
 /// What a name stands for in one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +135,7 @@ fn expression(text: &Text, expr: &Expr, names: &Names<'_>, patterns: &mut Vec<(S
                 return Err(text.wrong(span.line, format!("`{}` takes {wanted} arguments, not {}", shown(&name), params.len())));
             }
             if name == "regex.match" {
-                patterns.push(pattern(text, span.line, params.first().map(AsRef::as_ref))?);
+                pattern(text, span.line, params.first().map(AsRef::as_ref), patterns)?;
             }
             Ok(())
         }
@@ -139,14 +143,24 @@ fn expression(text: &Text, expr: &Expr, names: &Names<'_>, patterns: &mut Vec<(S
     }
 }
 
-/// Compiled once, at load: a pattern out of a request would be compiled for each.
-fn pattern(text: &Text, line: u32, pattern: Option<&Expr>) -> Result<(String, regex::Regex), Wrong> {
+/// Compiled once, at load: a pattern out of a request would be compiled for each. Few and short ones: a short text can name patterns that take megabytes (S16).
+fn pattern(text: &Text, line: u32, pattern: Option<&Expr>, known: &mut Vec<(String, regex::Regex)>) -> Result<(), Wrong> {
     let Some(Expr::String { value, .. } | Expr::RawString { value, .. }) = pattern else {
         return Err(text.wrong(line, "the pattern of `regex.match` must stand there as text"));
     };
     let pattern = value.as_string().map_err(|_| text.wrong(line, "the pattern of `regex.match` must be text"))?;
+    if known.iter().any(|(known, _)| **known == **pattern) {
+        return Ok(());
+    }
+    if known.len() == MAX_PATTERNS {
+        return Err(text.wrong(line, format!("has more than {MAX_PATTERNS} different patterns for `regex.match`")));
+    }
+    if pattern.len() > MAX_PATTERN {
+        return Err(text.wrong(line, format!("the pattern of `regex.match` has more than {MAX_PATTERN} bytes")));
+    }
     let regex = builtins::pattern(pattern).map_err(|why| text.wrong(line, format!("the pattern of `regex.match` {why}")))?;
-    Ok((pattern.to_string(), regex))
+    known.push((pattern.to_string(), regex));
+    Ok(())
 }
 
 fn large_exponent(number: &str) -> bool {

@@ -26,6 +26,7 @@ const STACK: usize = 64 << 20;
 pub struct Rules {
     compiled: CompiledPolicy,
     reads_arguments: bool,
+    patterns: usize,
 }
 
 /// Why a request does not pass a rule.
@@ -77,6 +78,12 @@ impl Rules {
         self.reads_arguments
     }
 
+    /// How many different patterns it matches with: each may take 64 KiB for as long as it is held.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.patterns
+    }
+
     /// Judges: passes if `allow` is true, and nothing else. It takes processor time: call it where that may be spent.
     ///
     /// # Errors
@@ -99,8 +106,9 @@ fn compile(text: &str, version: Option<Version>) -> Result<Rules, Wrong> {
     let (names, patterns) = language::judge(&text, &module)?;
     reach::judge(&text, &module, &names)?;
     growth::judge(&text, &module, &names)?;
+    let held = patterns.len();
     let compiled = build(&text, patterns).map_err(|error| text.complaint(&error))?;
-    Ok(Rules { compiled, reads_arguments: reads::arguments(&module) })
+    Ok(Rules { compiled, reads_arguments: reads::arguments(&module), patterns: held })
 }
 
 fn build(text: &Text, patterns: Vec<(String, regex::Regex)>) -> anyhow::Result<CompiledPolicy> {

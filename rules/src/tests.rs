@@ -66,6 +66,17 @@ input.caller.roles[_] == "tenant-admin"
 "#;
 
 #[test]
+fn s16_a_text_has_few_patterns_and_an_equal_one_is_one() {
+    let text = |patterns: usize| -> String {
+        let each = |nth: usize| format!("regex.match(`(?i)\\pL{}`, \"a\")", nth % patterns);
+        (0..100).map(|nth| format!("f{nth} if {}\n", each(nth))).chain(["allow if f0".to_owned()]).collect()
+    };
+    assert_eq!(Rules::compile(&text(64), None).unwrap().patterns(), 64);
+    let wrong = wrong(&text(65));
+    assert!(wrong.line == 65 && wrong.message.contains("more than 64"), "{wrong}");
+}
+
+#[test]
 fn the_articles_rule_works_as_printed() {
     let article = rules(ARTICLE);
     assert_eq!(article.asked(&input(&roles(&["reader", "tenant-admin"]), &[])), Ok(()));
@@ -179,6 +190,7 @@ fn a_fault_is_told_at_the_authors_line() {
         ("allow if regex.match(\"(\", \"x\")", 1, "no regular expression"),
         ("allow if regex.match(`(a{1000}){1000}`, \"x\")", 1, "too large"),
         ("allow if 1e999999999 > 1", 1, "number"),
+        (&format!("allow if regex.match(`{0}\n{0}`, \"x\")", "a".repeat(600)), 1, "more than 1024 bytes"),
     ] {
         let wrong = wrong(text);
         assert_eq!(wrong.line, line, "{wrong}\n{text}");

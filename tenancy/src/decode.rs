@@ -14,19 +14,42 @@ use crate::{
     fault::Fault,
     place::{At, Place},
     tree::{Node, Scalar, Value},
+    yaml::Bounds,
 };
 
 /// The most faults that one file reports: an author reads no more, and hostile text may hold a million (S16).
 const MAX_FAULTS: usize = 200;
+/// The most values of an object that is kept as JSON: as many as 64 KiB of text hold.
+const MAX_OBJECT: usize = 20_000;
 
 /// What is wrong with a file, as it is found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Faults {
     found: Vec<Fault>,
     more: usize,
+    /// Regular expressions that may still be compiled to see whether they can be, and that were.
+    patterns: (usize, usize),
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { found: Vec::new(), more: 0, patterns: (Bounds::PARTITION.patterns, 0) }
+    }
 }
 
 impl Faults {
+    /// The same, for a file in which so many patterns may be compiled.
+    #[must_use]
+    pub fn compiling(self, patterns: usize) -> Self {
+        Self { patterns: (patterns, 0), ..self }
+    }
+
+    /// How many patterns were compiled.
+    #[must_use]
+    pub fn compiled(&self) -> usize {
+        self.patterns.1
+    }
+
     /// One more.
     pub fn push(&mut self, fault: Fault) {
         if self.is_full() {
@@ -265,14 +288,38 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// Whether one more regular expression may be compiled, which is complained of otherwise: many are told before time is spent on them (S16).
+    pub fn may_compile(&mut self) -> bool {
+        let (left, compiled) = self.faults.patterns;
+        if left == 0 {
+            self.refuse::<()>("comes after as many patterns as all files of a partition may hold");
+            return false;
+        }
+        self.faults.patterns = (left - 1, compiled + 1);
+        true
+    }
+
     /// A JSON object that is kept as it is.
     pub fn json_object(&mut self) -> Option<serde_json::Value> {
         if !matches!(self.node.value, Value::Mapping(_)) {
             return self.unlike("a mapping");
         }
+        // Before it is made: a map of one member takes half a KiB.
+        if size(self.node) > MAX_OBJECT {
+            return self.refuse(format!("holds more than {MAX_OBJECT} values, aliases expanded"));
+        }
         let before = self.faults.count();
         refuse_what_json_lacks(self.node, &self.place, self.faults);
         (self.faults.count() == before).then(|| self.node.into())
+    }
+}
+
+/// How many values a tree holds.
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar(_) => 1,
+        Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Mapping(entries) => 1 + entries.iter().map(|entry| size(&entry.node)).sum::<usize>(),
     }
 }
 

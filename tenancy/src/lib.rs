@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod place;
 pub mod platform;
 pub mod policy;
+mod rendering;
 pub mod resource;
 pub mod snapshot;
 pub mod source;

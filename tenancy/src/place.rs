@@ -136,8 +136,29 @@ impl Place {
     fn say(&self, message: String, severity: Severity) -> Fault {
         let mut field = String::new();
         let file = self.path.write(&mut field);
-        Fault { file, line: self.line, column: self.column, field, message, severity }
+        Fault { file, line: self.line, column: self.column, field, message: one_line(message), severity }
     }
+}
+
+/// The longest message, in characters.
+const MAX_MESSAGE: usize = 1_000;
+
+/// A message in one line, whatever it quotes: a line feed in it would begin a line that we did not write (S11).
+fn one_line(message: String) -> String {
+    if message.len() <= MAX_MESSAGE && !message.contains(is_hidden) {
+        return message;
+    }
+    let plain = |one: char| if is_hidden(one) { one.escape_default().to_string() } else { one.to_string() };
+    let mut line: String = message.chars().take(MAX_MESSAGE).map(plain).collect();
+    if message.chars().nth(MAX_MESSAGE).is_some() {
+        line.push_str(" ...");
+    }
+    line
+}
+
+/// Controls, and characters that have no width or turn the direction of what follows.
+fn is_hidden(one: char) -> bool {
+    one.is_control() || matches!(one, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl Step {
@@ -176,6 +197,10 @@ impl fmt::Debug for Place {
 
 /// A text that a file's author chose, fit for one line of an error: at most 64 characters, control characters escaped (S16).
 fn shown(text: &str) -> String {
+    // A URL in the place of a name may hold a password, which no error quotes.
+    if let Some((scheme, _)) = text.split_once("://").filter(|(_, rest)| rest.contains('@')) {
+        return format!("{}://...", shown(scheme));
+    }
     let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     if text.chars().nth(64).is_some() {
         shown.push_str("...");

@@ -38,9 +38,16 @@ pub fn read(file: &Arc<str>, text: &str) -> (Vec<Resource>, Vec<Fault>) {
 /// Reads every resource of a file, within bounds; as [`read`].
 #[must_use]
 pub fn read_within(file: &Arc<str>, text: &str, bounds: yaml::Bounds) -> (Vec<Resource>, Vec<Fault>) {
-    let (documents, faults) = yaml::documents(file, text, bounds);
-    let mut faults = Faults::from(faults);
+    read_sharing(file, text, bounds, &mut yaml::Spent::default())
+}
+
+/// Reads every resource of one of several files that share the bounds; as [`read`].
+#[must_use]
+pub fn read_sharing(file: &Arc<str>, text: &str, bounds: yaml::Bounds, spent: &mut yaml::Spent) -> (Vec<Resource>, Vec<Fault>) {
+    let (documents, faults) = yaml::documents_sharing(file, text, bounds, spent);
+    let mut faults = Faults::from(faults).compiling(bounds.patterns.saturating_sub(spent.patterns));
     let resources = documents.iter().filter_map(|document| Resource::read(file, document, &mut faults)).collect();
+    spent.patterns += faults.compiled();
     (resources, faults.in_order())
 }
 

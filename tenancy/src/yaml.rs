@@ -25,18 +25,32 @@ pub struct Bounds {
     pub documents: usize,
     /// The most nodes, aliases expanded: what bounds the memory, whatever the text.
     pub nodes: usize,
+    /// The most regular expressions that are compiled, each of which may take milliseconds.
+    pub patterns: usize,
+}
+
+/// What was spent of the bounds so far by all files that share them. A thousand small files may hold as many aliases as a large one must not (S16).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Nodes, aliases expanded.
+    nodes: usize,
+    /// Bytes of text that were copied.
+    copied: usize,
+    aliases: usize,
+    /// Regular expressions that were compiled.
+    pub(crate) patterns: usize,
 }
 
 impl Bounds {
-    /// A file of a tenant's partition, which is hostile input.
-    pub const PARTITION: Self = Self { bytes: 4 << 20, documents: 20_000, nodes: 400_000 };
+    /// A file of a tenant's partition, which is hostile input; nodes and patterns are those of all its files.
+    pub const PARTITION: Self = Self { bytes: 4 << 20, documents: 20_000, nodes: 400_000, patterns: 1_000 };
     /// A file of the operator's, who may keep every Tenant in one.
-    pub const OPERATOR: Self = Self { bytes: 64 << 20, documents: 200_000, nodes: 4_000_000 };
+    pub const OPERATOR: Self = Self { bytes: 64 << 20, documents: 200_000, nodes: 4_000_000, patterns: 100_000 };
 }
 
 /// The most bytes of text that anchors and aliases may copy: one long text is one node, and a thousand aliases of it a thousand copies.
 pub const MAX_COPIED_BYTES: usize = 1 << 20;
-/// The most aliases that a file may use.
+/// The most aliases that a file may use, or all files that share bounds.
 pub const MAX_ALIASES: usize = 1_000;
 /// How deep lists and mappings may lie in each other. A JSON Schema in a Tool is the deepest thing that we read.
 pub const MAX_DEPTH: usize = 64;
@@ -44,13 +58,20 @@ pub const MAX_DEPTH: usize = 64;
 /// The documents of a text that hold something, in order, and what is wrong with the text as YAML.
 #[must_use]
 pub fn documents(file: &Arc<str>, text: &str, bounds: Bounds) -> (Vec<Node>, Vec<Fault>) {
+    documents_sharing(file, text, bounds, &mut Spent::default())
+}
+
+/// The same for one of several files that share the bounds.
+#[must_use]
+pub fn documents_sharing(file: &Arc<str>, text: &str, bounds: Bounds, spent: &mut Spent) -> (Vec<Node>, Vec<Fault>) {
     let whole = Place::file(file);
     if text.len() > bounds.bytes {
         return (Vec::new(), vec![whole.fault(format!("has more than {} bytes", bounds.bytes))]);
     }
     let options = granit_parser::options! { emit_comments: false, block_nesting_limit: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH };
     let parser = Parser::new_from_str_with_options(text, options).keep_tags(false);
-    let mut builder = Builder { parser, anchors: HashMap::new(), bounds, nodes: 0, copied: 0, aliases: 0 };
+    let together = if spent.nodes > 0 { ", with the files before it" } else { "" };
+    let mut builder = Builder { parser, anchors: HashMap::new(), bounds, spent, together };
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
     // Broken documents count as well: each is a fault.
     for _ in 0..bounds.documents {
@@ -124,18 +145,17 @@ struct Anchored {
     height: usize,
 }
 
-struct Builder<'t> {
+struct Builder<'t, 's> {
     parser: Parser<'t, StrInput<'t>>,
     /// Anchored nodes of the document, by the parser's number.
     anchors: HashMap<usize, Anchored>,
     bounds: Bounds,
-    nodes: usize,
-    /// Bytes of text that were copied.
-    copied: usize,
-    aliases: usize,
+    spent: &'s mut Spent,
+    /// What a complaint adds where other files have spent a part.
+    together: &'static str,
 }
 
-impl<'t> Builder<'t> {
+impl<'t> Builder<'t, '_> {
     /// The next document; absent at the end.
     fn document(&mut self) -> Result<Option<Node>, Broken> {
         self.anchors.clear();
@@ -157,7 +177,7 @@ impl<'t> Builder<'t> {
     }
 
     fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, Broken> {
-        let before = self.nodes;
+        let before = self.spent.nodes;
         self.count(1, span)?;
         shallow(depth, span)?;
         let (line, column) = position(span);
@@ -181,7 +201,7 @@ impl<'t> Builder<'t> {
         let node = Node { line, column, value };
         if anchor != 0 {
             // The copy counts, too: a tower of anchors would else cost its square.
-            let size = self.nodes - before;
+            let size = self.spent.nodes - before;
             self.count(size, span)?;
             let bytes = text_bytes(&node);
             self.copy(bytes, span)?;
@@ -216,9 +236,9 @@ impl<'t> Builder<'t> {
     }
 
     fn alias(&mut self, target: usize, span: &Span, depth: usize) -> Result<Node, Broken> {
-        self.aliases += 1;
-        if self.aliases > MAX_ALIASES {
-            return Err(Broken::bound(span, format!("uses more than {MAX_ALIASES} aliases")));
+        self.spent.aliases += 1;
+        if self.spent.aliases > MAX_ALIASES {
+            return Err(Broken::bound(span, format!("uses more than {MAX_ALIASES} aliases{}", self.together)));
         }
         // A node inside itself is not there yet.
         let missing = || Broken::at(span, "uses an alias inside the value that it stands for");
@@ -232,17 +252,20 @@ impl<'t> Builder<'t> {
     }
 
     fn copy(&mut self, bytes: usize, span: &Span) -> Result<(), Broken> {
-        self.copied += bytes;
-        if self.copied > MAX_COPIED_BYTES {
-            return Err(Broken::bound(span, format!("has more than {MAX_COPIED_BYTES} bytes of text under anchors and aliases")));
+        self.spent.copied += bytes;
+        if self.spent.copied > MAX_COPIED_BYTES {
+            return Err(Broken::bound(
+                span,
+                format!("has more than {MAX_COPIED_BYTES} bytes of text under anchors and aliases{}", self.together),
+            ));
         }
         Ok(())
     }
 
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Broken> {
-        self.nodes += nodes;
-        if self.nodes > self.bounds.nodes {
-            return Err(Broken::bound(span, format!("has more than {} values, aliases expanded", self.bounds.nodes)));
+        self.spent.nodes += nodes;
+        if self.spent.nodes > self.bounds.nodes {
+            return Err(Broken::bound(span, format!("has more than {} values, aliases expanded{}", self.bounds.nodes, self.together)));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use bulkhead_tenancy::{
     api::{Access, Audit, Auth, Methods, Protocol},
     calendar::{Calendar, Per},
-    fault::Fault,
+    fault::{Fault, Severity},
     guardrail::{Detector, PiiDetection, RegoVersion},
     host::HostName,
     issuer::{Algorithm, ClaimPath, KeySource},
@@ -41,7 +41,7 @@ macro_rules! only {
 fn platform(resources: &[Resource]) -> Platform {
     let mut faults = Vec::new();
     let platform = judge::platform::judge(only!(resources, Platform), &mut faults);
-    assert_eq!(faults, []);
+    assert!(faults.iter().all(|fault| fault.severity == Severity::Warning), "{faults:?}");
     platform.unwrap()
 }
 

@@ -18,7 +18,7 @@ use super::rules::{
 };
 
 /// How large one file may be.
-const BOUNDS: Bounds = Bounds { bytes: 4 << 20, documents: 1_000, nodes: 400_000 };
+const BOUNDS: Bounds = Bounds { bytes: 4 << 20, documents: 1_000, nodes: 400_000, patterns: 0 };
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq)]

@@ -39,6 +39,8 @@ pub const MAX_SCHEMAS: usize = 50_000;
 pub const MAX_TOPICS: usize = 64;
 /// Phrases and patterns of one topic.
 pub const MAX_MATCHERS: usize = 256;
+/// Patterns of `regex.match` in all rules of a tenant; with what one text more may have.
+pub const MAX_RULE_PATTERNS: usize = 256;
 /// Bytes of one phrase or pattern.
 pub const MAX_MATCHER_BYTES: usize = 512;
 

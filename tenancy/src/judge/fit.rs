@@ -1,13 +1,7 @@
 //! Does a partition fit what the operator grants its tenant, as the operator's resources stand now (S10)? Then it becomes the policy that
 //! decides.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write},
-    sync::Arc,
-};
-
-use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use super::{
     draft::{Draft, DraftApi},
@@ -23,6 +17,7 @@ use crate::{
     name::PlanName,
     platform::{Platform, Routing},
     policy::{PolicyHash, TenantPolicy},
+    rendering::Rendering,
     tenant::Plan,
 };
 
@@ -173,20 +168,13 @@ impl Grounds<'_> {
 /// A hash of everything that a policy says. The rendering is the types' own `Debug`, which is made of sorted collections; key hashes, which
 /// it does not show, are added.
 fn hash(policy: &TenantPolicy) -> PolicyHash {
-    struct Rendering(Sha256);
-    impl Write for Rendering {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.update(text);
-            Ok(())
-        }
-    }
     let TenantPolicy { apis, guardrails, subscriptions, tools, hash: _ } = policy;
-    let mut rendering = Rendering(Sha256::new());
+    let mut rendering = Rendering::default();
     // Writing into a hash cannot fail.
     let _ = write!(rendering, "{apis:?}\n{guardrails:?}\n{:?}\n{tools:?}\n", subscriptions.by_name);
     for (key, subscription) in &subscriptions.by_key {
-        rendering.0.update(key.0);
-        rendering.0.update(subscription.name.as_str());
+        rendering.update(key.0);
+        rendering.update(subscription.name.as_str());
     }
-    PolicyHash(Arc::from(hex::encode(rendering.0.finalize())))
+    PolicyHash(Arc::from(rendering.digest()))
 }

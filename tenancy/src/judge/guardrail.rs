@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{
-    bound::{MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_SHADOW_FILTERS, MAX_SHADOW_LIMITS, MAX_TOPICS, at_most},
+    bound::{
+        MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_RULE_PATTERNS, MAX_SHADOW_FILTERS, MAX_SHADOW_LIMITS, MAX_TOPICS,
+        at_most,
+    },
     draft::DraftApi,
     unread::Unread,
 };
@@ -62,18 +65,25 @@ pub(super) fn judge(
 
 /// Compiles the rules of each policy, once for all that is made of them. A fault is told at its line in the file.
 pub(super) fn compile(policies: &[GuardrailManifest], faults: &mut Vec<Fault>) -> Vec<Arc<Rule>> {
-    let mut compiled = Vec::new();
+    let (mut compiled, mut patterns) = (Vec::new(), 0);
     for policy in policies.iter().take(MAX_GUARDRAILS) {
         let Some(rules) = &policy.rules else { continue };
+        if patterns > MAX_RULE_PATTERNS {
+            faults.push(rules.fault(format!("comes after more than {MAX_RULE_PATTERNS} patterns in the rules of this tenant")));
+            break;
+        }
         let version = policy.rego_version.as_ref().map(|version| version.value);
         match Rules::compile(rules, version) {
-            Ok(made) => compiled.push(Arc::new(Rule {
-                policy: policy.metadata.name.as_str().to_owned(),
-                text: rules.value.clone(),
-                version,
-                shadow: policy.shadow,
-                compiled: made,
-            })),
+            Ok(made) => {
+                patterns += made.patterns();
+                compiled.push(Arc::new(Rule {
+                    policy: policy.metadata.name.as_str().to_owned(),
+                    text: rules.value.clone(),
+                    version,
+                    shadow: policy.shadow,
+                    compiled: made,
+                }));
+            }
             Err(wrong) => faults.push(rules.place.clone().in_text(&rules.value, wrong.line).fault(wrong.message)),
         }
     }

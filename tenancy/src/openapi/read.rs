@@ -7,7 +7,7 @@ use crate::{
     fault::{Fault, Severity},
     place::Place,
     tree::{Entry, Node, Scalar, Value},
-    yaml::{self, Bounds},
+    yaml::{self, Bounds, Spent},
 };
 
 /// The most paths of a document.
@@ -19,11 +19,11 @@ const MAX_REFERENCES: usize = 8;
 /// The fields of a path item that are methods (OpenAPI 3.2 adds `query`).
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
-/// Reads a document. Faults are added to `faults`; an error leaves no document.
-pub fn read(file: &Arc<str>, text: &str, faults: &mut Vec<Fault>) -> Option<OpenApi> {
+/// Reads a document, one of several that share bounds. Faults are added to `faults`; an error leaves no document.
+pub fn read(file: &Arc<str>, text: &str, spent: &mut Spent, faults: &mut Vec<Fault>) -> Option<OpenApi> {
     // JSON may be indented by tabs, and holds none elsewhere; YAML must not.
     let spaced = if file.ends_with(".json") { text.replace('\t', " ") } else { text.to_owned() };
-    let (documents, wrong) = yaml::documents(file, &spaced, Bounds::PARTITION);
+    let (documents, wrong) = yaml::documents_sharing(file, &spaced, Bounds::PARTITION, spent);
     let place = Place::file(file);
     let broken = wrong.iter().any(|fault| fault.severity == Severity::Error);
     faults.extend(wrong);
@@ -36,7 +36,7 @@ pub fn read(file: &Arc<str>, text: &str, faults: &mut Vec<Fault>) -> Option<Open
     };
     let before = faults.len();
     let read = Document { root: document, faults: &mut *faults }.read(&place);
-    (faults.len() == before).then_some(read)
+    (faults.len() == before).then(|| read.digested())
 }
 
 struct Document<'a, 'f> {

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::fault::Fault;
+use crate::{fault::Fault, yaml::Spent};
 
 fn document(paths: &str) -> Result<OpenApi, Vec<Fault>> {
     let mut faults = Vec::new();
     let file = Arc::from("api.yaml");
-    read(&file, &format!("openapi: 3.0.3\npaths:\n{paths}"), &mut faults).ok_or(faults)
+    read(&file, &format!("openapi: 3.0.3\npaths:\n{paths}"), &mut Spent::default(), &mut faults).ok_or(faults)
 }
 
 /// The methods of a path: `-` where the document has none.
@@ -105,4 +105,15 @@ fn a_bad_document_is_an_error_with_its_line() {
     }
     let many: String = (0..=MAX_PATHS).map(|number| format!("  /p{number}: {{}}\n")).collect();
     assert!(document(&many).unwrap_err().iter().any(|fault| fault.message.contains("2000 paths")));
+}
+
+#[test]
+fn s16_a_document_is_shown_by_its_hash_which_is_of_all_that_it_says() {
+    let shown = |paths: &str| format!("{:?}", document(paths).unwrap());
+    let one = shown("  /a: { get: {} }\n");
+    assert!(one.len() < 80, "{one}");
+    assert_eq!(one, shown("  \"/a\":\n    get: { summary: x }\n"));
+    let others =
+        ["  /a: { post: {} }\n", "  /b: { get: {} }\n", "  /{a}: { get: {} }\n", "  /a: { get: {}, post: {} }\n", "  /a/b: { get: {} }\n"];
+    assert!(others.iter().all(|other| shown(other) != one));
 }

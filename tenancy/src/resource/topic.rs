@@ -29,14 +29,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Topics> {
 fn matcher(reader: &mut Reader<'_>) -> Option<TopicMatcher> {
     reader.object(|fields| {
         let phrases = fields.optional("phrases", |reader| reader.some(|phrase| checked(phrase, MAX_PHRASE, TopicMatcher::check_phrase)));
-        let patterns =
-            fields.optional("patterns", |reader| reader.some(|pattern| checked(pattern, MAX_PATTERN, TopicMatcher::check_pattern)));
+        let patterns = fields.optional("patterns", |reader| reader.some(pattern));
         if !fields.has("phrases") && !fields.has("patterns") {
             return fields.refuse("must have `phrases` or `patterns`");
         }
         let values = |list: Option<Vec<At<String>>>| list.unwrap_or_default().into_iter().map(|one| one.value).collect();
         Some(TopicMatcher { phrases: values(phrases), patterns: values(patterns) })
     })
+}
+
+fn pattern(reader: &mut Reader<'_>) -> Option<String> {
+    reader.may_compile().then(|| checked(reader, MAX_PATTERN, TopicMatcher::check_pattern))?
 }
 
 /// A phrase or pattern that can be looked for.

@@ -18,6 +18,7 @@ use crate::{
     openapi,
     resource::{self, Resource},
     source::SourceFile,
+    yaml::{Bounds, Spent},
 };
 
 /// Reads a partition. `faults` are those that its source found; an error anywhere leaves no draft, but what was
@@ -27,7 +28,8 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     let is_error = |fault: &&Fault| fault.severity == Severity::Error;
     faults.iter().filter(is_error).for_each(|fault| found.broken(&fault.file));
     let yaml = files.iter().filter(|file| !is_json(&file.path));
-    let parsed: Vec<_> = yaml.map(|file| (file, resource::read(&file.path, &file.text))).collect();
+    let mut spent = Spent::default();
+    let parsed: Vec<_> = yaml.map(|file| (file, resource::read_sharing(&file.path, &file.text, Bounds::PARTITION, &mut spent))).collect();
     let mut of_documents = Vec::new();
     let refused: BTreeSet<_> = faults.iter().filter(is_error).map(|fault| Arc::clone(&fault.file)).collect();
     let (named, documents) = documents(files, &refused, parsed.iter().flat_map(|(_, (resources, _))| resources), &mut of_documents);
@@ -68,7 +70,7 @@ fn documents<'r>(
     faults: &mut Vec<Fault>,
 ) -> (BTreeSet<Arc<str>>, Documents) {
     let texts: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (&*file.path, file)).collect();
-    let (mut named, mut read) = (BTreeSet::new(), Documents::new());
+    let (mut named, mut read, mut spent) = (BTreeSet::new(), Documents::new(), Spent::default());
     for resource in resources {
         let Resource::Contract(contract) = resource else { continue };
         for name in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
@@ -80,7 +82,7 @@ fn documents<'r>(
             if !is_json(&file.path) && !is_openapi(&file.text) {
                 faults.push(name.fault("is not an OpenAPI document: it has no field `openapi` or `swagger`"));
             } else if named.insert(Arc::clone(&file.path))
-                && let Some(document) = openapi::read(&file.path, &file.text, faults)
+                && let Some(document) = openapi::read(&file.path, &file.text, &mut spent, faults)
             {
                 read.insert(Arc::clone(&file.path), Arc::new(document));
             }

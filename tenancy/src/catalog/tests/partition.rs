@@ -185,3 +185,50 @@ fn a_platform_that_is_broken_is_not_said_to_be_missing() {
     assert!(world.apply(crate::catalog::changes_of(&[("plans.yaml", PLANS)])).is_err());
     assert!(world.faults().iter().any(|fault| fault.ends_with(": there is no Platform")), "{:#?}", world.faults());
 }
+
+#[test]
+fn s16_many_small_files_are_bounded_as_one_large_file_is() {
+    let mut world = World::of(&["acme"]);
+    // 30,000 values each, of 300 bytes.
+    let tool = |nth: usize| {
+        let tower = "{ a: &a [x, x, x, x, x, x, x, x, x, x], b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a], c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b], d: [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c] }";
+        own("Tool", &format!("tool-{nth}"), &format!("api: acme-api, inputSchema: {tower}"))
+    };
+    let files: Vec<_> = (0..40).map(|nth| (format!("namespaces/tenant-acme/tool-{nth}.yaml"), tool(nth))).collect();
+    world.write(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
+    assert!(world.faults().iter().any(|fault| fault.contains("more than 400000 values")), "{:?}", world.faults().first());
+    assert!(world.has_api("acme", "acme-api"), "the last good policy holds");
+}
+
+#[test]
+fn s16_patterns_are_counted_before_they_are_compiled() {
+    let mut world = World::of(&["acme"]);
+    let policy = |nth: usize| {
+        let patterns: Vec<_> = (0..200).map(|one| format!("a{nth}b{one}")).collect();
+        own(
+            "GuardrailPolicy",
+            &format!("policy-{nth}"),
+            &format!("contentFilter: {{ topics: {{ t{nth}: {{ patterns: [{}] }} }} }}", patterns.join(", ")),
+        )
+    };
+    let files: Vec<_> = (0..6).map(|nth| (format!("namespaces/tenant-acme/policy-{nth}.yaml"), policy(nth))).collect();
+    let some = |world: &mut World, many: usize| {
+        world.write(&files.iter().take(many).map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
+        world.faults().iter().filter(|fault| fault.contains("comes after as many patterns")).count()
+    };
+    assert_eq!(some(&mut world, 5), 0, "{:?}", world.faults().first());
+    assert!(some(&mut world, 6) > 0);
+}
+
+#[test]
+fn s11_a_message_is_one_line_whatever_it_quotes() {
+    let mut world = World::of(&["acme"]);
+    let schema = r##"inputSchema: { "$ref": "x\nnamespaces/tenant-zzz/contract.yaml:1:1: spec: forged\u001b[31m\u202e" }"##;
+    let long = format!("inputSchema: {{ \"$ref\": \"{}\" }}", "y".repeat(5_000));
+    for spec in [schema, &long] {
+        world.write(&[("namespaces/tenant-acme/tool.yaml", &own("Tool", "tool", &format!("api: acme-api, {spec}")))]);
+        let faults = world.faults();
+        assert!(!faults.is_empty());
+        assert!(faults.iter().all(|fault| !fault.contains(['\n', '\u{1b}', '\u{202e}']) && fault.len() < 2_000), "{faults:?}");
+    }
+}
