@@ -78,8 +78,6 @@ struct Known {
     found: Option<(Found, u64)>,
     /// When it was looked up last, found or not.
     tried: Option<u64>,
-    /// How often it was.
-    tries: u64,
 }
 
 /// The addresses of a name.
@@ -111,9 +109,10 @@ impl Resolver {
         if known.is_due(now) {
             self.look_up(tenant, host, &name);
         }
-        if known.usable(now).is_none() && name.looking.available_permits() == 0 {
+        if known.usable(now).is_none() {
+            // On what is known, and not on who looks: a lookup may end between any two steps here.
             let mut changes = name.known.subscribe();
-            let found = changes.wait_for(|since| since.tries != known.tries);
+            let found = changes.wait_for(|known| known.usable(now).is_some() || !known.is_due(now));
             known = match tokio::time::timeout_at(until, found).await {
                 Ok(Ok(known)) => *known,
                 Ok(Err(_)) | Err(_) => return Err(nowhere("the host of the contract's upstream was not resolved in time")),
@@ -140,7 +139,7 @@ impl Resolver {
             let found = inner.lookup.lookup(host.as_str()).await.ok().as_deref().and_then(Found::of);
             let now = inner.clock.now_us();
             name.known.send_modify(|known| {
-                (known.tried, known.tries) = (Some(now), known.tries + 1);
+                known.tried = Some(now);
                 known.found = found.map(|found| (found, now)).or(known.found);
             });
         });

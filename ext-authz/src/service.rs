@@ -150,7 +150,9 @@ impl<I: Identify> CheckService<I> {
         let until = started + deadline::of_verdict(patience);
         let whole = async {
             let mut verdict = self.verdict(snapshot, asked, (started, patience), seen).await;
-            self.resolve(snapshot, &mut verdict, until).await;
+            // The store's part of the time is not for names.
+            let named = started + deadline::of_verdict(patience.saturating_sub(self.kept_for_limits(patience)));
+            self.resolve(snapshot, &mut verdict, named).await;
             let signed = self.must_sign(snapshot, &mut verdict);
             let mut decision = Decision { id: id.clone(), generation, verdict };
             let authorized = self.charge(snapshot, &mut decision, seen.as_ref(), until, patience).await;

@@ -148,6 +148,25 @@ async fn many_who_ask_at_once_ask_once_and_a_name_that_is_not_found_is_not_asked
     assert_eq!(world.zone.asked(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_while_a_lookup_ends_gets_its_answer_at_once() {
+    let world = Arc::new(World::new());
+    for nth in 0..200 {
+        let (some, none) = (format!("some{nth}.acme.internal"), format!("none{nth}.acme.internal"));
+        world.zone.put(&some, &["192.0.2.2"]);
+        let asking = (0..16).map(|one| {
+            let (world, host) = (Arc::clone(&world), if one % 2 == 0 { some.clone() } else { none.clone() });
+            tokio::spawn(async move { (one % 2 == 0, world.ask(&host).await) })
+        });
+        for asked in futures::future::join_all(asking).await {
+            match asked.unwrap() {
+                (true, answer) => assert_eq!(answer, Ok("192.0.2.2".to_owned())),
+                (false, answer) => assert_eq!(answer, Err("the host of the contract's upstream does not resolve".to_owned())),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn s5_names_that_hang_keep_no_other_tenants_from_being_found() {
     let world = World::new();
