@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs, io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
@@ -105,11 +106,13 @@ impl Scale {
         let mut text = format!(
             "apiVersion: gostoa.dev/v1alpha1\nkind: UniversalAPIContract\nmetadata: {{ name: {name}-contract, namespace: tenant-{name} }}\nspec:\n  version: \"1.0\"\n  apis:\n"
         );
+        let upstream = Self::upstream(tenant);
         let audit = if self.audited { "    - audit: full\n" } else { "" };
         for api in 0..self.apis {
             let _ = write!(
                 text,
-                "  - name: api-{api}\n    upstream: https://api-{api}.{name}.internal/v{version}\n    methods: [GET, POST]\n    policies:\n    - rateLimit: tier-professional\n    - auth: any\n{audit}"
+                "  - name: api-{api}\n    upstream: https://{upstream}:{}/v{version}\n    methods: [GET, POST]\n    policies:\n    - rateLimit: tier-professional\n    - auth: any\n{audit}",
+                8000 + api
             );
         }
         text
@@ -172,6 +175,12 @@ impl Scale {
         }
     }
 
+    /// A tenant's upstream: an address, because no resolver knows names of tenants that nobody is.
+    fn upstream(tenant: usize) -> Ipv4Addr {
+        let number = u32::try_from(tenant).unwrap_or(u32::MAX).saturating_add(1);
+        Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() | number)
+    }
+
     /// Where a tenant's own resource is: the operator's.
     #[must_use]
     pub fn tenant_path(config: &Path, tenant: usize) -> PathBuf {
@@ -187,7 +196,8 @@ impl Scale {
             .as_ref()
             .map_or_else(String::new, |key| format!("  issuers:\n  - issuer: {}\n    jwks: {{ keys: [ {key} ] }}\n", Self::issuer(tenant)));
         format!(
-            "apiVersion: gostoa.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: {name} }}\nspec:\n  uid: uid-{name}\n  plan: professional\n  upstreams: [\"*.{name}.internal\"]\n  hosts: [\"*.{name}.example.com\"]\n{issuers}"
+            "apiVersion: gostoa.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: {name} }}\nspec:\n  uid: uid-{name}\n  plan: professional\n  upstreams: [\"{}\"]\n  hosts: [\"*.{name}.example.com\"]\n{issuers}",
+            Self::upstream(tenant)
         )
     }
 }
