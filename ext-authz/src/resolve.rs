@@ -22,6 +22,9 @@ mod tests;
 const FRESH_US: u64 = 15_000_000;
 /// For how many at most while no other comes: as long as Envoy keeps a host that nobody resolves.
 const STALE_US: u64 = 300_000_000;
+/// Addresses of one name that Envoy is told within that time: it keeps a host and its connections for each, and their number is bounded for all tenants together (S4).
+/// A name whose answers go on changing stays with the last of these, for as long as none of its answers is forbidden.
+const LATELY: usize = 4;
 /// After how many a name that was not found is looked up again.
 const AGAIN_US: u64 = 1_000_000;
 /// Names that nobody asks for are forgotten.
@@ -76,6 +79,8 @@ struct Name {
 struct Known {
     /// What was found last, and when.
     found: Option<(Found, u64)>,
+    /// What Envoy was told lately, and until when at the least: the newest first.
+    lately: [Option<(IpAddr, u64)>; LATELY],
     /// When it was looked up last, found or not.
     tried: Option<u64>,
 }
@@ -136,12 +141,9 @@ impl Resolver {
             let _looking = looking;
             let Ok(_own) = of_tenant.acquire().await else { return };
             let Ok(_place) = inner.places.acquire().await else { return };
-            let found = inner.lookup.lookup(host.as_str()).await.ok().as_deref().and_then(Found::of);
+            let addresses = inner.lookup.lookup(host.as_str()).await.unwrap_or_default();
             let now = inner.clock.now_us();
-            name.known.send_modify(|known| {
-                known.tried = Some(now);
-                known.found = found.map(|found| (found, now)).or(known.found);
-            });
+            name.known.send_modify(|known| known.learn(&addresses, now));
         });
     }
 }
@@ -153,6 +155,28 @@ impl Default for Name {
 }
 
 impl Known {
+    /// What a lookup found; nothing if there are no addresses.
+    fn learn(&mut self, addresses: &[IpAddr], now: u64) {
+        self.tried = Some(now);
+        let Some(mut found) = Found::of(addresses) else { return };
+        let lately = |address| self.lately.iter().flatten().any(|(known, at)| *known == address && now.abs_diff(*at) < STALE_US);
+        let room = self.lately.iter().any(|known| known.is_none_or(|(_, at)| now.abs_diff(at) >= STALE_US));
+        if !lately(found.address) && !room {
+            let known = addresses.iter().copied().find(|address| lately(*address)).or(self.lately[0].map(|(address, _)| address));
+            found.address = known.unwrap_or(found.address);
+        }
+        self.tell(found.address, now);
+        self.found = Some((found, now));
+    }
+
+    /// Remembers what Envoy is told, in the place of the same or of the oldest.
+    fn tell(&mut self, address: IpAddr, now: u64) {
+        let is_it = |known: &Option<(IpAddr, u64)>| known.is_some_and(|(known, _)| known == address);
+        let place = self.lately.iter().position(is_it).unwrap_or(LATELY - 1);
+        self.lately[..=place].rotate_right(1);
+        self.lately[0] = Some((address, now));
+    }
+
     /// Whether it is time to look again.
     /// A clock that is set back makes nothing younger.
     fn is_due(self, now: u64) -> bool {

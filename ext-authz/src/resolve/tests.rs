@@ -67,6 +67,14 @@ impl World {
         self.ask_for("acme", host, false, PATIENCE).await
     }
 
+    /// Until a lookup of this moment has ended.
+    async fn looked(&self, host: &str) {
+        let name = self.resolver.0.names.get(&("acme".parse().unwrap(), host.parse().unwrap())).unwrap();
+        let now = Some(self.clock.now_us());
+        let mut changes = name.known.subscribe();
+        tokio::time::timeout(PATIENCE, changes.wait_for(|known| known.tried == now)).await.expect("in time").unwrap();
+    }
+
     /// Until an answer is as expected.
     async fn becomes(&self, host: &str, expected: impl Fn(&Result<String, String>) -> bool) {
         let asking = async {
@@ -118,6 +126,28 @@ async fn s3_a_name_that_comes_to_lead_here_is_no_upstream_from_then_on() {
     world.zone.put(NAME, &["192.0.2.3"]);
     world.clock.set_us(1_600_000_000_000_000);
     world.becomes(NAME, |answer| *answer == Ok("192.0.2.3".to_owned())).await;
+}
+
+#[tokio::test]
+async fn s4_a_name_whose_addresses_go_on_changing_leads_to_few() {
+    const NAME: &str = "a.acme.internal";
+    let world = World::new();
+    let mut told = std::collections::BTreeSet::new();
+    for nth in 0..100 {
+        world.zone.put(NAME, &[&format!("192.0.2.{nth}")]);
+        told.insert(world.ask(NAME).await.unwrap());
+        world.looked(NAME).await;
+        told.insert(world.ask(NAME).await.unwrap());
+        world.clock.advance_us(FRESH_US);
+        if (nth + 1) * FRESH_US == STALE_US {
+            assert_eq!(told.len(), LATELY, "{told:?}");
+        }
+    }
+    assert!(told.len() <= LATELY * 6, "in five times as long: {told:?}");
+
+    // It stays with none that is forbidden, and one forbidden address spoils it as ever.
+    world.zone.put(NAME, &["192.0.2.250", "127.0.0.1"]);
+    world.becomes(NAME, Result::is_err).await;
 }
 
 #[tokio::test]

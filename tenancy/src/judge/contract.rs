@@ -94,13 +94,14 @@ pub(super) fn access(access: &Access, place: &Place, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Distinct upstream hosts are bounded (S4).
+/// Distinct upstream hosts are bounded, each port counted: Envoy keeps one for each (S4).
 fn upstream_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>) {
     let mut hosts = BTreeSet::new();
     for draft in apis.values() {
-        hosts.insert(&draft.api.upstream.origin.host);
+        hosts.insert((&draft.api.upstream.origin.host, draft.api.upstream.origin.port));
         if hosts.len() > MAX_UPSTREAM_HOSTS {
-            faults.push(draft.upstream.fault(format!("at most {MAX_UPSTREAM_HOSTS} distinct upstream hosts in a tenant's contracts")));
+            let what = format!("at most {MAX_UPSTREAM_HOSTS} distinct upstream hosts and ports in a tenant's contracts");
+            faults.push(draft.upstream.fault(what));
             return;
         }
     }

@@ -54,7 +54,7 @@ fn s16_the_number_of_apis_is_bounded() {
 
 #[test]
 fn s4_the_distinct_upstream_hosts_of_a_tenant_are_bounded() {
-    refused(&apis(MAX_UPSTREAM_HOSTS, |one| format!("h{one}.acme.internal")), "at most 64 distinct upstream hosts");
+    refused(&apis(MAX_UPSTREAM_HOSTS, |one| format!("h{one}.acme.internal")), "at most 64 distinct upstream hosts and ports");
 }
 
 #[test]
