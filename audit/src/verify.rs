@@ -157,7 +157,15 @@ impl<'a> Stream<'a> {
         // The writer may be at work: a head is written after what it tells of, so it is read before it; and the file that is written is opened before those that
         // are complete are listed. It may be one of them by then, and what comes after it is newer than what is looked at.
         let head_name = self.names.head();
-        let head = folder.file(&head_name, How::Read).and_then(|file| head::read(file.as_ref(), self.seal, &self.names.stream));
+        let mut head = Ok(Head::Broken);
+        // Its writer may be half-way through it.
+        for _ in 0..LOOKS {
+            head = folder.file(&head_name, How::Read).and_then(|file| head::read(file.as_ref(), self.seal, &self.names.stream));
+            if !matches!(head, Ok(Head::Broken)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
         let current_name = self.names.current();
         let (mut current, mut first) = (Ok(None), None);
         // Between two files there is none, or an empty one.

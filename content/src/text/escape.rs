@@ -52,7 +52,7 @@ pub(super) fn each(text: &str, reader: &mut impl Reader) {
 fn escape(rest: &str) -> (Option<char>, usize) {
     let Some(kind) = rest.chars().next() else { return (Some('\\'), 0) };
     let coded = match kind {
-        'u' => bracketed(rest).or_else(|| surrogates(rest)).or_else(|| hex(rest, 1, 4)),
+        'u' => bracketed(rest).or_else(|| surrogates(rest, "\\u")).or_else(|| hex(rest, 1, 4)),
         'U' => hex(rest, 1, 8),
         'x' => hex(rest, 1, 2),
         _ => None,
@@ -70,15 +70,17 @@ fn escape(rest: &str) -> (Option<char>, usize) {
     (meant, kind.len_utf8())
 }
 
-/// `%u0041`, from its `%`; a half of a character stands for none.
+/// `%u0041`, from its `%`; half a character alone stands for none.
 fn wide(text: &str, at: usize) -> Option<(char, usize)> {
-    let rest = text.get(at + 1..)?.strip_prefix('u')?;
-    let (meant, digits) = hex(rest, 0, 4)?;
-    Some((meant, 2 + digits))
+    let rest = text.get(at + 1..)?;
+    let (meant, length) = rest.strip_prefix('u').and_then(|_| surrogates(rest, "%u").or_else(|| hex(rest, 1, 4)))?;
+    Some((meant, 1 + length))
 }
 
 fn code(rest: &str, from: usize, digits: usize) -> Option<u32> {
-    u32::from_str_radix(rest.get(from..from + digits)?, 16).ok()
+    // A sign is none, though numbers may begin with one.
+    let digits = rest.get(from..from + digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, 16).ok()
 }
 
 fn hex(rest: &str, from: usize, digits: usize) -> Option<(char, usize)> {
@@ -93,10 +95,10 @@ fn bracketed(rest: &str) -> Option<(char, usize)> {
     (rest.as_bytes().get(end) == Some(&b'}')).then_some((meant, end + 1))
 }
 
-/// Two halves of a character (UTF-16).
-fn surrogates(rest: &str) -> Option<(char, usize)> {
+/// Two halves of a character (UTF-16), of which the second begins with `escape`.
+fn surrogates(rest: &str, escape: &str) -> Option<(char, usize)> {
     let high = code(rest, 1, 4)?.checked_sub(0xd800).filter(|high| *high < 0x400)?;
-    let low =
-        rest.get(5..7).filter(|next| *next == "\\u").and_then(|_| code(rest, 7, 4))?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+    let low = rest.get(5..7).filter(|next| *next == escape).and_then(|_| code(rest, 7, 4))?;
+    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
     Some((char::from_u32(0x10000 + (high << 10) + low)?, 11))
 }

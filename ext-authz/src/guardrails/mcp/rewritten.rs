@@ -13,7 +13,7 @@ use crate::{
 /// Judges what a rewritten body is to its server: whose answer belongs to which request, and whether arguments fit their tool.
 ///
 /// # Errors
-/// `unreadable` where an id was rewritten: its answer would find nobody who asked. `tool` where arguments fit their schema no more, both 400.
+/// `unreadable` where an id was rewritten (its answer would find nobody who asked), or the tool's name (what it calls now was not judged). `tool` where arguments fit their schema no more, both 400.
 pub fn judge(body: &[u8], policy: &TenantPolicy, api: &Api) -> Result<(), Denial> {
     let value = json::value(body).map_err(|_| unreadable("taking personal data out of the message would leave no message"))?;
     let messages = match &value {
@@ -33,12 +33,13 @@ fn fits(message: &Value, policy: &TenantPolicy, api: &Api) -> Result<(), Denial>
     let params = message.get("params");
     let told = |name| params.and_then(|params| params.get(name));
     let progress = told("_meta").and_then(|meta| meta.get("progressToken"));
-    let ids = [message.get("id"), told("requestId"), told("progressToken"), progress];
-    if ids.into_iter().flatten().any(|id| id.as_str().is_some_and(|id| id.contains(REDACTED))) {
-        return Err(unreadable("an id of the message looks like personal data, and cannot be taken out"));
-    }
     let calls = message.get("method").and_then(Value::as_str).and_then(method::of_request) == Some(Kind::Call);
-    let tool = told("name").and_then(Value::as_str).filter(|_| calls).and_then(|name| policy.tool(&api.name, name));
+    let name = told("name").filter(|_| calls);
+    let kept = [message.get("id"), told("requestId"), told("progressToken"), progress, name];
+    if kept.into_iter().flatten().any(|kept| kept.as_str().is_some_and(|kept| kept.contains(REDACTED))) {
+        return Err(unreadable("an id or the tool's name in the message looks like personal data, and cannot be taken out"));
+    }
+    let tool = name.and_then(Value::as_str).and_then(|name| policy.tool(&api.name, name));
     let Some(schema) = tool.and_then(|tool| tool.input_schema.as_ref()) else { return Ok(()) };
     let none = Value::Object(serde_json::Map::new());
     schema.fits(told("arguments").unwrap_or(&none)).map_err(|misfit| match misfit {

@@ -3,7 +3,7 @@
 use bulkhead_content::Budget;
 
 use super::*;
-use crate::guardrails::mcp::rewritten::is_light;
+use crate::guardrails::mcp::rewritten::{is_light, judge};
 use crate::process::{
     Side,
     content::Everything,
@@ -55,6 +55,18 @@ fn an_id_that_looks_like_personal_data_is_refused_and_not_rewritten() {
     }
     let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"a@example.com"}}"#;
     assert_eq!(taken_out_of("tools-api", told), Ok(told.replace("a@example.com", "[redacted:email]")));
+}
+
+#[test]
+fn a_tool_is_called_by_its_own_name_or_not_at_all() {
+    // Whatever its name was before: what the server reads now is what is judged.
+    let renamed = call("1", "[redacted:email]", "{}");
+    let snapshot = world();
+    let policy = crate::route::policy(snapshot.tenant("acme").unwrap()).unwrap();
+    let judged = judge(renamed.as_bytes(), policy, policy.api("tools-api").unwrap());
+    assert_eq!(judged.map_err(|denial| denial.reason), Err(Reason::Unreadable));
+    let prompt = r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"[redacted:email]"}}"#;
+    assert!(judge(prompt.as_bytes(), policy, policy.api("tools-api").unwrap()).is_ok(), "another kind of name");
 }
 
 #[test]
