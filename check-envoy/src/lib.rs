@@ -20,6 +20,7 @@ mod fragments;
 mod guard;
 mod limiter;
 mod listener;
+mod memory;
 mod processor;
 mod routes;
 mod runtime;
@@ -125,6 +126,7 @@ pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
     }
     clusters::judge(&all, &mut findings);
     runtime::judge(&all, &mut findings);
+    memory::judge(&all, &mut findings);
     let Findings(mut found) = findings;
     found.sort_unstable();
     found.dedup();

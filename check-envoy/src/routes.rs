@@ -135,7 +135,7 @@ fn written(node: &Node, findings: &mut Findings) {
 }
 
 fn said(name: &Node, findings: &mut Findings) {
-    let spelled = name.text().unwrap_or_default().to_ascii_lowercase().replace(|sign: char| !sign.is_ascii_alphanumeric(), "-");
+    let spelled = name.text().unwrap_or_default().to_ascii_lowercase().replace(['_', '.'], "-");
     if spelled.starts_with(header::PREFIX) || header::FOREIGN.contains(&&*spelled) {
         let what = format!("{spelled} is written or removed behind ext-authz: upstreams believe what stands in it");
         findings.add(name, "S8", what, "leave it to ext-authz, which sets or removes every one of them");

@@ -51,6 +51,23 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
         ("prefix: \"x-bulkhead-\", ignore_case: true", "prefix: \"x-bulkhead-\"", "S8", "begin with"),
         ("- remove: x-tenant-id", "- remove: x-other", "S8", "x-tenant-id"),
         ("- remove: x-subscription-id", "- remove: bulkhead-hop", "S24", "loop"),
+        // What it may hold.
+        ("overload_manager:", "nothing_like_it:", "S4", "nothing watches the heap"),
+        ("fixed_heap.v3.FixedHeapConfig", "injected_resource.v3.InjectedResourceConfig", "S4", "nothing watches the heap"),
+        (
+            "envoy.overload_actions.reset_high_memory_stream",
+            "envoy.overload_actions.disable_http_keepalive",
+            "S4",
+            "no stream that holds much",
+        ),
+        (
+            "stream, triggers: [ { name: envoy.resource_monitors.fixed_heap",
+            "stream, triggers: [ { name: other",
+            "S4",
+            "no stream that holds much",
+        ),
+        ("buffer_factory_config:", "nothing_like_it:", "S4", "not tracked"),
+        ("minimum_account_to_track_power_of_two: 12", "minimum_account_to_track_power_of_two: 20", "S4", "more than a body"),
         // ext_authz.
         ("failure_mode_allow: false", "failure_mode_allow: true", "S9", "fails open"),
         ("failure_mode_allow: false", "shadow_mode: true", "S9", "shadow_mode"),

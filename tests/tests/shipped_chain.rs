@@ -161,7 +161,7 @@ async fn s8_our_names_in_http2_trailers_are_removed_in_any_spelling() {
     assert_eq!(seen.path, "/v1/invoices");
     assert_eq!(seen.trailers, [("x-checksum".to_owned(), "kept".to_owned())], "trailers do pass, or this test proves nothing");
 
-    for name in ["x-bulkhead-tenant", "x-tenant-id", "x-subscription-id", "bulkhead-hop"] {
+    for name in ["x-bulkhead-tenant", "x-tenant-id", "x-subscription-id", "bulkhead-hop", "x.bulkhead.tenant", "x-tenant.id"] {
         let seen = request.clone().trailer(name, "globex").send_http2(envoy.address()).await.seen();
         assert_eq!(seen.trailers, [("x-checksum".to_owned(), "kept".to_owned())], "{name}");
     }

@@ -113,13 +113,13 @@ fn lower(name: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
 }
 
-/// Whether some server behind us may understand a header's name as `ours`: CGI and its descendants make one sign of `_`, `-` and whatever is no letter (S8).
+/// Whether some server behind us may understand a header's name as `ours`: CGI and its descendants make one sign of `-` and `_`, and PHP of `.` too (S8).
 pub(crate) fn understood_as(name: &str, ours: &str) -> bool {
     name.len() == ours.len() && understood_below(name, ours)
 }
 
 /// Whether such a name begins with `prefix`.
 pub(crate) fn understood_below(name: &str, prefix: &str) -> bool {
-    let understood = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    let understood = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() };
     name.len() >= prefix.len() && name.bytes().map(understood).zip(prefix.bytes()).all(|(one, other)| one == other)
 }

@@ -222,7 +222,9 @@ async fn s8_a_clients_identity_headers_are_overwritten_or_removed_in_every_spell
     for world in [&contract, &own] {
         let mut request = Request::get(INVOICES).bearer(&world.acme.issuer.token().sign());
         for name in header::IDENTITY.iter().chain(&header::FOREIGN).copied().chain(["x-bulkhead-anything"]) {
-            for spelt in [name.to_owned(), name.to_ascii_uppercase(), name.replace('-', "_"), name.replacen('-', "_", 1)] {
+            for spelt in
+                [name.to_owned(), name.to_ascii_uppercase(), name.replace('-', "_"), name.replacen('-', "_", 1), name.replace('-', ".")]
+            {
                 request = request.header(&spelt, "globex");
             }
         }
