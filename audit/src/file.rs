@@ -172,7 +172,7 @@ impl Files {
             Some(Err(_)) => {
                 // What cannot be continued is kept as it is, and the chain goes on in a new file.
                 found.wrong.push("the last record was changed");
-                let number = first.unwrap_or_else(|| complete.map_or(0, |last| last + 1));
+                let number = first.unwrap_or_else(|| complete.map_or(0, |last| last.saturating_add(1)));
                 folder.rename(&names.current(), &names.complete(number))?;
                 data = folder.made(&names.current(), How::New)?;
                 tail = tail::read(&data, &writing.seal)?;
@@ -307,10 +307,11 @@ impl Recovered {
                 None
             }
         };
-        if let (Some(told), None) = (told, known)
-            && told.seq < end.seq
+        // What we wrote last we know best: what stands behind it is nobody's answer.
+        if let Some(last) = known.or(told)
+            && last.seq < end.seq
         {
-            self.unanswered_from = Some(told.seq.saturating_add(1));
+            self.unanswered_from = Some(last.seq.saturating_add(1));
             self.unanswered_to = Some(end.seq);
         }
         for later in [told, known].into_iter().flatten() {

@@ -55,6 +55,11 @@ impl Stand {
         Ok(Self::told(&fstat(file)?))
     }
 
+    /// Whether it is so many bytes long.
+    pub(crate) fn is_long(&self, bytes: u64) -> bool {
+        u64::try_from(self.bytes).is_ok_and(|long| long == bytes)
+    }
+
     fn told(stat: &Stat) -> Self {
         Self { file: Identity::told(stat), bytes: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) }
     }

@@ -93,6 +93,14 @@ impl<'b> Attributes<'b> {
         Ok(Self::taken(shown, route))
     }
 
+    /// The same; what cannot be read is denied. A client can bring it about (a server name in TLS that is no UTF-8), and a gRPC error is no denial to Envoy.
+    ///
+    /// # Errors
+    /// Why nothing can be decided.
+    pub fn asked(message: &'b [u8]) -> Result<Self, Denial> {
+        Self::read(message).unwrap_or_else(|Unreadable| Err(Denial::new(Reason::Unreadable, "the CheckRequest cannot be read")))
+    }
+
     fn taken(shown: Shown<'b>, route: RouteOwner) -> Result<Self, Denial> {
         let Shown { is_there, http, source, context, .. } = shown;
         let http = http.ok_or_else(|| missing(if is_there { "attributes.request.http" } else { "attributes" }))?;

@@ -3,7 +3,7 @@
 use std::{io::Read, io::Write as _, sync::Arc, time::Duration};
 
 use bulkhead_doors::fatal::Fatal;
-use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest, wire::Unreadable};
+use bulkhead_proto::{json::check, pb::envoy::service::auth::v3::CheckRequest};
 use bulkhead_rules::Prepared;
 use bulkhead_tenancy::{
     clock::{Clock, SystemClock},
@@ -22,7 +22,7 @@ use crate::{
     record::Seen,
     reply::Reply,
     serve,
-    verdict::{Decision, Denial, Reason, Verdict},
+    verdict::{Decision, Verdict},
 };
 
 pub mod recent;
@@ -76,9 +76,7 @@ pub(crate) async fn decided<I: Identify>(
 ) -> (Told, serde_json::Value, Vec<Prepared>) {
     // As Envoy sends it: what is written as a CheckRequest can be read as one.
     let message = request.encode_to_vec();
-    let read =
-        Attributes::read(&message).unwrap_or_else(|Unreadable| Err(Denial::new(Reason::Unavailable, "the CheckRequest cannot be read")));
-    let (mut verdict, attributes) = match read {
+    let (mut verdict, attributes) = match Attributes::asked(&message) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),
     };

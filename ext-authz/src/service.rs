@@ -6,10 +6,9 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bulkhead_doors::{
-    grpc::{Unread, unreadable},
+    grpc::Unread,
     traces::{Span, Traces},
 };
-use bulkhead_proto::wire::Unreadable;
 use bulkhead_tenancy::{
     clock::SystemClock,
     snapshot::{Live, Snapshot},
@@ -98,12 +97,12 @@ impl<I: Identify> CheckService<I> {
     /// Answers a call of Envoy's, before it gives up on it: the decision is on record then, and what must be and is not is denied.
     ///
     /// # Errors
-    /// What is asked is no CheckRequest.
+    /// None: whatever is asked, and be it no CheckRequest, is answered by one.
     pub async fn check(&self, request: Request<Unread>) -> Result<Reply, Status> {
         let patience = deadline::patience(request.metadata());
         let mut span = self.traces.span("Check", request.metadata());
         let Unread(message) = request.into_inner();
-        let asked = Attributes::read(&message).map_err(|Unreadable| unreadable())?;
+        let asked = Attributes::asked(&message);
         Ok(self.traced(&asked, patience, &mut span).await)
     }
 

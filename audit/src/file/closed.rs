@@ -4,7 +4,10 @@
 use std::io;
 
 use super::{Files, State};
-use crate::folder::{Folder, How, Identity, Stand};
+use crate::{
+    folder::{Folder, How, Identity, Stand},
+    head,
+};
 
 /// A stream that was closed, and how its files stood.
 pub(crate) struct Closed {
@@ -14,10 +17,11 @@ pub(crate) struct Closed {
 }
 
 impl Files {
-    /// Closes the files. None: how they stand cannot be told, or must be looked at.
+    /// Closes the files. None: how they stand cannot be told, or must be looked at, as where somebody has cut them or made them longer under us.
     pub(crate) fn close(self) -> Option<Closed> {
         let (data, head) = (Stand::of(&self.data).ok()?, Stand::of(&self.head).ok()?);
-        self.state.refused_from.is_none().then_some(Closed { state: self.state, data, head })
+        let as_written = data.is_long(self.state.bytes) && head.is_long(head::LENGTH as u64) && self.state.refused_from.is_none();
+        as_written.then_some(Closed { state: self.state, data, head })
     }
 }
 

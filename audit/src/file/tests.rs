@@ -326,3 +326,29 @@ fn s11_a_stream_that_was_touched_while_it_was_closed_is_looked_at() {
         assert!(reopened(&directory, || touch(&directory)).is_none(), "{nth}");
     }
 }
+
+#[test]
+fn s11_what_was_cut_or_made_longer_before_its_stream_was_closed_is_looked_at() {
+    for (name, bytes) in [("ext-authz-a.jsonl", 0), ("ext-authz-a.jsonl", 1_000_000), ("ext-authz-a.head", 10)] {
+        let directory = TempDir::new().unwrap();
+        let mut files = open(&directory, &real(), None);
+        appended(&directory, &mut files, &real(), 2);
+        OpenOptions::new().write(true).open(path(&directory, name)).unwrap().set_len(bytes).unwrap();
+        assert!(files.close().is_none(), "{name}");
+    }
+}
+
+#[test]
+fn s11_what_somebody_else_put_behind_our_last_record_is_told_as_nobodys_answer() {
+    let directory = TempDir::new().unwrap();
+    let mut ours = open(&directory, &real(), None);
+    appended(&directory, &mut ours, &real(), 2);
+    let known = ours.left();
+    drop(ours);
+    appended(&directory, &mut open(&directory, &real(), None), &real(), 1);
+    // The same process opens it again, and goes on.
+    drop(open(&directory, &real(), Some(known)));
+    let text = text(&directory);
+    let recovered: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(recovered["recovered"], serde_json::json!({ "unanswered_from": 3, "unanswered_to": 3 }));
+}

@@ -6,7 +6,11 @@ use std::{
 
 use bulkhead_tenancy::clock::{ManualClock, SystemClock};
 
-use super::*;
+use super::{
+    known::{FRESH_US, LATELY, STALE_US},
+    lanes::OF_TENANT,
+    *,
+};
 
 /// A resolver's answers by name; `hung` never has one.
 #[derive(Clone, Default)]
@@ -145,9 +149,17 @@ async fn s4_a_name_whose_addresses_go_on_changing_leads_to_few() {
     }
     assert!(told.len() <= LATELY * 6, "in five times as long: {told:?}");
 
-    // It stays with none that is forbidden, and one forbidden address spoils it as ever.
+    // One forbidden address spoils it as ever, and whatever comes after that, it stays with none that is forbidden.
     world.zone.put(NAME, &["192.0.2.250", "127.0.0.1"]);
     world.becomes(NAME, Result::is_err).await;
+    for address in ["127.0.0.1", "192.0.2.251"] {
+        world.zone.put(NAME, &[address]);
+        world.clock.advance_us(FRESH_US);
+        let _ = world.ask(NAME).await;
+        world.looked(NAME).await;
+        assert_ne!(world.ask(NAME).await, Ok("127.0.0.1".to_owned()));
+    }
+    assert!(world.ask(NAME).await.is_ok());
 }
 
 #[tokio::test]
@@ -205,10 +217,38 @@ async fn s5_names_that_hang_keep_no_other_tenants_from_being_found() {
         let late = world.ask_for("acme", &format!("hung{nth}.acme.internal"), false, Duration::from_millis(5)).await;
         assert_eq!(late, Err("the host of the contract's upstream was not resolved in time".to_owned()));
     }
-    assert_eq!(world.zone.asked(), OF_TENANT);
+    assert_eq!(world.zone.asked(), OF_TENANT as usize);
     let behind = world.ask_for("acme", "shared.internal", false, Duration::from_millis(5)).await;
     assert!(behind.is_err(), "behind its own");
     assert_eq!(world.ask_for("globex", "shared.internal", false, PATIENCE).await, Ok("192.0.2.3".to_owned()));
+}
+
+#[tokio::test]
+async fn s4_a_hundred_tenants_whose_names_hang_keep_nobody_else_from_being_found() {
+    let world = World::new();
+    world.zone.put("a.acme.internal", &["192.0.2.2"]);
+    let hostile = (0..100).flat_map(|tenant| (0..4).map(move |host| (format!("hostile-{tenant}"), format!("hung{host}.internal"))));
+    let hung = hostile.map(|(tenant, host)| {
+        let resolver = world.resolver.clone();
+        tokio::spawn(
+            async move { resolver.address(&tenant.parse().unwrap(), &host.parse().unwrap(), false, Instant::now() + PATIENCE).await },
+        )
+    });
+    let hung: Vec<_> = hung.collect();
+    assert_eq!(world.ask("a.acme.internal").await, Ok("192.0.2.2".to_owned()));
+    assert!(hung.iter().all(|hung| !hung.is_finished()), "all this time they hung");
+    assert_eq!(world.ask("b.acme.internal").await, Err("the host of the contract's upstream does not resolve".to_owned()));
+    assert_eq!(world.zone.asked(), 202, "two of each that hangs");
+}
+
+#[tokio::test]
+async fn what_fails_late_is_told_at_once() {
+    let world = World::new();
+    let asking = world.ask("late.acme.internal");
+    tokio::pin!(asking);
+    assert!(futures::poll!(&mut asking).is_pending());
+    world.clock.advance_us(10 * FRESH_US);
+    assert_eq!(asking.await, Err("the host of the contract's upstream does not resolve".to_owned()));
 }
 
 #[tokio::test]

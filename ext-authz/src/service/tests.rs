@@ -150,9 +150,17 @@ async fn a_decision_is_never_a_grpc_error_and_has_one_id_everywhere() {
     let verdicts: Vec<&str> = notes.0.lock().unwrap().iter().map(|(_, verdict)| *verdict).collect();
     assert_eq!(verdicts, ["allow", "wrong_tenant", "bad_path", "unavailable"]);
 
-    // Only what is no CheckRequest is none, and nothing is decided about it.
-    assert_eq!(service.check(Request::new(Unread(vec![0x0a, 1].into()))).await.unwrap_err().code(), tonic::Code::Internal);
-    assert_eq!(notes.0.lock().unwrap().len(), 4);
+    // What is no CheckRequest is denied, and on record: a gRPC error is no denial to Envoy.
+    let unread = [vec![0x0a, 1], prost::Message::encode_to_vec(&get("/acme/billing-api").by("acme").request())];
+    let [broken, mut odd] = unread;
+    // A server name in TLS that is no UTF-8: attributes.tls_session.sni.
+    odd.extend([0x0a, 6, 0x62, 4, 0x0a, 2, b'a', 0xff]);
+    for message in [broken, odd] {
+        let response = service.check(Request::new(Unread(message.into()))).await.unwrap().read().unwrap();
+        let Some(HttpResponse::DeniedResponse(denied)) = response.http_response else { panic!("denied") };
+        assert_eq!(denied.status.unwrap().code, 400);
+    }
+    assert_eq!(notes.0.lock().unwrap().len(), 6);
 
     let response = service.answer(get("/globex/x").by("acme").request(), Duration::from_secs(1)).await.read().unwrap();
     let id = notes.0.lock().unwrap().last().unwrap().0.clone();
