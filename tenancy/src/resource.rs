@@ -44,7 +44,11 @@ pub fn read_within(file: &Arc<str>, text: &str, bounds: yaml::Bounds) -> (Vec<Re
 /// Reads every resource of one of several files that share the bounds; as [`read`].
 #[must_use]
 pub fn read_sharing(file: &Arc<str>, text: &str, bounds: yaml::Bounds, spent: &mut yaml::Spent) -> (Vec<Resource>, Vec<Fault>) {
-    let (documents, faults) = yaml::documents_sharing(file, text, bounds, spent);
+    let (documents, mut faults) = yaml::documents_sharing(file, text, bounds, spent);
+    // Whoever writes a file in place empties it first: what it held is neither deleted nor allowed meanwhile.
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        faults.push(Place::file(file).fault("is empty: if what it held is meant to be gone, delete the file"));
+    }
     let mut faults = Faults::from(faults).compiling(bounds.patterns.saturating_sub(spent.patterns));
     let resources = documents.iter().filter_map(|document| Resource::read(file, document, &mut faults)).collect();
     spent.patterns += faults.compiled();

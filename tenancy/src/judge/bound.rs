@@ -48,7 +48,7 @@ pub const MAX_MATCHER_BYTES: usize = 512;
 pub const ENOUGH_FAULTS: usize = 500;
 
 /// Whether enough is wrong to look no further. That is an error of its own: what was not looked at must not be missed.
-pub(super) fn is_enough(place: &Place, faults: &mut Vec<Fault>) -> bool {
+pub(crate) fn is_enough(place: &Place, faults: &mut Vec<Fault>) -> bool {
     let enough = faults.len() > ENOUGH_FAULTS;
     if enough {
         faults.push(place.fault("and what follows is not judged: too much is wrong in this partition"));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    bound::{MAX_APIS, MAX_HOSTS, MAX_NAME_BYTES, MAX_NAMES, MAX_UPSTREAM_HOSTS, at_most},
+    bound::{MAX_APIS, MAX_HOSTS, MAX_NAME_BYTES, MAX_NAMES, MAX_UPSTREAM_HOSTS, at_most, is_enough},
     draft::DraftApi,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) fn judge(contracts: Vec<ContractManifest>, documents: &Documents, fau
     for manifest in contracts.into_iter().flat_map(|contract| contract.apis) {
         let name = manifest.name.clone();
         at_most(MAX_APIS, apis.len() + 1, "APIs in a tenant's contracts", &name.place, faults);
-        if apis.len() >= MAX_APIS {
+        if apis.len() >= MAX_APIS || is_enough(&name.place, faults) {
             break;
         }
         if apis.contains_key(&name.value) {
@@ -112,6 +112,9 @@ fn overlapping_hosts(apis: &BTreeMap<ApiName, DraftApi>, faults: &mut Vec<Fault>
     let mut seen = Tree::default();
     for (name, draft) in apis {
         for (host, place) in draft.api.hosts.iter().zip(&draft.hosts) {
+            if is_enough(place, faults) {
+                return;
+            }
             if seen.overlapped(host, name) {
                 faults.push(place.fault("another API of this tenant claims this host, or one that overlaps it"));
             }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{contract, contract::Documents, guardrail, subscription, tool, unread::Unread};
+use super::{bound::is_enough, contract, contract::Documents, guardrail, subscription, tool, unread::Unread};
 use crate::{
     api::Api,
     fault::{Fault, Severity},
@@ -48,6 +48,7 @@ impl Draft {
                 Resource::Subscription(one) => subscriptions.push(one),
                 Resource::Tool(one) => tools.push(one),
                 Resource::ToolSet(one) => sets.push(one),
+                Resource::Platform(_) | Resource::Plan(_) | Resource::Tenant(_) if is_enough(resource.place(), faults) => break,
                 Resource::Platform(_) | Resource::Plan(_) | Resource::Tenant(_) => {
                     faults.push(resource.place().fault(format!("{} is the operator's to write, not a tenant's", resource.kind().as_str())));
                 }

@@ -32,7 +32,7 @@ pub(super) fn judge(
         }
         if let Some(apis) = &manifest.apis {
             at_most(MAX_LISTED, apis.len(), "APIs of a subscription", &name.place, faults);
-            for api in apis.iter().filter(|api| !contract.contains_key(&api.value)) {
+            for api in apis.iter().take(MAX_LISTED).filter(|api| !contract.contains_key(&api.value)) {
                 faults.push(unread.missing(api, api.fault("no such API in this tenant's contracts")));
             }
         }

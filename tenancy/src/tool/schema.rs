@@ -62,6 +62,9 @@ pub enum SchemaError {
     /// Too many regular expressions.
     #[error("holds more than {0} patterns when its references are followed")]
     Patterns(usize),
+    /// A regular expression that is too long.
+    #[error("has a pattern of more than {0} bytes")]
+    Pattern(usize),
     /// Not a JSON Schema; or a pattern that cannot be matched in linear time, or is too large.
     #[error("is not a JSON Schema: {0}")]
     Invalid(String),
@@ -90,7 +93,7 @@ impl InputSchema {
         let found = walk::walk(&source)?;
         let validator = jsonschema::options()
             .with_draft(dialect(&source)?)
-            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
+            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES))
             // JSON Schema leaves `format` an annotation; checking some of them would compile what a caller sends.
             .should_validate_formats(false)
             .offline()

@@ -9,7 +9,7 @@ use crate::{
     catalog::traces::Found,
     fault::{Fault, Severity},
     judge::{
-        bound::enough,
+        bound::{ENOUGH_FAULTS, enough, is_enough},
         contract::{Documents, beside},
         draft::Draft,
         unread::Unread,
@@ -49,12 +49,11 @@ pub(super) fn read(namespace: &Namespace, files: &[SourceFile], mut faults: Vec<
     // An OpenAPI document holds no resource: what is missing is not in it.
     let unread = Unread::of(faults.iter().filter(|fault| !is_json(&fault.file)));
     faults.extend(of_documents);
-    for resource in &resources {
-        if let Some(stated) = resource.namespace().filter(|stated| stated.value != *namespace) {
-            faults.push(stated.fault(format!("must be {namespace}, the namespace that this file lies in")));
-        }
-    }
-    repeated(&resources, &mut faults);
+    let elsewhere = resources.iter().filter_map(|resource| resource.namespace().filter(|stated| stated.value != *namespace));
+    let elsewhere = elsewhere.map(|stated| stated.fault(format!("must be {namespace}, the namespace that this file lies in")));
+    // Hostile text may hold millions: of each kind enough are said.
+    faults.extend(elsewhere.take(ENOUGH_FAULTS));
+    faults.extend(repeated(&resources).take(ENOUGH_FAULTS));
     let draft = Draft::of(resources, &documents, &unread, &mut faults);
     enough(&mut faults);
     faults.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
@@ -74,6 +73,9 @@ fn documents<'r>(
     for resource in resources {
         let Resource::Contract(contract) = resource else { continue };
         for name in contract.apis.iter().filter_map(|api| api.openapi.as_ref()) {
+            if is_enough(&name.place, faults) {
+                return (named, read);
+            }
             let Some(file) = texts.get(beside(name).as_str()) else {
                 let refused = refused.contains(beside(name).as_str());
                 faults.push(name.fault(if refused { "is a file that cannot be read" } else { "no such file beside this one" }));
@@ -112,11 +114,8 @@ fn is_openapi(text: &str) -> bool {
 }
 
 /// Two resources of one kind and name: which of them is meant cannot be known.
-fn repeated(resources: &[Resource], faults: &mut Vec<Fault>) {
+fn repeated(resources: &[Resource]) -> impl Iterator<Item = Fault> {
     let mut seen = BTreeSet::new();
-    for resource in resources {
-        if !seen.insert((resource.kind(), resource.name())) {
-            faults.push(resource.place().fault("another resource of this kind has this name"));
-        }
-    }
+    let again = resources.iter().filter(move |resource| !seen.insert((resource.kind(), resource.name())));
+    again.map(|resource| resource.place().fault("another resource of this kind has this name"))
 }

@@ -170,7 +170,7 @@ fn s10_a_rotated_key_is_revoked_at_once_and_the_new_one_waits() {
     assert!(by_key(&world, 'b').is_none());
     world.write(&[(SUBSCRIPTION, BROKEN)]);
     assert!(by_key(&world, 'a').is_none(), "and it stays revoked when its file breaks next");
-    world.write(&[(OTHER, ""), (SUBSCRIPTION, &subscription(&hash('b')))]);
+    world.write(&[(OTHER, "# nothing"), (SUBSCRIPTION, &subscription(&hash('b')))]);
     assert!(by_key(&world, 'b').is_some());
 }
 
@@ -195,7 +195,7 @@ fn s10_a_client_whose_subscription_is_deleted_gains_nothing_by_it() {
     let bounded = |policy: &TenantPolicy| policy.subscription_of_client("app").is_some_and(|found| found.rate_limit.is_some());
     for (text, covered) in [(contract("acme", "acme-api"), true), (wanted, false)] {
         world.write(&[
-            (OTHER, ""),
+            (OTHER, "# nothing"),
             (&contract_file("acme"), &text),
             (SUBSCRIPTION, &subscription("clientId: app, apis: [acme-api], rateLimit: { requestsPerMinute: 10 }")),
         ]);

@@ -84,6 +84,36 @@ fn s16_a_partition_that_is_wrong_everywhere_does_not_say_everything() {
 }
 
 #[test]
+fn s16_what_is_wrong_in_each_of_many_thousands_is_not_said_of_each() {
+    let api = "{ name: a, upstream: 'https://a.acme.internal', hosts: [a.acme.example.com], openapi: gone.yaml }";
+    let twice = format!("apis: [{}]", vec![api; 20_000].join(","));
+    let platforms: String = (0..5_000).map(|_| format!("{}---\n", PLATFORM.trim_start())).collect();
+    let elsewhere: String =
+        (0..5_000).map(|_| own("GuardrailPolicy", "g", "").replace("{ name: g }", "{ name: g, namespace: tenant-globex }")).collect();
+    for text in [own("UniversalAPIContract", "more", &twice), platforms, elsewhere] {
+        let mut world = World::of(&["acme"]);
+        world.write(&[("namespaces/tenant-acme/more.yaml", &text)]);
+        assert!(world.has_api("acme", "acme-api"), "the last good policy holds");
+        let more = world.faults().iter().find_map(|fault| fault.split_once("and ")?.1.split_once(" more faults")?.0.parse::<usize>().ok());
+        assert!(more.is_some_and(|more| more <= 3 * ENOUGH_FAULTS), "{more:?}");
+    }
+}
+
+#[test]
+fn s10_a_file_that_is_emptied_while_it_is_written_takes_nothing_away() {
+    let mut world = World::of(&["acme"]);
+    for file in [tenant_file("acme"), contract_file("acme"), "platform.yaml".to_owned(), "plans.yaml".to_owned()] {
+        for nothing in ["", "\n  \n", "\u{feff}\n"] {
+            world.write(&[(&file, nothing)]);
+            world.assert_fault(&file, "is empty");
+            assert!(world.has_api("acme", "acme-api"), "{file}: what it held holds");
+        }
+    }
+    world.write(&[(&contract_file("acme"), "# nothing any more\n")]);
+    assert!(!world.has_api("acme", "acme-api"), "whoever says so has it gone");
+}
+
+#[test]
 fn s3_upstreams_outside_the_grant_are_refused() {
     let mut world = World::of(&["acme", "globex"]);
     for upstream in ["globex-api.globex.internal", "other.internal", "acme.internal", "acme-api.acme.internal.evil.com", "auth.example.com"]

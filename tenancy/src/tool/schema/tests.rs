@@ -120,6 +120,9 @@ fn s16_patterns_are_linear_bounded_and_counted() {
     }
     let many: Vec<Value> = (0..300).map(|nth| json!({ "pattern": format!("^{nth}$") })).collect();
     assert_eq!(refused(json!({ "anyOf": many })), SchemaError::Patterns(256));
+    let long = "\\w".repeat(600);
+    assert_eq!(refused(json!({ "pattern": long })), SchemaError::Pattern(1024));
+    assert_eq!(refused(json!({ "properties": { "a": { "patternProperties": { long: {} } } } })), SchemaError::Pattern(1024));
     let some: Vec<Value> = (0..200).map(|nth| json!({ "pattern": format!("^{nth}$") })).collect();
     assert_eq!(compiled(json!({ "anyOf": some })).fits(&json!("a".repeat(64 * 1024))), Err(Misfit::TooLarge));
 }

@@ -16,6 +16,9 @@ const MAX_SCHEMAS: usize = 10_000;
 /// Regular expressions in all: compiled, each is memory before anybody counts a tenant's.
 const MAX_PATTERNS: usize = 256;
 
+/// Bytes of one: it is parsed before its compiled size is bounded, and 60 KiB of classes take half a gigabyte.
+const MAX_PATTERN: usize = 1024;
+
 /// Keywords whose value is a schema, or a list of them.
 const SCHEMAS: [&str; 16] = [
     "allOf",
@@ -82,7 +85,7 @@ impl Met {
         if nested && keywords.contains_key("$schema") {
             return Err(SchemaError::Dialect);
         }
-        self.note(keywords);
+        self.note(keywords)?;
         if self.patterns > MAX_PATTERNS {
             return Err(SchemaError::Patterns(MAX_PATTERNS));
         }
@@ -104,10 +107,18 @@ impl Met {
         }
     }
 
-    fn note(&mut self, keywords: &Map<String, Value>) {
+    fn note(&mut self, keywords: &Map<String, Value>) -> Result<(), SchemaError> {
         let members = |keyword| keywords.get(keyword).and_then(Value::as_object);
         self.names.extend(members("properties").into_iter().flat_map(Map::keys).cloned());
-        self.patterns += members("patternProperties").map_or(0, Map::len) + usize::from(keywords.contains_key("pattern"));
+        let own = keywords.get("pattern").into_iter().filter_map(Value::as_str);
+        let patterns = members("patternProperties").into_iter().flat_map(Map::keys).map(String::as_str).chain(own);
+        for pattern in patterns {
+            if pattern.len() > MAX_PATTERN {
+                return Err(SchemaError::Pattern(MAX_PATTERN));
+            }
+            self.patterns += 1;
+        }
+        Ok(())
     }
 }
 
