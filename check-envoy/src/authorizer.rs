@@ -96,10 +96,10 @@ fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
         let contract = |route: &Node| {
             let names: Vec<_> =
                 route.get("match.headers").map_or(&[][..], View::items).iter().filter_map(|one| one.get("name")?.text()).collect();
-            names.contains(&header::CLUSTER) && names.contains(&header::UPSTREAM)
+            header::ROUTING.iter().all(|name| names.contains(name))
         };
         for route in forwarding.iter().filter(|route| !contract(route)) {
-            let what = "routes are matched again on the rewritten path, and this one forwards without both routing headers: a contract's path reaches it";
+            let what = "routes are matched again on the rewritten path, and this one forwards without all three routing headers: a contract's path reaches it";
             findings.add(
                 route,
                 "S1",

@@ -111,9 +111,10 @@ fn chain(manager: &Node, documents: &[&Node], findings: &mut Findings) {
     }
     strangers(filters, &order, authorizer, findings);
     trailers(list, filters, authorizer, findings);
-    guard::judge(filters, documents, findings);
+    let guards = guard::judge(filters, authorizer, documents, findings);
     let ours: Vec<&str> = order.iter().filter_map(|at| filters.get(*at)?.get("name")?.text()).collect();
     routes::judge(manager, &ours, findings);
+    routes::unguarded(manager, &guards, findings);
     filters.iter().skip(authorizer.unwrap_or(0)).for_each(|filter| routes::rewrites(filter, findings));
 }
 

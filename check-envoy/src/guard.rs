@@ -16,13 +16,14 @@ use crate::{
 
 const MEND: &str = "deny it by an RBAC filter after dynamic_forward_proxy, as envoy/contract-routing.yaml does";
 
-pub(crate) fn judge(filters: &[Node], documents: &[&Node], findings: &mut Findings) {
+/// Judges the guard of a chain in which ext_authz stands at a place, and gives the names of the filters that it is made of; none where nothing is resolved.
+pub(crate) fn judge<'n>(filters: &'n [Node], authorizer: Option<usize>, documents: &[&Node], findings: &mut Findings) -> Vec<&'n str> {
     let proxy = filters.iter().position(|filter| {
         let of = filter.get("typed_config.@type").and_then(View::text).unwrap_or_default();
         of.contains("dynamic_forward_proxy")
             || filter.get("name").and_then(View::text).is_some_and(|name| name.ends_with("dynamic_forward_proxy"))
     });
-    let Some((at, filter)) = proxy.and_then(|at| filters.get(at).map(|filter| (at, filter))) else { return };
+    let Some((at, filter)) = proxy.and_then(|at| filters.get(at).map(|filter| (at, filter))) else { return Vec::new() };
     if !holds(filter, "typed_config.save_upstream_address") {
         findings.add(
             filter,
@@ -31,9 +32,12 @@ pub(crate) fn judge(filters: &[Node], documents: &[&Node], findings: &mut Findin
             "set save_upstream_address: true",
         );
     }
-    pinned(filters, at, filter, findings);
+    // What ext-authz judged is known once it was asked.
+    let between = filters.get(authorizer.map_or(0, |authorizer| authorizer + 1)..at).unwrap_or_default();
+    let pin = pinned(between, filter, findings);
     let after = filters.iter().skip(at + 1).filter(|filter| matches!(kind(filter), "RBAC" | "rbac") && !holds(filter, "disabled"));
-    let denied: Vec<IpNet> = after.flat_map(denied).collect();
+    let guards: Vec<&Node> = after.filter(|filter| !denied(filter).is_empty()).collect();
+    let denied: Vec<IpNet> = guards.iter().copied().flat_map(denied).collect();
     let open: Vec<&str> = FORBIDDEN_RANGES
         .into_iter()
         .filter(|range| range.parse::<IpNet>().is_ok_and(|range| !denied.iter().any(|denied| denied.contains(&range))))
@@ -51,10 +55,13 @@ pub(crate) fn judge(filters: &[Node], documents: &[&Node], findings: &mut Findin
             own(node, &denied, findings);
         });
     }
+    let names = |filter: &'n Node| filter.get("name").and_then(View::text);
+    guards.into_iter().chain(pin).chain([filter]).filter_map(names).collect()
 }
 
-/// Whether Envoy connects to the address that ext-authz judged. Of a name that it resolves itself it shows the guard the first address alone.
-fn pinned(filters: &[Node], at: usize, proxy: &Node, findings: &mut Findings) {
+/// The filter that has Envoy connect to the address that ext-authz judged, `between` ext_authz and the proxy. Of a name that Envoy resolves itself it shows the guard the first
+/// address alone.
+fn pinned<'n>(between: &'n [Node], proxy: &Node, findings: &mut Findings) -> Option<&'n Node> {
     let told = |filter: &Node| {
         filter.get("typed_config.on_request_headers").map_or(&[][..], View::items).iter().any(|one| {
             let text = |path| one.get(path).and_then(View::text).unwrap_or_default();
@@ -63,18 +70,17 @@ fn pinned(filters: &[Node], at: usize, proxy: &Node, findings: &mut Findings) {
                 && text("format_string.text_format_source.inline_string").eq_ignore_ascii_case(&address)
         })
     };
-    let before = filters.get(..at).unwrap_or_default();
-    if !holds(proxy, "typed_config.allow_dynamic_host_from_filter_state")
-        || !before.iter().any(|filter| !holds(filter, "disabled") && told(filter))
-    {
+    let pin = between.iter().find(|filter| !holds(filter, "disabled") && told(filter));
+    if !holds(proxy, "typed_config.allow_dynamic_host_from_filter_state") || pin.is_none() {
         let what = "Envoy resolves the contracts' hosts itself: of a name with two addresses the guard is shown the first, and the second is connected to";
         findings.add(
             proxy,
             "S3",
             what,
-            "set envoy.upstream.dynamic_host from x-bulkhead-address before it, and allow_dynamic_host_from_filter_state: true",
+            "set envoy.upstream.dynamic_host from x-bulkhead-address between ext_authz and it, and allow_dynamic_host_from_filter_state: true",
         );
     }
+    pin
 }
 
 /// What a filter denies to everybody, whatever else there is to say of the request.

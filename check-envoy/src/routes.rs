@@ -33,6 +33,20 @@ pub(crate) fn judge(manager: &Node, ours: &[&str], findings: &mut Findings) {
     });
 }
 
+/// What routes say in place of the guard of contract routing, or of what tells Envoy the address that was judged (S3).
+pub(crate) fn unguarded(manager: &Node, guards: &[&str], findings: &mut Findings) {
+    manager.each(&mut |node| {
+        for Entry { key, node, .. } in per_filter(node).iter().filter(|entry| guards.contains(&&*entry.key)) {
+            // Which header names the host is the proxy's to say at a route.
+            if type_of(node) != "PerRouteConfig" || node.get("disabled").is_some_and(View::is_true) {
+                let what =
+                    format!("a route sets {key} up otherwise or switches it off: a contract's upstream may resolve to this machine there");
+                findings.add(node, "S3", what, "remove it: the guard is one for all");
+            }
+        }
+    });
+}
+
 /// Where a filter that the chain has off stays off.
 pub(crate) fn left_off<'n>(routes: &'n Node, name: &str) -> Switched<'n> {
     let mut switched = Switched::default();

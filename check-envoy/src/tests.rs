@@ -75,7 +75,7 @@ fn every_rule_is_found_broken_in_the_users_own_routes() {
         ("timeout: 0.25s\n", "timeout: 0s\n", "S9", "hung"),
         ("connect-failure,refused-stream,reset-before-request", "5xx", "S24", "judged already"),
         ("disallow_all: true", "disallow_all: false", "S1", "a route matches"),
-        ("clear_route_cache: false", "clear_route_cache: true", "S1", "both routing headers"),
+        ("clear_route_cache: false", "clear_route_cache: true", "S1", "all three routing headers"),
         ("check_settings: { context_extensions: { tenant: acme, api: billing-api } }", "disabled: true", "S9", "switched off"),
         ("pack_as_bytes: true", "pack_as_bytes: false", "S14", "as text"),
         ("max_request_bytes: 1000000, ", "", "S14", "no bound"),
@@ -227,12 +227,13 @@ fn every_rule_is_found_broken_in_contract_routing() {
         ("address: 127.0.0.1, port_value: 9191", "address: 10.0.0.7, port_value: 9191", "S3", "10.0.0.7"),
         ("action: DENY", "action: LOG", "S3", "this machine"),
         ("save_upstream_address: true", "save_upstream_address: true\n              sub_clusters_config: {}", "S3", "switches the check"),
-        (", { name: x-bulkhead-upstream, present_match: true }", "", "S1", "both routing headers"),
+        (", { name: x-bulkhead-address, present_match: true }", "", "S1", "all three routing headers"),
+        (", { name: x-bulkhead-upstream, present_match: true }", "", "S1", "all three routing headers"),
         (
             "              - match: { prefix: \"/\" }\n",
             "              - { match: { prefix: /x }, route: { cluster: theirs } }\n              - match: { prefix: \"/\" }\n",
             "S1",
-            "both routing headers",
+            "all three routing headers",
         ),
         ("per_host_thresholds: [ { max_connections: 128 } ]", "track_remaining: true", "S4", "bound of its own"),
         ("max_hosts: 100000", "max_hosts: 1024", "S4", "1024 hosts"),
@@ -251,4 +252,28 @@ fn a_fragment_and_json_are_read_too_and_what_is_neither_is_an_error() {
     for nothing in ["", "a: 1", "[", "http_filters"] {
         assert!(check("no.yaml", nothing).is_err(), "{nothing:?}");
     }
+}
+
+#[test]
+fn a_guard_that_a_route_switches_off_or_that_stands_in_the_wrong_place_is_found() {
+    let routes = "                typed_per_filter_config:\n                  envoy.filters.http.dynamic_forward_proxy:\n";
+    let of =
+        |filter: &str, config: &str| routes.replacen(":\n", &format!(":\n                  envoy.filters.http.{filter}: {config}\n"), 1);
+    let off = "{ \"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true }";
+    let replaced = "{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute }";
+    for (filter, config) in
+        [("rbac", replaced), ("rbac", off), ("set_filter_state", off), ("set_filter_state", "{ on_request_headers: [] }")]
+    {
+        broken(CONTRACT, routes, &of(filter, config), "S3", "a route sets envoy.filters.http");
+    }
+    let host = "              domains: [\"*\"]\n";
+    let everywhere = format!("{host}              typed_per_filter_config: {{ envoy.filters.http.rbac: {replaced} }}\n");
+    broken(CONTRACT, host, &everywhere, "S3", "envoy.filters.http.rbac");
+
+    // What is told before ext-authz was asked is a client's.
+    let place = |name: &str| CONTRACT.find(&format!("          - name: envoy.filters.http.{name}")).unwrap();
+    let (judge, pin, proxy) = (place("ext_authz"), place("set_filter_state"), place("dynamic_forward_proxy"));
+    let moved = [&CONTRACT[..judge], &CONTRACT[pin..proxy], &CONTRACT[judge..pin], &CONTRACT[proxy..]].concat();
+    let found = check("mine.yaml", &moved).unwrap().findings;
+    assert!(found.iter().any(|finding| finding.what.contains("resolves the contracts' hosts itself")), "{found:#?}");
 }

@@ -15,7 +15,7 @@ fn a_field_is_found_by_either_of_its_names() {
     for (from, to, rule, says) in [
         ("failure_mode_allow: false", "failureModeAllow: true", "S9", "ext_authz fails open"),
         ("failure_mode_deny: true", "failureModeDeny: false", "S9", "ratelimit fails open"),
-        ("clear_route_cache: false", "clearRouteCache: true", "S1", "both routing headers"),
+        ("clear_route_cache: false", "clearRouteCache: true", "S1", "all three routing headers"),
         ("normalize_path: true", "normalizePath: false", "S6", "normalised"),
         ("- not_matcher:", "- andMatcher:", "S14", "another reason"),
     ] {
