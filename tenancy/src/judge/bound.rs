@@ -35,6 +35,8 @@ pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 pub const MAX_PATTERNS: usize = 256;
 /// Schemas within the schemas of a tenant's tools, each counted where it is used.
 pub const MAX_SCHEMAS: usize = 50_000;
+/// Values of any kind in the schemas of a tenant's tools: compiled, one takes up to 600 bytes, for as long as the policy is kept.
+pub const MAX_SCHEMA_VALUES: usize = 100_000;
 /// Labels of topics in one policy.
 pub const MAX_TOPICS: usize = 64;
 /// Phrases and patterns of one topic.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    bound::{MAX_GRANTS, MAX_LISTED, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMAS, MAX_TOOLS, at_most, is_enough},
+    bound::{MAX_GRANTS, MAX_LISTED, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMA_VALUES, MAX_SCHEMAS, MAX_TOOLS, at_most, is_enough},
     contract::access,
     draft::DraftApi,
     unread::Unread,
@@ -84,12 +84,27 @@ pub(super) fn judge(
 struct Held {
     patterns: usize,
     schemas: usize,
+    values: usize,
+}
+
+/// A value and all within it.
+fn values(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => items.iter().fold(1, |sum, item| sum + values(item)),
+        serde_json::Value::Object(members) => members.values().fold(1, |sum, member| sum + values(member)),
+        _ => 1,
+    }
 }
 
 /// A schema as it is enforced, unless there was too much of them before.
 fn compile(schema: At<serde_json::Value>, held: &mut Held, faults: &mut Vec<Fault>) -> Option<InputSchema> {
     let At { value, place } = schema;
-    if held.patterns > MAX_PATTERNS || held.schemas > MAX_SCHEMAS {
+    if held.patterns > MAX_PATTERNS || held.schemas > MAX_SCHEMAS || held.values > MAX_SCHEMA_VALUES {
+        return None;
+    }
+    held.values += values(&value);
+    at_most(MAX_SCHEMA_VALUES, held.values, "values in the schemas of a tenant", &place, faults);
+    if held.values > MAX_SCHEMA_VALUES {
         return None;
     }
     match InputSchema::compile(value) {

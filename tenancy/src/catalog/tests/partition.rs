@@ -100,6 +100,21 @@ fn s16_what_is_wrong_in_each_of_many_thousands_is_not_said_of_each() {
 }
 
 #[test]
+fn s16_the_values_in_all_schemas_are_bounded() {
+    let mut world = World::of(&["acme"]);
+    let numbers = (0..10_000).map(|number: usize| number.to_string()).collect::<Vec<_>>().join(",");
+    let contract = contract("acme", "acme-api") + "    protocol: mcp\n";
+    let tools = |count: usize| -> String {
+        let tool = |nth| own("Tool", &format!("t{nth}"), &format!("api: acme-api, description: d, inputSchema: {{ enum: [{numbers}] }}"));
+        (0..count).map(tool).collect()
+    };
+    world.write(&[(&contract_file("acme"), &contract), ("namespaces/tenant-acme/more.yaml", &tools(9))]);
+    assert_eq!(world.faults(), [""; 0]);
+    world.write(&[("namespaces/tenant-acme/more.yaml", &tools(10))]);
+    world.assert_fault("namespaces/tenant-acme/more.yaml", "at most 100000 values in the schemas of a tenant, not 100020");
+}
+
+#[test]
 fn s10_a_file_that_is_emptied_while_it_is_written_takes_nothing_away() {
     let mut world = World::of(&["acme"]);
     for file in [tenant_file("acme"), contract_file("acme"), "platform.yaml".to_owned(), "plans.yaml".to_owned()] {
