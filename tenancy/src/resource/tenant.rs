@@ -180,8 +180,8 @@ fn read_jwks(reader: &mut Reader<'_>) -> Option<Vec<serde_json::Value>> {
             }
             reader.list(|key| {
                 let json = key.json_object()?;
-                // `k` is a symmetric key, `d` the private part of the others (RFC 7518 section 6).
-                if json.get("k").is_some() || json.get("d").is_some() {
+                // `k` is a symmetric key, the others are private parts (RFC 7518 section 6).
+                if ["k", "d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|secret| json.get(secret).is_some()) {
                     return key.refuse("must be a public key: this one holds a secret, which should be replaced now");
                 }
                 if json.get("kty").is_none_or(|kty| !kty.is_string()) {

@@ -108,6 +108,9 @@ fn the_operators_files_are_followed() {
     config.until("the platform", |config| says(config, "", "kind: Platform # two"));
     fs::remove_dir_all(config.path().join("tenants")).unwrap();
     config.until("the deletion", |config| config.texts("").len() == 1);
+    write(&config.path().join("tenants"), "nobody deleted the folder by this");
+    config
+        .until("the fault", |config| config.faults("").iter().any(|fault| fault.starts_with("tenants:") && fault.contains("is no folder")));
 }
 
 #[test]

@@ -191,6 +191,9 @@ pub(super) fn list(folder: &Folder, shape: &Shape, stamps: &RandomState, entered
                 } else {
                     listing.faults.push(shape.fault(&path, format!("is more than {} folders deep", shape.bounds.depth)));
                 }
+            } else if !is_folder && stat.is_some() && shape.only.is_some_and(|only| depth == 0 && only == name) {
+                // Whoever put it there has not deleted what was in the folder: that is not known any more.
+                listing.faults.push(shape.fault(&path, "is no folder: what was in it is not read"));
             } else if is_folder && !(depth == 0 && name == "namespaces") {
                 let yaml = here.folder(Path::new(&name)).and_then(|unread| unread.names(LOOKED_AT));
                 for name in yaml.iter().flat_map(|(names, _)| names).filter(|name| is_yaml(name)) {
