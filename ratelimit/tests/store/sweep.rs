@@ -57,3 +57,30 @@ async fn subscriptions_that_are_renamed_for_ever_leave_an_account_that_stays_sma
     assert_eq!(outcomes[0].standings()[0].remaining, 1_000_000 - this_month, "a month is forgotten by no sweep");
     assert!(outcomes[1].denial().is_some(), "nor is a bucket that is not full yet");
 }
+
+/// Redis searches a small hash field by field: a tenant of some hundred subscriptions cost more than twice what one of ten does.
+#[tokio::test]
+async fn an_account_of_many_subscriptions_is_no_list() {
+    const HOUR: u64 = 3_600 * 1_000_000;
+    let server = Server::get();
+    let (store, keys) = (server.store().await, own_keys());
+    let mut connection = server.client().get_multiplexed_async_connection().await.unwrap();
+    for (tenant, subscriptions, is_table) in [("few", 20, false), ("many", 100, true)] {
+        let uid: TenantUid = tenant.parse().unwrap();
+        let charge = |nth: u64| {
+            let (minute, subscription) = (Bucket::token(RateLimit::per_minute(100, 1.0)), format!("s-{nth}").parse().unwrap());
+            Charge::new().hold(Scope::Subscription, keys.subscription(&uid, &subscription), minute, 1)
+        };
+        let all: Vec<_> = (0..subscriptions).map(charge).collect();
+        // The second time its expiry is renewed.
+        for hours in [0, 3] {
+            let outcomes = store.decide_each(Some(Micros(START + hours * HOUR)), &all).await.unwrap();
+            assert!(outcomes.iter().all(|outcome| outcome.denial().is_none()));
+        }
+        let key = keys.account(&uid);
+        let encoding: String = redis::cmd("OBJECT").arg("ENCODING").arg(key.as_str()).query_async(&mut connection).await.unwrap();
+        assert_eq!(encoding == "hashtable", is_table, "{tenant}: {encoding}");
+        let outcomes = store.decide_each(Some(Micros(START + 3 * HOUR)), &all).await.unwrap();
+        assert_eq!(outcomes[0].standings()[0].remaining, 98, "nothing is lost by it");
+    }
+}

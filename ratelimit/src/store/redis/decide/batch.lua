@@ -29,7 +29,7 @@
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
 -- request is period_us units), where replicas hold tokens in advance the units taken in the epoch before, in this one, and its number (an epoch
 -- is HOLD_US; what was taken in one is held until the next is over), requests and capacity of the limit that it was last under, when it is full again, and a byte that no other kind has; a window or calendar
--- its start and count; a sliding window the newest slice and the counts from that one back. `x` says until when the account is kept: at least until
+-- its start and count; a sliding window the newest slice and the counts from that one back. `x` (of a wide account with 64 bytes more) says until when the account is kept: at least until
 -- everything in it is as if it had never been used, which is what an absent field means.
 --
 -- Nothing survives a call, and a call pays for each function and table that it makes: so there are few. The batch is one flat table, a key is looked at
@@ -38,6 +38,7 @@
 
 local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 8000000
 local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
+local WIDE = 64 -- an account of more fields is kept as a table
 local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack
 local call, pcall, KEYS = redis.call, redis.pcall, KEYS

@@ -44,11 +44,13 @@ for a = 1, #KEYS do
   keys, p = keys + n, p + (n > 0 and 2 * n + 2 or 1)
   if size > 0 then
     local x, keep = kept[a], nil
-    x = x and #x == 8 and unpack_at('<d', x) or 0
+    x = x and (#x == 8 or #x == 72) and unpack_at('<d', x) or 0
     -- Twice as far as needed, so that a busy account renews its expiry now and then and not at each write.
     if x == 0 or not (x >= clears and x <= EXACT) then
       keep = max(-floor((now - clears) / 500), least)
-      args[size + 1], args[size + 2] = 'x', pack('<d', now + keep * 1000)
+      -- A small hash is a list that is searched from its beginning, up to 512 fields long. A value of more than 64 bytes makes it a table.
+      local wide = call('HLEN', KEYS[a]) > WIDE and rep('\0', 64) or ''
+      args[size + 1], args[size + 2] = 'x', pack('<d', now + keep * 1000) .. wide
       size = size + 2
     end
     call('HSET', KEYS[a], unpack(args, 1, size))
