@@ -148,17 +148,44 @@ fn one_line(message: String) -> String {
     if message.len() <= MAX_MESSAGE && !message.contains(is_hidden) {
         return message;
     }
-    let plain = |one: char| if is_hidden(one) { one.escape_default().to_string() } else { one.to_string() };
-    let mut line: String = message.chars().take(MAX_MESSAGE).map(plain).collect();
-    if message.chars().nth(MAX_MESSAGE).is_some() {
+    let mut shown = message.chars().flat_map(visible);
+    let mut line: String = shown.by_ref().take(MAX_MESSAGE).collect();
+    if shown.next().is_some() {
         line.push_str(" ...");
     }
     line
 }
 
-/// Controls, and characters that have no width or turn the direction of what follows.
+/// A character as it is shown: what nobody sees is written out, so that two names look alike only if they are the same.
+pub(crate) fn visible(one: char) -> impl Iterator<Item = char> {
+    let escaped = is_hidden(one).then(|| one.escape_default());
+    let plain = escaped.is_none().then_some(one);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+/// Controls, and characters that have no width, are blank, choose a variant, or turn the direction of what follows (Unicode's Default_Ignorable_Code_Point, and bidi controls).
 fn is_hidden(one: char) -> bool {
-    one.is_control() || matches!(one, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let ignorable = matches!(
+        one,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    ignorable || one.is_control()
 }
 
 impl Step {

@@ -176,6 +176,16 @@ fn s16_a_name_with_a_line_break_breaks_no_line_of_the_log() {
 }
 
 #[test]
+fn s16_no_two_names_are_shown_alike() {
+    for (name, shown) in
+        [("a\u{202e}b", "a\\u{202e}b"), ("a\u{61c}b", "a\\u{61c}b"), ("a\u{ad}b", "a\\u{ad}b"), ("a\u{e0061}b", "a\\u{e0061}b")]
+    {
+        let config = hostile(|path| symlink("nowhere", path.join(format!("{name}.yaml"))).unwrap());
+        refused(&config, &format!("/{shown}.yaml"), "leads nowhere");
+    }
+}
+
+#[test]
 fn s16_a_partition_that_is_a_link_to_another_one_is_not_followed() {
     let config = Config::with(|path| {
         write(&path.join("namespaces/victim/contract.yaml"), "victim's own words");

@@ -270,10 +270,11 @@ fn s11_a_message_is_one_line_whatever_it_quotes() {
     let mut world = World::of(&["acme"]);
     let schema = r##"inputSchema: { "$ref": "x\nnamespaces/tenant-zzz/contract.yaml:1:1: spec: forged\u001b[31m\u202e" }"##;
     let long = format!("inputSchema: {{ \"$ref\": \"{}\" }}", "y".repeat(5_000));
-    for spec in [schema, &long] {
+    let hidden = format!("inputSchema: {{ \"$ref\": \"{}\" }}", "\\u061c".repeat(3_000));
+    for spec in [schema, &long, &hidden] {
         world.write(&[("namespaces/tenant-acme/tool.yaml", &own("Tool", "tool", &format!("api: acme-api, {spec}")))]);
         let faults = world.faults();
         assert!(!faults.is_empty());
-        assert!(faults.iter().all(|fault| !fault.contains(['\n', '\u{1b}', '\u{202e}']) && fault.len() < 2_000), "{faults:?}");
+        assert!(faults.iter().all(|fault| !fault.contains(['\n', '\u{1b}', '\u{202e}', '\u{61c}']) && fault.len() < 2_000), "{faults:?}");
     }
 }

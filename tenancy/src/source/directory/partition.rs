@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Stat};
 use super::folder::{Folder, NOT_REGULAR, Refusal, identity};
 use crate::{
     fault::{Fault, Severity},
+    place::visible,
     source::{Content, SourceFile},
 };
 
@@ -79,17 +80,11 @@ impl Shape {
     }
 }
 
-/// A fault of a whole file or folder. Its name is its author's choice: what could break a line is escaped.
+/// A fault of a whole file or folder. Its name is its author's choice: what nobody would see, or could break a line, is escaped.
 pub(super) fn fault(path: impl AsRef<str>, message: impl Into<String>) -> Fault {
     let path = path.as_ref().trim_end_matches('/');
     let path: String = if path.is_empty() { ".".into() } else { path.chars().flat_map(visible).collect() };
     Fault { file: Arc::from(path), line: 0, column: 0, field: String::new(), message: message.into(), severity: Severity::Error }
-}
-
-fn visible(character: char) -> impl Iterator<Item = char> {
-    let escaped = character.is_control().then(|| character.escape_default());
-    let plain = escaped.is_none().then_some(character);
-    escaped.into_iter().flatten().chain(plain)
 }
 
 /// The files of a partition, not read yet.
