@@ -62,7 +62,7 @@ impl Default for Caps {
             verifying: 4,
             // A twentieth of a processor, and half a dozen signatures in one go.
             at_once: Allowance { a_second: Duration::from_millis(50), saved: Duration::from_micros(400) },
-            keys: Shares { floor: 16 * KIB, ceiling: 256 * KIB, pool: 32 * MIB },
+            keys: Shares { floor: 16 * KIB, ceiling: 512 * KIB, pool: 32 * MIB },
             tokens: Shares { floor: 16 * KIB, ceiling: 8 * MIB, pool: 128 * MIB },
         }
     }

@@ -32,8 +32,7 @@ impl Malformed {
 pub(super) struct UnverifiedToken {
     /// What is signed: header and payload, encoded, with the dot between them.
     message: String,
-    /// The signature, encoded.
-    signature: String,
+    signature: Vec<u8>,
     algorithm: Algorithm,
     kid: Option<String>,
     issuer: String,
@@ -52,15 +51,16 @@ impl UnverifiedToken {
             return Err(Malformed("more than three parts: encrypted (JWE), or nothing known"));
         }
         let (algorithm, kid) = judge_header(&part(header)?)?;
-        // An empty or badly encoded signature is none; only its encoding is judged here.
-        if decode(signature)?.is_empty() {
+        // An empty or badly encoded signature is none; more of it is judged by a key alone.
+        let signature = decode(signature)?;
+        if signature.is_empty() {
             return Err(Malformed("no signature"));
         }
         let claims = part(payload)?;
         judge_kind(&claims)?;
         let Some(Value::String(issuer)) = claims.get("iss") else { return Err(Malformed("no `iss`, or not a text")) };
         let issuer = issuer.clone();
-        Ok(Self { message: message.to_owned(), signature: signature.to_owned(), algorithm, kid, issuer, claims: Arc::new(claims) })
+        Ok(Self { message: message.to_owned(), signature, algorithm, kid, issuer, claims: Arc::new(claims) })
     }
 
     /// Who it says signed it: good for finding the tenant by equality, and for nothing else.

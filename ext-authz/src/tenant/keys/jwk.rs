@@ -1,5 +1,7 @@
 //! One key of a set (RFC 7517): what it is decides what it may verify, whatever a token says.
 
+mod parsed;
+
 use std::{collections::BTreeSet, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,6 +12,8 @@ use jsonwebtoken::{
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use parsed::Parsed;
 
 /// RSA moduli in bits: below, they can be factored (S19); above, one verification costs more than anybody's token is worth.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -50,6 +54,8 @@ pub(in crate::tenant) struct Key {
     /// Never empty.
     algorithms: Vec<Algorithm>,
     material: DecodingKey,
+    /// The same, as the crypto library has it.
+    parsed: Parsed,
     fingerprint: Fingerprint,
 }
 
@@ -79,7 +85,7 @@ impl Key {
         }
         let material = DecodingKey::from_jwk(&jwk).map_err(|_| Unusable("its parameters cannot be read"))?;
         let fingerprint = fingerprint(&jwk.algorithm, &algorithms);
-        Ok(Self { kid: jwk.common.key_id, algorithms, material, fingerprint })
+        Ok(Self { kid: jwk.common.key_id, algorithms, material, parsed: Parsed::default(), fingerprint })
     }
 
     pub(in crate::tenant) fn kid(&self) -> Option<&str> {
@@ -106,7 +112,7 @@ impl Key {
             DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
             DecodingKeyKind::RsaModulusExponent { n, e } => n.len() + e.len(),
         };
-        size_of::<Self>() + material + self.kid.as_ref().map_or(0, String::len) + self.algorithms.len()
+        size_of::<Self>() + material + Parsed::bytes(material) + self.kid.as_ref().map_or(0, String::len) + self.algorithms.len()
     }
 
     /// Whether a signature of it is among the fast ones to verify: Ed25519, P-256, RSA of at most 3072 bits.
@@ -119,9 +125,9 @@ impl Key {
         }
     }
 
-    /// Whether `signature` (base64url) is this key's over `message`.
-    pub(in crate::tenant) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
-        self.allows(algorithm) && jsonwebtoken::crypto::verify(signature, message, &self.material, in_jose(algorithm)).unwrap_or(false)
+    /// Whether `signature` is this key's over `message`.
+    pub(in crate::tenant) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.allows(algorithm) && self.parsed.verifies(&self.material, algorithm, message, signature)
     }
 }
 
@@ -188,22 +194,6 @@ fn fingerprint(parameters: &AlgorithmParameters, algorithms: &[Algorithm]) -> Fi
     }
     algorithms.iter().for_each(|algorithm| add(algorithm.as_str()));
     Fingerprint(hash.finalize().into())
-}
-
-/// The algorithm as jsonwebtoken names it.
-const fn in_jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    use jsonwebtoken::Algorithm as Jose;
-    match algorithm {
-        Algorithm::RS256 => Jose::RS256,
-        Algorithm::RS384 => Jose::RS384,
-        Algorithm::RS512 => Jose::RS512,
-        Algorithm::PS256 => Jose::PS256,
-        Algorithm::PS384 => Jose::PS384,
-        Algorithm::PS512 => Jose::PS512,
-        Algorithm::ES256 => Jose::ES256,
-        Algorithm::ES384 => Jose::ES384,
-        Algorithm::EdDSA => Jose::EdDSA,
-    }
 }
 
 /// The algorithm as a JWK's `alg` names it.

@@ -106,3 +106,32 @@ fn s5_large_keys_are_not_cheap() {
     assert!(cheap(&Signer::p256().jwk("k")) && cheap(&Signer::ed25519().jwk("k")) && cheap(&Signer::rsa(0).jwk("k")) && rsa(384));
     assert!(!cheap(&Signer::p384().jwk("k")) && !rsa(512) && !rsa(1024));
 }
+
+#[test]
+fn s19_a_key_verifies_what_its_signer_signed_by_that_algorithm_and_no_other_again_and_again() {
+    let [rs, ps] = [Signer::rsa(0), Signer::pss(0)];
+    let own = |signer: Signer| (Key::read(&signer.jwk("k"), &Algorithm::ALL.into()).unwrap(), vec![signer]);
+    let rsa = Key::read(&rs.jwk("k"), &Algorithm::ALL.into()).unwrap();
+    for (key, signers) in [(rsa, vec![rs, ps]), own(Signer::p256()), own(Signer::p384()), own(Signer::ed25519())] {
+        // Twice: at first the key is made of its parts, and then it is there, for the first algorithm alone.
+        for signer in signers.iter().chain(&signers) {
+            let signature = signer.sign(b"message");
+            for algorithm in Algorithm::ALL {
+                let is_it = algorithm.as_str() == signer.algorithm();
+                assert_eq!(key.verifies(algorithm, b"message", &signature), is_it, "{algorithm:?} of {}", signer.algorithm());
+                assert!(!key.verifies(algorithm, b"massage", &signature) && !key.verifies(algorithm, b"message", &signature[1..]));
+                assert!(!key.verifies(algorithm, b"message", b""));
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_only_a_right_signature_leaves_a_key_behind_and_a_point_off_its_curve_is_none() {
+    let (signer, message) = (Signer::p256(), b"message");
+    let key = Key::read(&signer.jwk("k"), &Algorithm::ALL.into()).unwrap();
+    assert!(!key.verifies(Algorithm::ES256, message, &[1; 64]) && !key.parsed.is_made());
+    assert!(key.verifies(Algorithm::ES256, message, &signer.sign(message)) && key.parsed.is_made());
+    let off = Key::read(&with(signer.jwk("k"), json!({"y": base64([1; 32])})), &Algorithm::ALL.into()).unwrap();
+    assert!(!off.verifies(Algorithm::ES256, message, &signer.sign(message)));
+}
