@@ -1,9 +1,12 @@
-//! Where calls run: in the task of their connection, at once when they come, and in its turns where they have to wait.
+//! Where calls run: in the task of their connection, in the turn in which they come, and in its next ones where they have to wait.
 //!
-//! Most calls come with their whole message, and many are decided without waiting. A task for each would cost more than the decision; and what is answered
-//! in the connection's own turn goes out in one write. What is woken often is no decision but a stream, and gets a task of its own.
+//! Most calls come with their whole message, and many are decided without waiting. A task for each would cost more than the decision. They begin after the
+//! connection was polled, not when it hands them over: it writes whenever it looks for the next one, so an answer that is there by then goes out in a write of its
+//! own, which costs as much as the decision. What is answered in one go goes out in one write. What is woken often is no decision but a stream, and gets a task of
+//! its own.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -17,17 +20,34 @@ use tokio::task::coop::unconstrained;
 /// So often a call is polled in its connection's task.
 const TURNS: u8 = 16;
 
+/// So many calls are answered before what they said is written: the first waits for the last.
+pub(super) const ANSWERED: usize = 16;
+
 /// Where a connection's calls begin.
 #[derive(Clone, Default)]
 pub(super) struct Inline {
-    waiting: Arc<Mutex<Vec<Call>>>,
+    come: Arc<Mutex<VecDeque<Call>>>,
 }
 
 impl Inline {
-    /// Calls that wait, and that their connection has not taken yet.
-    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<Call>> {
+    /// Begins calls that have come, until there are no more or so many have ended that what they said is to be written; whether all have begun. Those that have to wait
+    /// go to `waits`.
+    pub(super) fn begin(&self, mut waits: impl FnMut(Call)) -> bool {
+        let mut answered = 0;
+        while answered < ANSWERED {
+            let Some(mut call) = self.come().pop_front() else { return true };
+            // Whoever waits is polled again in this very turn of its connection: that is who is woken.
+            match Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(()) => answered += 1,
+                Poll::Pending => waits(call),
+            }
+        }
+        self.come().is_empty()
+    }
+
+    fn come(&self) -> MutexGuard<'_, VecDeque<Call>> {
         // It changes in one step, without anything between that panics.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.come.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,11 +56,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        let mut call = Call { running: Some(Box::pin(call)), polls: 0 };
-        // Whoever waits is polled again in this very turn of its connection: that is who is woken.
-        if Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.waiting().push(call);
-        }
+        self.come().push_back(Call { running: Some(Box::pin(call)), polls: 0 });
     }
 }
 
@@ -126,8 +142,10 @@ mod tests {
     fn s12_a_panic_of_what_a_call_leaves_ends_that_call_only() {
         let dropped = Arc::new(AtomicUsize::new(0));
         for at_once in [false, true] {
+            let calls = Inline::default();
+            calls.execute(Bomb { at_once, waits: false, dropped: Arc::clone(&dropped) });
             // It would unwind into the connection that runs it.
-            Inline::default().execute(Bomb { at_once, waits: false, dropped: Arc::clone(&dropped) });
+            assert!(calls.begin(|_| panic!("it waits for nothing")));
         }
         assert_eq!(dropped.load(Ordering::SeqCst), 2);
     }
@@ -138,11 +156,16 @@ mod tests {
         for at_once in [false, true] {
             let calls = Inline::default();
             calls.execute(Bomb { at_once, waits: true, dropped: Arc::clone(&dropped) });
-            let mut call = calls.waiting().pop().unwrap();
+            let mut waiting = Vec::new();
+            assert!(calls.begin(|call| waiting.push(call)));
+            let mut call = waiting.pop().unwrap();
             assert!(Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_ready());
         }
-        // And one that nobody polls any more.
+        // And one that nobody polls any more, begun or not.
         Inline::default().execute(Bomb { at_once: false, waits: true, dropped: Arc::clone(&dropped) });
-        assert_eq!(dropped.load(Ordering::SeqCst), 3);
+        let calls = Inline::default();
+        calls.execute(Bomb { at_once: false, waits: true, dropped: Arc::clone(&dropped) });
+        assert!(calls.begin(drop));
+        assert_eq!(dropped.load(Ordering::SeqCst), 4);
     }
 }

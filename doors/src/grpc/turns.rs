@@ -64,9 +64,10 @@ impl<C: Future + Unpin> Future for Turns<C> {
             if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(&mut Context::from_waker(&this.waker)) {
                 return Poll::Ready(ended);
             }
-            this.calls.extend(this.begun.waiting().drain(..));
+            let all = this.begun.begin(|call| this.calls.push(call));
             this.poll_calls();
-            if this.turn.state.compare_exchange(POLLED, WAITS, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            // What is left begins once that is written.
+            if all && this.turn.state.compare_exchange(POLLED, WAITS, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 return Poll::Pending;
             }
         }

@@ -8,7 +8,7 @@ use futures::task::noop_waker;
 use hyper::rt::Executor as _;
 use tokio::{sync::oneshot, task};
 
-use super::*;
+use super::{super::inline::ANSWERED, *};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -47,6 +47,42 @@ fn a_connection_that_wakes_itself_is_polled_in_the_same_turn() {
 #[test]
 fn a_connection_that_always_wakes_itself_lets_others_have_their_turn() {
     assert_eq!(one_turn(usize::MAX), (ROUNDS, 1));
+}
+
+#[test]
+fn calls_begin_after_the_connection_was_polled_and_it_writes_for_many_at_once() {
+    let (begun, ended, mut seen) = (Inline::default(), Arc::new(AtomicUsize::new(0)), Vec::new());
+    {
+        let (own, ended) = (begun.clone(), Arc::clone(&ended));
+        let connection = poll_fn(|_| {
+            if seen.is_empty() {
+                (0..2 * ANSWERED + 1).for_each(|_| {
+                    let ended = Arc::clone(&ended);
+                    own.execute(async move { _ = ended.fetch_add(1, Ordering::SeqCst) });
+                });
+            }
+            seen.push(ended.load(Ordering::SeqCst));
+            Poll::<()>::Pending
+        });
+        let mut turns = Turns::new(Box::pin(connection), begun);
+        assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(seen, [0, ANSWERED, 2 * ANSWERED]);
+    assert_eq!(ended.load(Ordering::SeqCst), 2 * ANSWERED + 1, "none is left");
+}
+
+#[tokio::test]
+async fn calls_that_come_in_any_number_all_begin_without_being_woken_by_anybody() {
+    let (begun, (all, ended)) = (Inline::default(), oneshot::channel::<()>());
+    let all = Arc::new(all);
+    for _ in 0..10 * ROUNDS * ANSWERED {
+        let one = Arc::clone(&all);
+        begun.execute(async move { drop(one) });
+    }
+    drop(all);
+    let connection = tokio::spawn(Turns::new(Box::pin(std::future::pending::<()>()), begun));
+    assert!(tokio::time::timeout(Duration::from_secs(60), ended).await.expect("none is left").is_err());
+    connection.abort();
 }
 
 #[test]
