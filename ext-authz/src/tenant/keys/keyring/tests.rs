@@ -314,7 +314,7 @@ async fn s19_one_bad_key_spoils_no_other() {
 #[tokio::test]
 async fn s5_keys_are_bounded_in_bytes_for_each_tenant() {
     use crate::shares::Shares;
-    let small = Shares { floor: 600, ceiling: 600, pool: 0 };
+    let small = Shares { floor: 2_400, ceiling: 2_400, pool: 0 };
     let rig = Rig::new(Caps { keys: small, ..Caps::default() });
     rig.provider.set(ACME, keys(&["one", "two", "three", "four", "five", "six"]));
     assert!(rig.ring("acme", fetched(ACME)).keys(patient()).await.is_err());
