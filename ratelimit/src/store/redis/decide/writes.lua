@@ -49,7 +49,9 @@ for a = 1, #KEYS do
     if x == 0 or not (x >= clears and x <= EXACT) then
       keep = max(-floor((now - clears) / 500), least)
       -- A small hash is a list that is searched from its beginning, up to 512 fields long. A value of more than 64 bytes makes it a table.
-      local wide = call('HLEN', KEYS[a]) > WIDE and rep('\0', 64) or ''
+      -- A login that may not ask how many there are decides all the same.
+      local fields = pcall('HLEN', KEYS[a])
+      local wide = type(fields) == 'number' and fields > WIDE and rep('\0', 64) or ''
       args[size + 1], args[size + 2] = 'x', pack('<d', now + keep * 1000) .. wide
       size = size + 2
     end
