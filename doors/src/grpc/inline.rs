@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use hyper::rt::Executor;
@@ -23,6 +24,9 @@ const TURNS: u8 = 16;
 /// So many calls are answered before what they said is written: the first waits for the last.
 pub(super) const ANSWERED: usize = 16;
 
+/// Nor does it wait for longer than this: an Envoy's connection has calls of all tenants, and some take a thousand times as long as others.
+const LONGEST: Duration = Duration::from_micros(200);
+
 /// Where a connection's calls begin.
 #[derive(Clone, Default)]
 pub(super) struct Inline {
@@ -30,19 +34,21 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    /// Begins calls that have come, until there are no more or so many have ended that what they said is to be written; whether all have begun. Those that have to wait
-    /// go to `waits`.
+    /// Begins calls that have come, until there are no more or so many have ended, or so long ago, that what they said is to be written; whether all have begun. Those that
+    /// have to wait go to `waits`.
     pub(super) fn begin(&self, mut waits: impl FnMut(Call)) -> bool {
-        let mut answered = 0;
-        while answered < ANSWERED {
+        let (began, mut answered) = (Instant::now(), 0);
+        loop {
             let Some(mut call) = self.come().pop_front() else { return true };
             // Whoever waits is polled again in this very turn of its connection: that is who is woken.
             match Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(()) => answered += 1,
                 Poll::Pending => waits(call),
             }
+            if answered >= ANSWERED || began.elapsed() >= LONGEST {
+                return self.come().is_empty();
+            }
         }
-        self.come().is_empty()
     }
 
     fn come(&self) -> MutexGuard<'_, VecDeque<Call>> {

@@ -67,8 +67,33 @@ fn calls_begin_after_the_connection_was_polled_and_it_writes_for_many_at_once() 
         let mut turns = Turns::new(Box::pin(connection), begun);
         assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
-    assert_eq!(seen, [0, ANSWERED, 2 * ANSWERED]);
+    // Sooner where this machine stood still meanwhile.
+    assert!(seen[0] == 0 && seen.len() >= 3 && seen.windows(2).all(|two| two[1] <= two[0] + ANSWERED), "{seen:?}");
     assert_eq!(ended.load(Ordering::SeqCst), 2 * ANSWERED + 1, "none is left");
+}
+
+#[test]
+fn s4_what_was_answered_is_written_before_the_next_call_that_takes_long() {
+    let (begun, ended, mut seen) = (Inline::default(), Arc::new(AtomicUsize::new(0)), Vec::new());
+    for _ in 0..3 {
+        let ended = Arc::clone(&ended);
+        begun.execute(async move {
+            let since = std::time::Instant::now();
+            while since.elapsed() < Duration::from_millis(1) {
+                std::hint::spin_loop();
+            }
+            ended.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+    {
+        let connection = poll_fn(|_| {
+            seen.push(ended.load(Ordering::SeqCst));
+            Poll::<()>::Pending
+        });
+        let mut turns = Turns::new(Box::pin(connection), begun);
+        assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(seen, [0, 1, 2]);
 }
 
 #[tokio::test]
