@@ -4,6 +4,7 @@
 mod browser;
 mod caller;
 mod guard;
+mod queue;
 mod tenants;
 mod token;
 
@@ -19,9 +20,9 @@ use axum::{
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use self::browser::Browser;
 pub use self::caller::Caller;
 pub(crate) use self::guard::Guard;
+use self::{browser::Browser, queue::Queues};
 
 /// What `/snapshot` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -70,7 +71,7 @@ pub(crate) fn router(report: Arc<dyn Fn() -> SnapshotReport + Send + Sync>, rout
         .route("/snapshot", get(move || async move { Json(report()) }))
         .merge(routes.operator)
         .layer(middleware::from_fn(operator_only))
-        .merge(routes.tenants)
+        .merge(routes.tenants.layer(middleware::from_fn_with_state(Arc::new(Queues::default()), queue::one_by_one)))
         .fallback(nothing)
         .layer(middleware::from_fn_with_state(door, authenticate))
 }

@@ -168,7 +168,22 @@ impl Meter {
     pub fn line(&self) -> &str {
         &self.line
     }
+
+    /// The line without names of the same meter.
+    #[must_use]
+    pub fn unnamed(&self) -> Self {
+        Self::of(self.account.clone(), UNNAMED)
+    }
+
+    /// Whether it names neither subscription nor API.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        &*self.line == UNNAMED
+    }
 }
+
+/// The line without names.
+const UNNAMED: &str = "0::0:";
 
 /// All keys of one deployment, below one prefix.
 #[derive(Debug, Clone)]
@@ -279,7 +294,7 @@ impl Keyspace {
     /// Where the costs of whatever has no tenant are counted.
     #[must_use]
     pub fn unresolved_meter(&self) -> Meter {
-        Meter::of(self.platform(), "0::0:")
+        Meter::of(self.platform(), UNNAMED)
     }
 
     /// Where a tenant's costs are counted; `None` stands for what is not named.

@@ -4,6 +4,7 @@ use std::{fs, process::Command};
 
 use bulkhead_doors::fatal::Fatal;
 use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
 
 use crate::house::{House, fetch, refused, until};
 
@@ -163,4 +164,28 @@ async fn s2_a_page_in_a_browser_is_not_answered_even_with_the_token() {
         assert_eq!(status(request).await, 403, "{name}: {value}");
     }
     assert_eq!(status(house.admin("/snapshot").bearer_auth(TOKEN).header("host", "localhost:1234")).await, 200);
+}
+
+#[tokio::test]
+async fn s12_a_tenants_requests_are_served_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (operators, tenants) = (dir.path().join("token"), dir.path().join("tenants"));
+    fs::write(&operators, TOKEN).unwrap();
+    fs::write(&tenants, line("acme", "acme-token") + &line("globex", "globex-token")).unwrap();
+    let house = House::open(&["--admin-token-file", operators.to_str().unwrap(), "--admin-tenant-tokens", tenants.to_str().unwrap()]).await;
+
+    let mut asked: JoinSet<u16> = (0..20).map(|_| status(house.admin("/held").bearer_auth("acme-token"))).collect();
+    for _ in 0..12 {
+        assert_eq!(asked.join_next().await.unwrap().unwrap(), 429, "one is served and seven wait");
+    }
+    assert_eq!(status(house.admin("/whoami").bearer_auth("acme-token")).await, 429);
+    assert_eq!(status(house.admin("/whoami").bearer_auth("globex-token")).await, 200, "no other tenant waits");
+    assert_eq!(status(house.admin("/whoami").bearer_auth(TOKEN)).await, 200, "nor does the operator");
+
+    for _ in 0..8 {
+        assert!(asked.try_join_next().is_none());
+        house.gate.add_permits(1);
+        assert_eq!(asked.join_next().await.unwrap().unwrap(), 200);
+    }
+    assert_eq!(status(house.admin("/whoami").bearer_auth("acme-token")).await, 200, "who left makes room");
 }

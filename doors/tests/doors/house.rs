@@ -20,6 +20,7 @@ use bulkhead_doors::{
     run::{Addresses, Doors, Rooms},
     shutdown::Shutdown,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{service::Routes, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_client::HealthClient};
 
@@ -78,6 +79,8 @@ pub(crate) async fn refused(args: &[&str]) -> Fatal {
 pub(crate) struct House {
     pub(crate) at: Addresses,
     pub(crate) ready: Arc<AtomicBool>,
+    /// What `/held` of the admin door waits for: a permit a request.
+    pub(crate) gate: Arc<Semaphore>,
     pub(crate) shutdown: Shutdown,
     pub(crate) ended: tokio::task::JoinHandle<Result<(), Fatal>>,
 }
@@ -94,13 +97,18 @@ impl House {
         let (ready, shutdown) = (Arc::new(AtomicBool::new(true)), Shutdown::default());
         let at = doors.addresses().clone();
         let is_ready = Arc::clone(&ready);
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let held = move || async move { drop(held.acquire().await.map(SemaphorePermit::forget)) };
         let rooms = Rooms {
             methods: vec![Unary::new(LOOK, 4_096, look)],
             grpc: Routes::from(calls),
             health: Router::new().route("/jwks", get(|| async { "public" })).route("/large", get(|| async { LARGE })),
             admin: AdminRoutes {
                 operator: Router::new().route("/explain", get(|| async { Json("explained") })),
-                tenants: Router::new().route("/whoami", get(|Extension(caller): Extension<Caller>| async move { caller.to_string() })),
+                tenants: Router::new()
+                    .route("/whoami", get(|Extension(caller): Extension<Caller>| async move { caller.to_string() }))
+                    .route("/held", get(held)),
             },
             waits_for: Arc::new(move || (!is_ready.load(Ordering::SeqCst)).then_some("a first snapshot")),
             report: Arc::new(report),
@@ -108,7 +116,7 @@ impl House {
         let metrics = Metrics::with_tenant_series(2).unwrap();
         metrics.tenant_counter("house_total", "Guests.", "verdict").count(None, "allow");
         let ended = tokio::spawn(doors.run(rooms, metrics, shutdown.clone()));
-        Self { at, ready, shutdown, ended }
+        Self { at, ready, gate, shutdown, ended }
     }
 
     /// A GET on the health door: status and body.

@@ -87,16 +87,22 @@ impl<'s> Inventory<'s> {
         charge.levels().map(|(level, _)| counter(level)).collect()
     }
 
-    /// Everything of a tenant, sorted by path.
-    #[must_use]
-    pub fn of_tenant(&self, tenant: &Tenant) -> Vec<Counter> {
-        let mut all = self.own(tenant);
-        if let Policy::Ready(policy) = &tenant.policy {
-            all.extend(policy.apis().flat_map(|api| self.api(tenant, api)));
-            all.extend(policy.subscriptions().flat_map(|subscription| self.subscription(tenant, subscription)));
-        }
-        all.sort_by(|one, other| one.path.cmp(&other.path));
-        all
+    /// Everything of a tenant behind a path, sorted by the parts of their paths. Each is made when it is come to: a tenant may have ten thousand subscriptions,
+    /// and a page shows a few (S12).
+    pub fn of_tenant(&self, tenant: &'s Tenant, after: &'s str) -> impl Iterator<Item = Counter> {
+        let mut own = self.own(tenant);
+        own.sort_by(|one, other| parts(&one.path).cmp(parts(&other.path)));
+        let behind = own.split_off(own.partition_point(|one| parts(&one.path).nth(1) < Some("subscription")));
+        let policy = match &tenant.policy {
+            Policy::Ready(policy) => Some(policy),
+            Policy::Unavailable(_) => None,
+        };
+        let apis = policy.into_iter().flat_map(|policy| policy.apis()).filter(move |api| !is_told(after, tenant, "api", api.name.as_str()));
+        let subscriptions = policy.into_iter().flat_map(|policy| policy.subscriptions());
+        let subscriptions = subscriptions.filter(move |one| !is_told(after, tenant, "subscription", one.name.as_str()));
+        let all = apis.flat_map(|api| self.api(tenant, api)).chain(own);
+        let all = all.chain(subscriptions.flat_map(|subscription| self.subscription(tenant, subscription))).chain(behind);
+        all.filter(move |one| parts(&one.path).gt(parts(after)))
     }
 
     /// The counter of a path below the tenant's own.
@@ -141,7 +147,9 @@ impl<'s> Inventory<'s> {
             let facts = Facts { subscription: Some(subscription.name.to_string()), window, ..Facts::of("subscription") };
             counter(tenant.name.as_str(), &format!("subscription/{}{quota}", subscription.name), facts, level)
         };
-        of_scope(&charge, Scope::Subscription).map(counter).collect()
+        let mut all: Vec<Counter> = of_scope(&charge, Scope::Subscription).map(counter).collect();
+        all.sort_by(|one, other| parts(&one.path).cmp(parts(&other.path)));
+        all
     }
 
     fn api(&self, tenant: &Tenant, api: &Api) -> Vec<Counter> {
@@ -153,6 +161,20 @@ impl<'s> Inventory<'s> {
 
     fn charge(&self, tenant: &Tenant, subscription: Option<&Subscription>, api: Option<&Api>) -> Charge {
         self.levels.of_tenant(self.snapshot, tenant, subscription, api, 0)
+    }
+}
+
+/// What paths are sorted by: a subscription's quotas come behind itself, before a subscription whose name is longer (`s/quota/...` before `s-01`).
+fn parts(path: &str) -> std::str::Split<'_, char> {
+    path.split('/')
+}
+
+/// Whether everything of a name stood before what comes behind a path.
+fn is_told(after: &str, tenant: &Tenant, section: &str, name: &str) -> bool {
+    let mut last = parts(after);
+    match (last.next(), last.next(), last.next()) {
+        (Some(owner), Some(reached), last) if owner == tenant.name.as_str() => (section, Some(name)) < (reached, last),
+        _ => false,
     }
 }
 

@@ -79,27 +79,38 @@ pub(crate) async fn list(
         Some(limit @ 1..=LARGEST_PAGE) => limit,
         Some(_) => return Err(Refusal::Bad(format!("`limit` must be 1 to {LARGEST_PAGE}"))),
     };
+    // What a page costs is the tenant's own doing: the threads that decide are not for it (S12).
+    let listing = Arc::clone(&counters);
+    let listed = tokio::task::spawn_blocking(move || listed(&listing, &caller, &wanted, limit)).await;
+    let Listed { tenant, page, next } = listed.map_err(|_| Refusal::Unavailable("the list was not made"))??;
+    let readings = counters.read(counters.store.as_ref(), &page).await.map_err(away)?;
+    let (tenant, uid) = tenant.unzip();
+    Ok(Json(Page { tenant, uid, counters: page.into_iter().zip(readings).map(|(one, reading)| Shown::new(one, reading)).collect(), next }))
+}
+
+/// The counters of a page: of which tenant (name and uid), and the path of the next page.
+struct Listed {
+    tenant: Option<(String, String)>,
+    page: Vec<Counter>,
+    next: Option<String>,
+}
+
+fn listed(counters: &Counters, caller: &Caller, wanted: &Wanted, limit: usize) -> Result<Listed, Refusal> {
     let snapshot = counters.snapshot()?;
     let inventory = counters.inventory(&snapshot);
-    let (tenant, all) = match tenant(&caller, &snapshot, wanted.tenant.as_deref())? {
-        Some(tenant) => (Some(tenant), inventory.of_tenant(tenant)),
-        None => (None, inventory.platform()),
+    let after = wanted.after.as_deref().unwrap_or_default();
+    let tenant = tenant(caller, &snapshot, wanted.tenant.as_deref())?;
+    let mut rest: Box<dyn Iterator<Item = Counter>> = match tenant {
+        Some(tenant) => Box::new(inventory.of_tenant(tenant, after).filter(|one| visible(caller, tenant, one))),
+        None => Box::new(inventory.platform().into_iter().filter(|one| one.path.as_str() > after)),
     };
-    let after = wanted.after.unwrap_or_default();
-    let mut rest = all.into_iter().filter(|one| one.path > after && tenant.is_none_or(|tenant| visible(&caller, tenant, one)));
     let page: Vec<Counter> = rest.by_ref().take(limit).collect();
     // Of all characters that a path has (names of zones too) only `+` means something else in a query.
     let next = page.last().filter(|_| rest.next().is_some()).map(|last| {
         let of = tenant.map(|tenant| format!("tenant={}&", tenant.name)).unwrap_or_default();
         format!("/counters?{of}after={}&limit={limit}", last.path.replace('+', "%2B"))
     });
-    let readings = counters.read(counters.store.as_ref(), &page).await.map_err(away)?;
-    Ok(Json(Page {
-        tenant: tenant.map(|tenant| tenant.name.to_string()),
-        uid: tenant.map(|tenant| tenant.uid.to_string()),
-        counters: page.into_iter().zip(readings).map(|(one, reading)| Shown::new(one, reading)).collect(),
-        next,
-    }))
+    Ok(Listed { tenant: tenant.map(|tenant| (tenant.name.to_string(), tenant.uid.to_string())), page, next })
 }
 
 /// `GET /counters/{owner}/{counter}`: one counter.

@@ -128,5 +128,10 @@ pub(crate) fn unmetered(why: &'static str, costs: u64) {
     metrics::counter!("bulkhead_ratelimit_unmetered_total", "why" => why).increment(costs);
 }
 
+/// Costs are on a bill, on the line without names.
+pub(crate) fn unnamed(costs: u64) {
+    metrics::counter!("bulkhead_ratelimit_unnamed_total").increment(costs);
+}
+
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,9 @@ pub(crate) async fn read(
     if page.unreadable > 0 {
         tracing::warn!(lines = page.unreadable, "a meter of the store holds lines that are none of ours");
     }
-    Ok(answer(&wanted, hours, limit, &page, &headers))
+    // The threads that decide do not write it (S12).
+    let written = tokio::task::spawn_blocking(move || answer(&wanted, hours, limit, &page, &headers)).await;
+    written.map_err(|_| Refusal::Unavailable("the page was not made"))
 }
 
 impl Metering {

@@ -94,3 +94,7 @@ pub struct Metered {
 
 /// How long a meter keeps an hour, in milliseconds: 40 days, a month's bill with time to write it.
 pub const METER_KEPT_MS: u64 = 40 * 24 * 3_600_000;
+
+/// How many amounts (admitted and denied are one each) the meter of a tenant's hour holds under names; what would be one more is counted on the line without
+/// names. A tenant names its subscriptions and APIs itself, up to five million pairs: so much a bill needs nobody, and the store holds it for everybody (S12).
+pub const METER_FIELDS: usize = 20_000;

@@ -8,12 +8,13 @@ use std::{
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::Clock;
 
-use super::{Adjustment, Change, Hour, Ledger, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Change, Hour, Ledger, METER_FIELDS, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Answer, Ask},
     bucket::{Bucket, EXACT},
     charge::Charge,
     key::{Account, Key, Keyed, Meter},
+    metering::later::unnamed,
     model,
     outcome::Outcome,
     state::State,
@@ -49,7 +50,14 @@ struct Kept {
 /// Meters by hour: the oldest hours go first.
 #[derive(Default, Clone)]
 struct Meters {
-    hours: BTreeMap<Hour, Keyed<Meter, (u64, u64)>>,
+    hours: BTreeMap<Hour, OneHour>,
+}
+
+#[derive(Default, Clone)]
+struct OneHour {
+    lines: Keyed<Meter, (u64, u64)>,
+    /// Of each account, how many amounts its lines hold: admitted and denied are one each.
+    fields: Keyed<Account, usize>,
 }
 
 impl MemoryStore {
@@ -124,7 +132,7 @@ impl MemoryStore {
     pub(crate) fn lines(&self, uid: &bulkhead_tenancy::name::TenantUid) -> (u64, u64) {
         let account = crate::key::Keyspace::default().account(uid);
         let meters = lock(&self.meters);
-        let lines = meters.hours.values().flatten().filter(|(meter, _)| *meter.account() == account);
+        let lines = meters.hours.values().flat_map(|hour| &hour.lines).filter(|(meter, _)| *meter.account() == account);
         lines.fold((0, 0), |sum, (_, line)| (sum.0 + line.0, sum.1 + line.1))
     }
 
@@ -208,8 +216,29 @@ impl Meters {
             let kept = Hour(hour.0.saturating_sub(METER_KEPT_MS / 3_600_000));
             self.hours = self.hours.split_off(&kept);
         }
-        let line = self.hours.entry(hour).or_default().entry(meter.clone()).or_default();
-        *line = (line.0.saturating_add(admitted), line.1.saturating_add(denied));
+        let hour = self.hours.entry(hour).or_default();
+        hour.add(meter, |line| &mut line.0, admitted);
+        hour.add(meter, |line| &mut line.1, denied);
+    }
+}
+
+impl OneHour {
+    /// Counts one amount of a line; on the line without names where the meter has no room for one more.
+    fn add(&mut self, meter: &Meter, amount: fn(&mut (u64, u64)) -> &mut u64, costs: u64) {
+        if costs == 0 {
+            return;
+        }
+        let mut line = self.lines.get(meter).copied().unwrap_or_default();
+        if *amount(&mut line) == 0 {
+            let fields = self.fields.entry(meter.account().clone()).or_default();
+            if *fields >= METER_FIELDS && !meter.is_unnamed() {
+                unnamed(costs);
+                return self.add(&meter.unnamed(), amount, costs);
+            }
+            *fields += 1;
+        }
+        *amount(&mut line) = amount(&mut line).saturating_add(costs);
+        self.lines.insert(meter.clone(), line);
     }
 }
 
@@ -240,7 +269,7 @@ impl Ledger for MemoryStore {
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         let meters = lock(&self.meters);
-        let lines = meters.hours.get(&hour).into_iter().flatten().filter(|(meter, _)| meter.account() == account);
+        let lines = meters.hours.get(&hour).into_iter().flat_map(|hour| &hour.lines).filter(|(meter, _)| meter.account() == account);
         Ok(lines.map(|(meter, &(admitted, denied))| Metered { line: meter.line().to_owned(), admitted, denied }).collect())
     }
 }

@@ -202,7 +202,7 @@ impl RedisStore {
         let reply = self.script(command, within).await?;
         let mut replies = Replies::read(&reply)?;
         let read = asks.iter().map(|ask| replies.answer(ask)).collect::<Result<Vec<_>, _>>()?;
-        replies.end()?;
+        replies.end()?.tell();
         Ok(read)
     }
 
@@ -212,7 +212,7 @@ impl RedisStore {
         let mut replies = Replies::read(&reply)?;
         let done = (0..changes).map(|_| replies.done()).collect::<Result<Vec<_>, _>>()?;
         let moment = replies.now_us();
-        replies.end()?;
+        replies.end()?.tell();
         Ok((moment, done))
     }
 
@@ -291,7 +291,7 @@ impl Ledger for RedisStore {
         for call in tallies.chunks(CALL_CHANGES) {
             let mut batch = Batch::at(self.now_us(now));
             call.iter().for_each(|tally| batch.tally(tally));
-            let done = self.script(batch.command(now), self.deadline).await.map(|_| ());
+            let done = self.changed(batch.command(now), call.len()).await.map(|_| ());
             told.extend(call.iter().map(|_| done.clone()));
         }
         told

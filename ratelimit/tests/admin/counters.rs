@@ -18,6 +18,9 @@ async fn every_level_of_a_tenant_is_listed_and_each_peeked_alone() {
         "/counters/acme/api/billing-api",
         "/counters/acme/guarantee",
         "/counters/acme/quota/month.1.Europe.Berlin",
+        "/counters/acme/subscription/s",
+        "/counters/acme/subscription/s/quota/day.UTC",
+        "/counters/acme/subscription/s/quota/sliding.3600",
         "/counters/acme/subscription/s-01",
         "/counters/acme/subscription/s-01/quota/sliding.86400",
         "/counters/acme/subscription/s-02",
@@ -44,15 +47,26 @@ async fn every_level_of_a_tenant_is_listed_and_each_peeked_alone() {
 async fn a_list_comes_in_pages() {
     let stage = Stage::memory().await;
     let whole = stage.see("/counters?tenant=acme").await;
-    let (mut next, mut seen) = (Some("/counters?tenant=acme&limit=3".to_owned()), Vec::new());
-    while let Some(path) = next {
-        let page = stage.see(&path).await;
-        let few = page["counters"].as_array().unwrap().clone();
-        assert!((1..=3).contains(&few.len()));
-        seen.extend(few);
-        next = page["next"].as_str().map(str::to_owned);
+    for limit in 1..=11 {
+        let (mut next, mut seen) = (Some(format!("/counters?tenant=acme&limit={limit}")), Vec::new());
+        while let Some(path) = next {
+            let page = stage.see(&path).await;
+            let few = page["counters"].as_array().unwrap().clone();
+            assert!((1..=limit).contains(&few.len()));
+            seen.extend(few);
+            next = page["next"].as_str().map(str::to_owned);
+        }
+        assert_eq!(json!(seen), whole["counters"], "{limit} a page");
     }
-    assert_eq!(json!(seen), whole["counters"]);
+    for (after, first) in
+        [("acme", 0), ("aaa/z", 0), ("acme/b", 1), ("acme/subscription", 3), ("acme/subscription/s-0", 6), ("acme/subscription/s/quota", 4)]
+    {
+        let page = stage.see(&format!("/counters?tenant=acme&after={after}")).await;
+        assert_eq!(page["counters"][0], whole["counters"][first], "behind {after}");
+    }
+    for after in ["acme/tenant", "acme/z", "z"] {
+        assert_eq!(stage.see(&format!("/counters?tenant=acme&after={after}")).await["counters"], json!([]), "behind {after}");
+    }
 }
 
 #[tokio::test]

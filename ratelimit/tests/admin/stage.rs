@@ -109,6 +109,11 @@ apiVersion: gostoa.dev/v1alpha1
 kind: Subscription
 metadata: { name: s-02, namespace: tenant-acme }
 spec: { clientId: two, rateLimit: { requestsPerMinute: 12 } }
+---
+apiVersion: gostoa.dev/v1alpha1
+kind: Subscription
+metadata: { name: s, namespace: tenant-acme }
+spec: { clientId: three, rateLimit: { requestsPerMinute: 12 }, quotas: [{ requests: 50, per: day }, { requests: 9, per: hour, window: sliding }] }
 ",
     ),
     (

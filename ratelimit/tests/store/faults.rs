@@ -1,12 +1,14 @@
 //! Values that are no buckets, and what the store keeps for how long.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bulkhead_doors::metrics::Metrics;
 use bulkhead_ratelimit::{
+    ask::Ask,
     bucket::Bucket,
-    charge::{Charge, Scope},
+    charge::{Charge, Scope, Shape},
     outcome::Verdict,
-    store::{Micros, Store, redis::RedisStore},
+    store::{Hour, Micros, Store, Tally, redis::RedisStore},
 };
 use bulkhead_tenancy::{limit::RateLimit, name::TenantUid};
 use redis::AsyncCommands;
@@ -116,4 +118,57 @@ async fn nobody_there_is_an_error_at_once() {
     assert!(store.decide_each(None, &[]).await.is_ok(), "an empty batch asks nobody");
     let charge = Charge::new().hold(Scope::Tenant, own_keys().unresolved(), Bucket::token(RateLimit::per_minute(1, 1.0)), 1);
     assert_eq!(store.decide_each(None, &[charge]).await, Err(bulkhead_ratelimit::store::StoreError::Away));
+}
+
+#[tokio::test]
+async fn what_a_store_that_takes_no_writes_did_not_count_is_told_again() {
+    let valkey = Valkey::start();
+    let client = redis::Client::open(valkey.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let [store, teller] = [(); 2].map(|()| RedisStore::start(client.clone(), Duration::from_secs(20)));
+    assert!(store.ready(Duration::from_secs(30)).await && teller.ready(Duration::from_secs(30)).await);
+    let (keys, acme) = (own_keys(), "acme".parse::<TenantUid>().unwrap());
+    let once = Bucket::token(RateLimit::per_minute(1, 1.0));
+    let shape = Arc::new(Shape::new().hold(Scope::Tenant, keys.tenant(&acme), once).metered(keys.meter(&acme, None, None)));
+    let now = Micros(1_700_000_000_000_000);
+    let ask = async || store.decide(Some(now), &[Ask::one(Charge::of(Arc::clone(&shape), 1))]).await;
+    assert_eq!(ask().await.unwrap()[0].admitted, 1);
+    let tally = Tally { meter: keys.meter(&acme, None, None), admitted: 0, denied: 5 };
+
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async(&mut connection).await.unwrap();
+    // A denial pays nothing, so that the meter is all there is to write: it is not answered as counted.
+    let denied = ask().await.unwrap_err();
+    assert!(!denied.is_unknown() && denied.to_string().contains("OOM"), "{denied}");
+    let told = teller.ledger().tally(Some(now), std::slice::from_ref(&tally)).await.remove(0).unwrap_err();
+    assert!(!told.is_unknown() && told.to_string().contains("OOM"), "{told}: it is told again");
+
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").query_async(&mut connection).await.unwrap();
+    assert!(store.ready(Duration::from_secs(30)).await);
+    store.ledger().tally(Some(now), &[tally]).await.remove(0).unwrap();
+    assert_eq!(ask().await.unwrap()[0].admitted, 0);
+    let lines = store.ledger().metered(&keys.account(&acme), Hour::of(now)).await.unwrap();
+    assert_eq!(lines.iter().map(|line| (line.admitted, line.denied)).collect::<Vec<_>>(), [(1, 6)]);
+}
+
+#[tokio::test]
+async fn s12_costs_that_a_meter_does_not_take_are_decided_all_the_same_and_told() {
+    // Of this process: no other test loses what a meter does not take.
+    let metrics = Metrics::install().unwrap();
+    let server = Server::get();
+    let store = server.store().await;
+    let keys = own_keys();
+    let mut connection = server.client().get_multiplexed_async_connection().await.unwrap();
+    let now = Micros(1_700_000_000_000_000);
+    let uids: [TenantUid; 3] = ["list", "word", "fine"].map(|name| name.parse().unwrap());
+    let meter = |uid: &TenantUid| format!("{}:meter:{}", keys.account(uid).as_str(), Hour::of(now).0);
+    let _: () = connection.lpush(meter(&uids[0]), "x").await.unwrap();
+    let _: () = connection.hset(meter(&uids[1]), "0::0::a", "word").await.unwrap();
+    let limit = Bucket::token(RateLimit::per_minute(60, 1.0));
+    let shape = |uid: &TenantUid| Shape::new().hold(Scope::Tenant, keys.tenant(uid), limit.clone()).metered(keys.meter(uid, None, None));
+    let asks: Vec<Ask> = uids.iter().map(|uid| Ask::one(Charge::of(Arc::new(shape(uid)), 7))).collect();
+    assert!(store.decide(Some(now), &asks).await.unwrap().iter().all(|answer| answer.admitted == 1));
+    let lost = r#"bulkhead_ratelimit_unmetered_total{why="meter"} 14"#;
+    assert!(metrics.render().contains(lost), "{}", metrics.render());
+    let lines = store.ledger().metered(&keys.account(&uids[2]), Hour::of(now)).await.unwrap();
+    assert_eq!(lines.iter().map(|line| line.admitted).collect::<Vec<_>>(), [7]);
 }

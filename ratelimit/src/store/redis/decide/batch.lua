@@ -24,7 +24,7 @@
 --           What a reset, grant or return changes is a shape of one level.
 -- Reply     packed doubles: now, then for each item -2 (faulty: a key holds no bucket), -3 (stale: neither period of a calendar is now; nothing was
 --           charged in both) or what was done: 0; for a charge how many were admitted, for each level what it held before (credit; for a sliding window
---           frees, clears too), and for an ahead granted, until.
+--           frees, clears too), and for an ahead granted, until. At the end, where there is any: costs that no meter took, and costs that one took without their names.
 --
 -- A field holds, in doubles that are all integers below 2^53 and so exact: a token bucket credit, at, period_us (what a unit of the credit is: one
 -- request is period_us units), where replicas hold tokens in advance the units taken in the epoch before, in this one, and its number (an epoch
@@ -38,6 +38,7 @@
 
 local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 8000000
 local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
+local METER_FIELDS, UNNAMED = 20000, '0::0:' -- what a meter of more fields counts anew is on the line without names
 local WIDE = 64 -- an account of more fields is kept as a table
 local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack

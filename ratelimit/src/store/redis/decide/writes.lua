@@ -1,5 +1,6 @@
 
 -- Writes each account once.
+local wrote = false
 local args = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
 local keys = 0
 p = batch[1]
@@ -39,6 +40,7 @@ for a = 1, #KEYS do
       size = size + 2
     elseif forgotten[k] then
       call('HDEL', KEYS[a], batch[p + i])
+      wrote = true
     end
   end
   keys, p = keys + n, p + (n > 0 and 2 * n + 2 or 1)
@@ -56,6 +58,7 @@ for a = 1, #KEYS do
       size = size + 2
     end
     call('HSET', KEYS[a], unpack(args, 1, size))
+    wrote = true
     if keep then call('PEXPIRE', KEYS[a], string.format('%.0f', keep)) end
     if (now + a) % SWEEP == 0 then
       -- What nobody asks for any more (a subscription was renamed) would stay for as long as its account is busy.
@@ -81,21 +84,45 @@ for a = 1, #KEYS do
   end
 end
 
--- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it.
+-- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it, and what it does not take is told. A store
+-- that takes no writes says so at the first: where nothing was written before, nothing was done in this call, and whoever asked may tell it again.
 local hour = ':meter:' .. floor(now / HOUR_US)
-local function count(meter, field, amount)
+local lost, unnamed, refused = 0, 0, false
+local function count(meter, line, side, amount)
   if amount > EXACT then amount = EXACT end
-  if pcall('HINCRBY', meter, field, amount) == amount then pcall('PEXPIRE', meter, METER_KEPT_MS) end
+  local sum = pcall('HINCRBY', meter, line .. side, amount)
+  if sum == amount then
+    pcall('PEXPIRE', meter, METER_KEPT_MS)
+    local fields = pcall('HLEN', meter)
+    if type(fields) == 'number' and fields > METER_FIELDS and line ~= UNNAMED then
+      pcall('HDEL', meter, line .. side)
+      unnamed = unnamed + amount
+      return count(meter, UNNAMED, side, amount)
+    end
+  elseif type(sum) == 'table' then
+    lost = lost + amount
+    for _, why in ipairs { 'OOM', 'READONLY', 'NOREPLICAS', 'MISCONF' } do
+      if not wrote and string.find(sum.err, why, 1, true) then refused = { err = why .. ' nothing was done' } end
+    end
+    return
+  end
+  wrote = true
 end
 p = batch[2]
 while p < batch[3] do
   local admitted, denied, account = batch[p], batch[p + 1], batch[p + 2]
   if account > 0 and admitted + denied > 0 then
     local meter, line = KEYS[account] .. hour, batch[p + 3]
-    if admitted > 0 then count(meter, line .. ':a', admitted) end
-    if denied > 0 then count(meter, line .. ':d', denied) end
+    if admitted > 0 then count(meter, line, ':a', admitted) end
+    if denied > 0 then count(meter, line, ':d', denied) end
+    if refused then return refused end
   end
   p = p + 5 + 2 * batch[p + 4]
+end
+
+if lost + unnamed > 0 then
+  out[o + 1], out[o + 2] = lost, unnamed
+  o = o + 2
 end
 
 -- In pieces, where Lua's stack would not take all.

@@ -3,6 +3,7 @@
 use crate::{
     ask::{Answer, Ask, Seen},
     bucket::Bucket,
+    metering::later::{unmetered, unnamed},
     store::StoreError,
 };
 
@@ -25,6 +26,27 @@ impl Reply {
         match self {
             Self::Answer(answer) => answer,
             Self::Stale { now_us } => Answer::faulty(now_us),
+        }
+    }
+}
+
+/// Costs of a batch that are not on the bill as they should be.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Uncounted {
+    /// No meter took them: something else has overwritten it, or this part of the slot is already another node's.
+    pub(crate) lost: u64,
+    /// The meter has as many lines as it may have: they are on the line without names.
+    pub(crate) unnamed: u64,
+}
+
+impl Uncounted {
+    /// Told to whoever watches.
+    pub(crate) fn tell(self) {
+        if self.lost > 0 {
+            unmetered("meter", self.lost);
+        }
+        if self.unnamed > 0 {
+            unnamed(self.unnamed);
         }
     }
 }
@@ -79,12 +101,17 @@ impl<'r> Replies<'r> {
         }
     }
 
-    /// Ends the reply.
+    /// Ends the reply: what became of its costs at the meters, if not all was counted under its names.
     ///
     /// # Errors
-    /// When something is left.
-    pub(crate) fn end(self) -> Result<(), StoreError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(StoreError::Garbled) }
+    /// When something else is left.
+    pub(crate) fn end(mut self) -> Result<Uncounted, StoreError> {
+        let mut uncounted = Uncounted::default();
+        if !self.rest.is_empty() {
+            uncounted.lost = self.moment().ok_or(StoreError::Garbled)?;
+            uncounted.unnamed = self.moment().ok_or(StoreError::Garbled)?;
+        }
+        if self.rest.is_empty() { Ok(uncounted) } else { Err(StoreError::Garbled) }
     }
 
     fn one(&mut self, ask: &Ask) -> Option<Reply> {
