@@ -3,7 +3,8 @@
 //!
 //! 1. The cost is reserved from tokens of the global bucket that this replica has paid for in advance ([`prepaid`]).
 //! 2. The tenant's part (guarantee, tenant, subscription, API, quotas) is decided in its own place, in one atomic step as ever. Where
-//!    nothing could be reserved, because global is empty or away, the guarantee must hold the cost.
+//!    nothing could be reserved, because global is empty or away, the guarantee must hold the cost. What it does not hold is denied where global is
+//!    empty; where global is away nobody knows, and the tenant's failure mode answers.
 //! 3. A denial gives the reservation back; what a guarantee admitted without one is charged to global afterwards, which may go into debt for it.
 //!
 //! **Bound.** Global is never exceeded by leases: each token is charged before it is used, and once. Guarantees may put it into debt by
@@ -111,11 +112,13 @@ impl Split {
             0 => (copies, Taken::NONE),
             cost => pool.reserve(copies, cost, self.deadline / 3).await,
         };
-        let used = Reserved { pool: &pool, toll: &toll, open: reserved, taken };
-        if spread {
+        let away = reserved < copies && pool.is_away();
+        let used = Reserved { pool: &pool, toll: &toll, open: reserved, taken, away };
+        // Where it may end undecided, it is counted once that is known.
+        if spread || (away && copies == 1) {
             let way = if reserved == copies { Way::Paid } else { Way::Lent };
             if way == Way::Lent && !toll.guaranteed {
-                return Ok(shapes::denied(ask, 0, pool.clock_us()));
+                return if away { Err(StoreError::Away) } else { Ok(shapes::denied(ask, 0, pool.clock_us())) };
             }
             return self.in_parts(ask, Some(used), way).await;
         }
@@ -191,6 +194,7 @@ impl Split {
             // Not known to have come back, it stays charged: those levels admit less, never more.
             drop(self.store.ledger().adjust(None, &back).await);
         }
+        let undecided = !admitted && used.as_ref().is_some_and(|used| used.away) && !shapes::is_denied_by_own(&ask.charge, &seen);
         if let Some(used) = used {
             match way {
                 Way::Lent if admitted => used.pool.owe(used.toll.cost),
@@ -206,6 +210,8 @@ impl Split {
         match error {
             Some(error) => Err(error),
             None if faulty => Ok(Answer::faulty(now_us)),
+            // Nobody knows whether global would have let it pass: whoever is not inside its guarantee is answered by its failure mode.
+            None if undecided => Err(StoreError::Away),
             None => {
                 self.count(&ask.charge, admitted).await;
                 Ok(Answer { admitted: u32::from(admitted), faulty: false, now_us, ahead: 0, until_us: 0, seen })
@@ -237,6 +243,8 @@ struct Reserved<'p> {
     toll: &'p Toll,
     open: u32,
     taken: Taken,
+    /// What lacks was not denied: the place of the global bucket does not answer.
+    away: bool,
 }
 
 impl Reserved<'_> {

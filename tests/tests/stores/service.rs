@@ -184,3 +184,21 @@ async fn s12_a_silo_and_the_platform_do_not_share_their_stores_fate() {
     .await;
     assert!(!service.log().contains("hunter2"), "{}", service.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_cannot_be_used_says_why() {
+    let (alone, secret) = (Valkey::start().await, Valkey::with(&["--requirepass", "hunter2"]).await);
+    let config = config(&[]);
+    for (url, says) in [
+        (alone.url().replace("redis://", "redis-cluster://"), "tells no slots: ERR"),
+        (secret.url().replace("redis://", "redis-cluster://:nonsense@"), "tells no slots: "),
+        ("redis-cluster://127.0.0.1:1".to_owned(), "Connection refused"),
+    ] {
+        let service = Service::ratelimit(&config.path(), &url, &[]).await;
+        deadline::until(&format!("the log to say {says}"), PATIENCE, || async {
+            service.log().lines().any(|line| line.contains("cannot use the store") && line.contains(says)).then_some(())
+        })
+        .await;
+        assert!(!service.log().contains("nonsense"), "{}", service.log());
+    }
+}

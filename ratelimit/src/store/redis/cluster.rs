@@ -26,7 +26,7 @@ use self::map::Map;
 use super::{
     address::HostPort,
     dial::Dialer,
-    link::{CallError, Link, Manner, Route},
+    link::{CallError, Link, Manner, Route, told},
 };
 use crate::store::StoreError;
 
@@ -170,14 +170,33 @@ impl Shared {
     }
 
     /// Asks everybody who is known, and believes the newest map of the majority.
-    async fn ask(&self) -> Option<Map> {
+    ///
+    /// # Errors
+    /// Why the first of them told none, if nobody did.
+    async fn ask(&self) -> Result<Map, String> {
         let mut nodes: Vec<HostPort> = self.links.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         nodes.extend(self.seeds.iter().filter(|seed| !nodes.contains(seed)).cloned().collect::<Vec<_>>());
-        let told = join_all(nodes.iter().map(|node| timeout(PATIENCE, self.ask_one(node)))).await;
-        told.into_iter().flatten().filter_map(Result::ok).flatten().max_by_key(Map::rank)
+        let told = join_all(nodes.iter().map(|node| async move {
+            let map = timeout(PATIENCE, self.ask_one(node)).await;
+            let map = map.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+            map.map_err(|why| format!("{node} tells no slots: {why}"))
+        }));
+        let (mut maps, mut first) = (Vec::new(), None);
+        for told in told.await {
+            match told {
+                Ok(map) => maps.push(map),
+                Err(why) => first = first.or(Some(why)),
+            }
+        }
+        maps.into_iter().max_by_key(Map::rank).ok_or_else(|| first.unwrap_or_else(|| "no node is known".to_owned()))
     }
 
-    async fn ask_one(&self, node: &HostPort) -> Result<Option<Map>, RedisError> {
+    async fn ask_one(&self, node: &HostPort) -> Result<Map, String> {
+        let (info, slots) = self.slots(node).await.map_err(|error| told(&error))?;
+        Map::read(node, &info, &slots).ok_or_else(|| "what it says of them cannot be read".to_owned())
+    }
+
+    async fn slots(&self, node: &HostPort) -> Result<(String, Value), RedisError> {
         let linked = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(node).and_then(|link| link.handle());
         let mut connection: MultiplexedConnection = match linked {
             Some(connection) => connection,
@@ -186,17 +205,26 @@ impl Shared {
                 self.dialer.client(node)?.get_multiplexed_async_connection_with_config(&config).await?
             }
         };
-        let (info, slots): (String, Value) =
-            redis::pipe().cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
-        Ok(Map::read(node, &info, &slots))
+        redis::pipe().cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await
     }
 }
 
 async fn refresh(shared: Arc<Shared>) {
+    let mut complaint = None;
     loop {
-        if let Some(map) = shared.ask().await {
-            shared.adopt(map);
+        let why = match shared.ask().await {
+            Ok(map) => {
+                let why = (!map.is_covered()).then(|| "no node owns some of the slots".to_owned());
+                shared.adopt(map);
+                why
+            }
+            Err(why) => Some(why),
+        };
+        // Once an outage and reason, not once an attempt.
+        if let Some(why) = why.as_ref().filter(|_| why != complaint) {
+            tracing::warn!(store.name = &*shared.name, store.error = why, "cannot use the store");
         }
+        complaint = why;
         let pause = if shared.is_whole() { REFRESH.0 } else { REFRESH.1 };
         // What is found old is asked for at once, but a cluster in disorder is not asked in a storm.
         drop(timeout(pause, shared.stale.notified()).await);

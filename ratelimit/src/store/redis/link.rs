@@ -180,6 +180,6 @@ async fn supervise(shared: Arc<Shared>, route: Route) {
 
 /// What may be said of an error: the system's own words for a broken connection, and a code for what the store answered, because an answer
 /// may repeat what it was sent, a password included.
-fn told(error: &RedisError) -> String {
+pub(super) fn told(error: &RedisError) -> String {
     if error.is_io_error() { error.to_string() } else { error.code().unwrap_or(error.category()).to_owned() }
 }

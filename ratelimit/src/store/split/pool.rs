@@ -49,6 +49,8 @@ pub(super) struct Pool {
     /// One fetch at a time: whoever lacks tokens meanwhile waits for what it brings.
     fetching: Arc<Semaphore>,
     settling: AtomicBool,
+    /// The bucket did not answer the last time that it was asked, or has not yet.
+    away: AtomicBool,
     began: Instant,
 }
 
@@ -56,7 +58,8 @@ impl Pool {
     pub(super) fn new(store: Arc<dyn Places>, key: Key, bucket: Bucket) -> Self {
         let now = Instant::now();
         let (prepaid, used) = (Mutex::default(), Mutex::new(now));
-        Self { store, key, bucket, prepaid, used, fetching: Arc::new(Semaphore::new(1)), settling: AtomicBool::new(false), began: now }
+        let (settling, away, fetching) = (AtomicBool::new(false), AtomicBool::new(false), Arc::new(Semaphore::new(1)));
+        Self { store, key, bucket, prepaid, used, fetching, settling, away, began: now }
     }
 
     /// The time by the service's own clock: for answers that no store gave.
@@ -80,6 +83,7 @@ impl Pool {
                 break;
             }
             let Ok(Ok(permit)) = timeout(until - Instant::now().min(until), Arc::clone(&self.fetching).acquire_owned()).await else {
+                self.away.store(true, Ordering::Relaxed);
                 break;
             };
             // Whoever had the permit before us may have brought enough.
@@ -88,11 +92,19 @@ impl Pool {
                 break;
             }
             let Some(fetching) = self.fetch(permit, open, cost) else { break };
-            let Ok(Ok(fetched)) = timeout(until - Instant::now().min(until), fetching).await else { break };
+            let Ok(Ok(fetched)) = timeout(until - Instant::now().min(until), fetching).await else {
+                self.away.store(true, Ordering::Relaxed);
+                break;
+            };
             let (came, tokens) = fetched.take();
             (open, taken) = (open.saturating_sub(came), taken.and(tokens));
         }
         (copies - open, taken)
+    }
+
+    /// Whether what could not be reserved may be there all the same: the bucket did not say that it is empty.
+    pub(super) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
     }
 
     fn take_from_hand(&self, open: &mut u32, cost: u64, taken: &mut Taken) {
@@ -135,6 +147,7 @@ impl Pool {
         let most = u64::try_from(DRY.as_micros()).unwrap_or(0);
         match answer {
             Ok(answer) if !answer.faulty => {
+                self.away.store(false, Ordering::Relaxed);
                 prepaid.granted(asked, u64::from(answer.ahead).saturating_mul(cost), answer.now_us);
                 if answer.admitted < wish.now {
                     let wait = answer.outcome(&ask.charge, answer.admitted).denial().and_then(|denial| denial.retry_after_us);
@@ -145,6 +158,7 @@ impl Pool {
             }
             // Away, or a key that is no bucket: guarantees alone admit meanwhile.
             Ok(_) | Err(_) => {
+                self.away.store(true, Ordering::Relaxed);
                 prepaid.dry(self.now() + most / 2);
                 (0, Taken::NONE)
             }

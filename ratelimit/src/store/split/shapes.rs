@@ -66,6 +66,12 @@ pub(super) fn never_passes(charge: &Charge) -> bool {
     charge.levels().any(|(level, cost)| own(level) && cost > level.bucket().capacity())
 }
 
+/// Whether a level other than the global one and the guarantee did not hold its cost.
+pub(super) fn is_denied_by_own(charge: &Charge, seen: &[Seen]) -> bool {
+    let own = |level: &Level| matches!(level.role(), Role::Hold | Role::Count);
+    charge.levels().zip(seen).any(|((level, cost), seen)| own(level) && level.bucket().covers(seen.credit, cost, 1) == 0)
+}
+
 /// The places of all buckets but the global one.
 pub(super) fn places(store: &Arc<dyn Places>, charge: &Charge) -> Vec<Place> {
     let own = charge.levels().filter(|(level, _)| level.role() != Role::Shared);

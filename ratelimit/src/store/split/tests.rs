@@ -154,6 +154,39 @@ async fn with_global_away_a_guarantee_admits_and_the_debt_arrives_later() {
 }
 
 #[tokio::test]
+async fn s12_with_global_away_what_no_guarantee_holds_is_undecided_and_counted_nowhere() {
+    let (spread, split) = spread();
+    spread.away.store(true, Ordering::Relaxed);
+    let acme = shape("acme", 10, 4, 6);
+    let ask = async |shape: &Arc<Shape>| split.decide_apart(&[Ask::one(Charge::of(Arc::clone(shape), 1))]).await.remove(0);
+    for _ in 0..4 {
+        assert_eq!(ask(&acme).await.unwrap().admitted, 1, "inside its guarantee");
+    }
+    for _ in 0..3 {
+        assert_eq!(ask(&acme).await, Err(StoreError::Away), "nobody knows what global holds");
+    }
+    // What its own limit denies is denied, whatever global holds.
+    let narrow = shape("narrow", 10, 4, 2);
+    for _ in 0..2 {
+        assert_eq!(ask(&narrow).await.unwrap().admitted, 1);
+    }
+    let denied = split.decide_each(None, &[Charge::of(Arc::clone(&narrow), 1)]).await.unwrap().remove(0);
+    assert_eq!(denied.denial().unwrap().scope, Scope::Tenant);
+    let hour = Hour::of(Micros(1_700_000_000_000_000));
+    let lines = async |tenant| split.ledger().metered(&Keyspace::default().account(&uid(tenant)), hour).await.unwrap();
+    assert_eq!(lines("acme").await.iter().map(|line| (line.admitted, line.denied)).collect::<Vec<_>>(), [(4, 0)]);
+    assert_eq!(lines("narrow").await.iter().map(|line| (line.admitted, line.denied)).collect::<Vec<_>>(), [(2, 1)]);
+
+    spread.away.store(false, Ordering::Relaxed);
+    let back = async {
+        while ask(&acme).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("it is decided again");
+}
+
+#[tokio::test]
 async fn parts_in_several_places_are_all_charged_or_none() {
     let (_, split) = spread();
     let (keys, rich, poor) = (Keyspace::default(), once(5), once(1));
