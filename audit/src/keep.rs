@@ -1,10 +1,10 @@
 //! Records as an API's `audit` asks for them: whether one is made at all, and whether somebody waits for it. One answer for every service and
 //! for every kind of record.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bulkhead_tenancy::{api::Audit as Asked, tenant::Tenant};
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     audit::{Audit, Receipt, Stream},
@@ -45,6 +45,14 @@ impl Kept {
             Self::Now => Ok(()),
             Self::Once(receipt) => receipt.until(moment).await,
             Self::Never(refused) => Err(refused),
+        }
+    }
+
+    /// Lets the record come to be though nobody waits for it: it is of something that has happened. A receipt that is dropped takes its record with it, as that of
+    /// an answer that was not given. Outside of a runtime it is best effort.
+    pub fn unawaited(self, within: Duration) {
+        if let (Self::Once(receipt), Ok(runtime)) = (self, Handle::try_current()) {
+            runtime.spawn(receipt.until(Instant::now() + within));
         }
     }
 }

@@ -99,7 +99,7 @@ impl Filter {
     pub fn redact(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Redacted, Unscannable> {
         let (kind, body) = media.open(body, budget)?;
         let first = self.read(&kind, &body, true, budget)?;
-        let found = first.found;
+        let (found, mut marks) = (first.found, first.marks);
         if found.pii.is_empty() {
             return Ok(Redacted { body: None, found });
         }
@@ -112,12 +112,12 @@ impl Filter {
             if edits.is_empty() {
                 break;
             }
-            body = rewritten(&body, edits);
+            body = rewritten(&body, edits, &marks);
             let again = self.read(&kind, &body, true, budget)?;
             if again.found.pii.is_empty() {
                 return Ok(Redacted { body: Some(body), found });
             }
-            edits = again.edits.unwrap_or_default();
+            (edits, marks) = (again.edits.unwrap_or_default(), again.marks);
         }
         Err(Unscannable::Unrewritable)
     }
@@ -141,18 +141,20 @@ impl Filter {
         }
     }
 
-    /// Finds what is in a path and its query, as they arrived: percent-encoding is undone once.
+    /// Finds what is in a path, as it arrived: percent-encoding is undone once.
     ///
     /// # Errors
     /// `Malformed`: encoded bytes that are not UTF-8. Or it takes more than the budget.
-    pub fn scan_target(&self, path: &str, query: Option<&str>, budget: &Budget<'_>) -> Result<Found, Unscannable> {
-        let mut found = self.read(&Kind::Text(Layer::Percent), path.as_bytes(), false, budget)?.found;
-        if let Some(query) = query {
-            let more = self.read(&Kind::Form, query.as_bytes(), false, budget)?.found;
-            found.pii.extend(more.pii);
-            found.topics.extend(more.topics);
-        }
-        Ok(found)
+    pub fn scan_path(&self, path: &str, budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        self.read(&Kind::Text(Layer::Percent), path.as_bytes(), false, budget).map(|reading| reading.found)
+    }
+
+    /// Finds what is in the query of a path, as it arrived.
+    ///
+    /// # Errors
+    /// As [`Filter::scan_path`].
+    pub fn scan_query(&self, query: &str, budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        self.read(&Kind::Form, query.as_bytes(), false, budget).map(|reading| reading.found)
     }
 
     fn read<'f>(&'f self, kind: &Kind, body: &[u8], redact: bool, budget: &'f Budget<'f>) -> Result<Reading<'f>, Unscannable> {

@@ -133,11 +133,29 @@ impl Kind {
         };
         let charset = parameter(parameters, "charset").map_err(|_| Unscannable::Charset)?.unwrap_or_default().to_ascii_lowercase();
         match (charset.as_slice(), kind) {
-            (b"" | b"utf-8" | b"utf8" | b"us-ascii" | b"ascii", kind) => Ok(kind),
-            (b"iso-8859-1" | b"iso8859-1" | b"latin1" | b"windows-1252", Self::Text(_)) => Ok(Self::Text(Layer::Latin)),
+            (charset, kind) if UNICODE.contains(&charset) => Ok(kind),
+            (charset, Self::Text(_)) if LATIN.contains(&charset) => Ok(Self::Text(Layer::Latin)),
             _ => Err(Unscannable::Charset),
         }
     }
+}
+
+/// What is read as UTF-8.
+const UNICODE: [&[u8]; 5] = [b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"];
+
+/// What is read as browsers read it: as windows-1252.
+const LATIN: [&[u8]; 4] = [b"iso-8859-1", b"iso8859-1", b"latin1", b"windows-1252"];
+
+/// The name of the field whose value tells the charset of the form that it stands in (RFC 7578 section 4.6, HTML Standard).
+pub(crate) const CHARSET_FIELD: &str = "_charset_";
+
+/// Whether the fields of a form are read that says of itself that it is in a charset: what is no UTF-8 in them is read as windows-1252.
+///
+/// # Errors
+/// `Charset`.
+pub(crate) fn form_charset(named: &str) -> Result<(), Unscannable> {
+    let named = named.trim().to_ascii_lowercase();
+    if UNICODE.iter().chain(&LATIN).any(|known| *known == named.as_bytes()) { Ok(()) } else { Err(Unscannable::Charset) }
 }
 
 /// A parameter's value, plain or quoted. Twice, or with escapes in it: parsers differ.

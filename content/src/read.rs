@@ -1,12 +1,12 @@
 //! Walking what a body is made of. Each kind of body has a file; each hands over its pieces of text, wherever they stand.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
     Budget, Detector, Filter, Found, Unscannable, detect,
     detector::Kinds,
     media::Kind,
-    text::{Layer, View},
+    text::{Eye, Layer, View},
     topics::Absent,
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct Reading<'f> {
     pub(crate) found: Found,
     /// What is to be taken out; absent: it is only looked at.
     pub(crate) edits: Option<Vec<Edit>>,
+    /// Keys that look as if we had written them.
+    pub(crate) marks: BTreeSet<String>,
     nesting: u8,
     /// What is in no piece of the document that is read now.
     absent: Absent,
@@ -57,12 +59,13 @@ pub(crate) struct Piece<'b> {
 impl<'f> Reading<'f> {
     pub(crate) fn new(filter: &'f Filter, budget: &'f Budget<'f>, redact: bool) -> Self {
         let detectors = filter.detectors().iter().collect();
-        Self { filter, detectors, budget, found: Found::default(), edits: redact.then(Vec::new), nesting: 0, absent: Absent::default() }
+        let (found, edits, marks, absent) = (Found::default(), redact.then(Vec::new), BTreeSet::new(), Absent::default());
+        Self { filter, detectors, budget, found, edits, marks, nesting: 0, absent }
     }
 
     /// A reading that only looks, of something inside of this one.
     fn inner(&self) -> Self {
-        Self { found: Found::default(), edits: None, nesting: self.nesting + 1, absent: Absent::default(), ..*self }
+        Self { found: Found::default(), edits: None, marks: BTreeSet::new(), nesting: self.nesting + 1, absent: Absent::default(), ..*self }
     }
 
     /// Takes over what an inner reading found.
@@ -109,19 +112,26 @@ impl<'f> Reading<'f> {
     fn look(&mut self, body: &[u8], piece: &Piece<'_>) -> Result<Kinds, Unscannable> {
         let mut seen = Kinds::default();
         self.budget.spend(PIECE + piece.at.len())?;
-        let view = View::of(piece.layer, body, piece.at.clone(), self.budget)?;
+        let view = View::of(piece.layer, Eye::Person, body, piece.at.clone(), self.budget)?;
+        let mut differs = false;
         if !view.sound {
             // Whoever reads it reads it in a charset of its own: as Latin letters, which are looked for, or as others, which are not.
             if !self.filter.topics().are_latin() {
                 return Err(Unscannable::Malformed);
             }
             self.budget.spend(PIECE + piece.at.len())?;
-            let sound = View::of(piece.layer.sound(), body, piece.at.clone(), self.budget)?;
-            self.look_at(&sound, piece, &mut seen)?;
+            let sound = View::of(piece.layer.sound(), Eye::Person, body, piece.at.clone(), self.budget)?;
+            differs |= self.look_at(&sound, piece, &mut seen)?;
             self.budget.release(sound.size);
         }
-        self.look_at(&view, piece, &mut seen)?;
+        differs |= self.look_at(&view, piece, &mut seen)?;
         self.budget.release(view.size);
+        if differs {
+            self.budget.spend(PIECE + piece.at.len())?;
+            let other = View::of(piece.layer, Eye::Machine, body, piece.at.clone(), self.budget)?;
+            self.look_at(&other, piece, &mut seen)?;
+            self.budget.release(other.size);
+        }
         if !seen.is_empty() {
             self.found.pii.extend(seen.iter());
         }
@@ -129,8 +139,8 @@ impl<'f> Reading<'f> {
     }
 
     /// Looks at a piece as it is written, and as whoever undoes escapes reads it: a query of GraphQL in a JSON string, YAML, JSON that only a lenient
-    /// parser takes, an address in an address, HTML in JSON; and as the text that it is in base64.
-    fn look_at(&mut self, view: &View<'_>, piece: &Piece<'_>, seen: &mut Kinds) -> Result<(), Unscannable> {
+    /// parser takes, an address in an address, HTML in JSON; and as the text that it is in base64. Says whether somebody else would read something else there.
+    fn look_at(&mut self, view: &View<'_>, piece: &Piece<'_>, seen: &mut Kinds) -> Result<bool, Unscannable> {
         if self.nesting < MAX_NESTING
             && let Some(held) = base64::text(view, self.budget)?
         {
@@ -144,15 +154,17 @@ impl<'f> Reading<'f> {
             self.budget.release(held.capacity());
         }
         self.find(view, piece, seen)?;
+        let mut differs = view.differs;
         let mut unescaped = view.unescaped(self.budget)?;
         for _ in 0..MAX_NESTING {
-            let Some(view) = unescaped else { return Ok(()) };
+            let Some(view) = unescaped else { return Ok(differs) };
+            differs |= view.differs;
             self.find(&view, piece, seen)?;
             unescaped = view.unescaped(self.budget)?;
             self.budget.release(view.size);
         }
         self.budget.release(unescaped.map_or(0, |view| view.size));
-        Ok(())
+        Ok(differs)
     }
 
     fn find(&mut self, view: &View<'_>, piece: &Piece<'_>, seen: &mut Kinds) -> Result<(), Unscannable> {
@@ -176,7 +188,9 @@ impl<'f> Reading<'f> {
             return self.look(body, piece).map(|_| ());
         };
         let form = match inner.edits.take() {
-            Some(edits) if !edits.is_empty() => Form::Rewritten(edit::written(piece.layer, &rewritten(held.as_bytes(), edits))),
+            Some(edits) if !edits.is_empty() => {
+                Form::Rewritten(edit::written(piece.layer, &rewritten(held.as_bytes(), edits, &inner.marks)))
+            }
             _ => piece.form.clone(),
         };
         drop(held);
@@ -211,6 +225,13 @@ impl<'f> Reading<'f> {
             return Ok(None);
         }
         Ok(Some(held))
+    }
+
+    /// Notes a key that looks as if we had written it.
+    fn mark(&mut self, key: &str) {
+        if key.starts_with(REDACTED) {
+            self.marks.insert(key.to_owned());
+        }
     }
 
     fn edit(&mut self, at: Range<usize>, kind: Detector, form: Form) -> Result<(), Unscannable> {

@@ -18,6 +18,7 @@ mod marks;
 mod written;
 
 pub(crate) use alike::alike;
+pub(crate) use fold::Eye;
 pub(crate) use layer::Layer;
 pub(crate) use marks::Marks;
 use written::{Run, Written};
@@ -32,6 +33,9 @@ pub(crate) struct View<'b> {
     pub(crate) marks: Marks,
     /// Whether all of it is what its layer says it is: UTF-8.
     pub(crate) sound: bool,
+    /// Whether the other eye reads something else there.
+    pub(crate) differs: bool,
+    eye: Eye,
     origin: Origin,
     /// What it holds beside the body, in bytes.
     pub(crate) size: usize,
@@ -51,21 +55,22 @@ impl<'b> View<'b> {
     /// # Errors
     /// `Malformed` where the layer's escapes or bytes cannot be read; `TooLarge` where folding makes much more of it than it was; `Crowded`.
     #[inline]
-    pub(crate) fn of(layer: Layer, body: &'b [u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
+    pub(crate) fn of(layer: Layer, eye: Eye, body: &'b [u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
         let bytes = body.get(at.clone()).ok_or(Unscannable::Malformed)?;
         let marks = Marks::of(bytes);
         if !marks.any(layer.altered()) {
             let text = str::from_utf8(bytes).map_err(|_| Unscannable::Malformed)?;
-            return Ok(Self { text: Cow::Borrowed(text), marks, sound: true, origin: Origin::Shift(at.start), size: 0 });
+            let origin = Origin::Shift(at.start);
+            return Ok(Self { text: Cow::Borrowed(text), marks, sound: true, differs: false, eye, origin, size: 0 });
         }
-        Self::folded(layer, bytes, at, budget)
+        Self::folded(layer, eye, bytes, at, budget)
     }
 
-    fn folded(layer: Layer, bytes: &[u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
+    fn folded(layer: Layer, eye: Eye, bytes: &[u8], at: Range<usize>, budget: &Budget<'_>) -> Result<Self, Unscannable> {
         budget.spend(FOLDED * bytes.len())?;
-        let mut written = Written::of(Err(at.start), bytes.len(), budget);
+        let mut written = Written::of(Err(at.start), eye, bytes.len(), budget);
         let sound = layer.each(bytes, &mut written)?;
-        View::done(written, sound, at.end)
+        View::done(written, eye, sound, at.end)
     }
 
     /// The same once more with its escapes undone, if there are some in it: backslashes, percent-encoding, character references.
@@ -77,14 +82,15 @@ impl<'b> View<'b> {
             return Ok(None);
         }
         budget.spend(FOLDED * self.text.len())?;
-        let mut written = Written::of(Ok(self), self.text.len(), budget);
+        let mut written = Written::of(Ok(self), self.eye, self.text.len(), budget);
         escape::each(&self.text, &mut written);
-        View::done(written, true, self.start(self.text.len())).map(Some)
+        View::done(written, self.eye, true, self.start(self.text.len())).map(Some)
     }
 
-    fn done(written: Written<'_>, sound: bool, end: usize) -> Result<Self, Unscannable> {
-        let (text, runs, size) = written.done()?;
-        Ok(Self { marks: Marks::of(text.as_bytes()), text: Cow::Owned(text), sound, origin: Origin::Runs(runs, end), size })
+    fn done(written: Written<'_>, eye: Eye, sound: bool, end: usize) -> Result<Self, Unscannable> {
+        let (text, runs, size, differs) = written.done()?;
+        let (marks, origin) = (Marks::of(text.as_bytes()), Origin::Runs(runs, end));
+        Ok(Self { marks, text: Cow::Owned(text), sound, differs, eye, origin, size })
     }
 
     /// Whether the text stands in the body as it is.
@@ -134,7 +140,7 @@ impl<'b> View<'b> {
 pub(crate) fn folded(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for seen in text.chars() {
-        fold::each(seen, &mut |one| folded.push(one));
+        fold::each(seen, Eye::Person, &mut |one| folded.push(one));
     }
     folded
 }

@@ -77,7 +77,8 @@ fn s5_whatever_is_read_stops_where_its_budget_does() {
         let over = Budget::default().until(std::time::Instant::now());
         assert_eq!(filter.scan(&media, body.as_bytes(), &over).map(drop), Err(Unscannable::Effort));
         assert_eq!(filter.glance(&media, body.as_bytes(), &over).map(drop), Err(Unscannable::Effort), "nor does it pass unread");
-        assert_eq!(filter.scan_target(&body, Some(&body), &over).map(drop), Err(Unscannable::Effort));
+        assert_eq!(filter.scan_path(&body, &over).map(drop), Err(Unscannable::Effort));
+        assert_eq!(filter.scan_query(&body, &over).map(drop), Err(Unscannable::Effort));
     }
 }
 

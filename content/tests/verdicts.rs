@@ -16,11 +16,11 @@ use documents::{TYPES, document};
 const FIGURES: [u64; TYPES.len()] = [
     0xc176_cc77_4db3_ab8d,
     0x4804_3bf3_9316_4ab4,
-    0x48e5_84f6_cd7e_1afe,
-    0xdf96_0e95_de04_f324,
+    0x7b35_1c37_b9f2_0c33,
+    0x633d_b3c2_c3fc_1814,
     0x778b_de1a_844a_ef70,
     0x0939_c718_d7b2_91ed,
-    0xacba_2d6c_a33d_43be,
+    0xaf50_fc78_43a0_2b1c,
     0x44de_8355_4b30_ed9d,
 ];
 

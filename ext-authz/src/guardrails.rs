@@ -130,7 +130,7 @@ impl Guardrails {
         content::judge(asked, passed.process, &self.offload, &mut found.findings).await?;
         rules::judge(asked, said, &self.offload, found).await?;
         // After all that denies: what it takes of the tenant's time and places, nothing of this request waits for.
-        content::shadow::judge(asked, &self.offload, &mut found.shadow).await;
+        content::shadow::judge(asked, &self.offload, &mut found.shadow, &mut found.findings).await;
         Ok(passed)
     }
 }

@@ -48,6 +48,13 @@ impl From<&Attributes<'_>> for Seen {
     }
 }
 
+impl Seen {
+    /// Takes the path out: it holds what a policy looks for, or may, and values are in no record.
+    pub fn hide_path(&mut self) {
+        "[redacted]".clone_into(&mut self.path);
+    }
+}
+
 /// A decision, with what it is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Noted<'a> {

@@ -83,7 +83,8 @@ pub fn documented(api: &Api, path: &str, method: &str) -> Result<(), Denial> {
     }
 }
 
-/// Refuses a method that the contract does not list.
+/// Refuses a method that the contract does not list, and TRACE unless it does: whoever serves it sends the head of the request back (RFC 9110 section 9.3.8), and in it
+/// what is set for upstreams alone.
 ///
 /// # Errors
 /// `method` with the methods that are allowed.
@@ -93,6 +94,7 @@ pub fn method(api: &Api, method: &str) -> Result<(), Denial> {
             let allow = methods.iter().cloned().collect();
             Err(Denial { allow, ..Denial::new(Reason::Method, "the contract does not list this method for the API") })
         }
+        Methods::All if method == "TRACE" => Err(Denial::new(Reason::Method, "TRACE is only allowed where the contract lists it")),
         _ => Ok(()),
     }
 }

@@ -149,6 +149,9 @@ impl<I: Identify> CheckService<I> {
         let until = started + deadline::of_verdict(patience);
         let whole = async {
             let mut verdict = self.verdict(snapshot, asked, (started, patience), seen).await;
+            if let Some(seen) = seen.as_mut().filter(|_| verdict.facts.findings.hides_path) {
+                seen.hide_path();
+            }
             // The store's part of the time is not for names.
             let named = started + deadline::of_verdict(patience.saturating_sub(self.kept_for_limits(patience)));
             self.resolve(snapshot, &mut verdict, named).await;
@@ -170,6 +173,10 @@ impl<I: Identify> CheckService<I> {
             Ok(Err(_)) => "the decision broke: this is a fault of ours",
             Err(_) => "the decision was not made in time",
         };
+        // What its path says nobody has come to tell.
+        if let Some(seen) = seen {
+            seen.hide_path();
+        }
         let decision = Decision { id, generation, verdict: Verdict::denied(Denial::new(Reason::Unavailable, failed)) };
         let reply = Reply::to(&decision, &Headers::default());
         Decided { decision, reply, authorized: Kept::Now }

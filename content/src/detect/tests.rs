@@ -1,10 +1,10 @@
 use super::*;
-use crate::text::Layer;
+use crate::text::{Eye, Layer};
 
 /// What every detector finds: `kind=text`.
 fn found(text: &str, key: &str) -> Vec<String> {
     let budget = Budget::default();
-    let view = View::of(Layer::Plain, text.as_bytes(), 0..text.len(), &budget).unwrap();
+    let view = View::of(Layer::Plain, Eye::Person, text.as_bytes(), 0..text.len(), &budget).unwrap();
     let hits = find(Detector::ALL.iter().collect(), &view, key, &budget).unwrap();
     hits.iter().map(|hit| format!("{}={}", hit.kind, text.get(view.origin(hit.at.clone())).unwrap())).collect()
 }

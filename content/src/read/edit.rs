@@ -1,6 +1,6 @@
 //! Taking out what was found, with every other byte as it was.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use crate::{Detector, text::Layer};
 
@@ -16,7 +16,7 @@ pub(crate) struct Edit {
 pub(crate) enum Form {
     /// `[redacted:card]`: no byte of it needs an escape in JSON or XML.
     Text,
-    /// `[redacted:card]`, from the second on `[redacted:card#2]`: the keys of an object must differ.
+    /// `[redacted:card]`, from the second on `[redacted:card#2]`: the keys of an object must differ, and none may be one that the body has already.
     Key,
     /// `"[redacted:card]"`: a number becomes a string.
     Number,
@@ -29,8 +29,8 @@ pub(crate) enum Form {
 /// How each mark begins that stands where something was taken out.
 pub const REDACTED: &str = "[redacted:";
 
-/// The body after the edits.
-pub(crate) fn rewritten(body: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
+/// The body after the edits. `taken`: keys that begin as marks do and stand in it already.
+pub(crate) fn rewritten(body: &[u8], mut edits: Vec<Edit>, taken: &BTreeSet<String>) -> Vec<u8> {
     edits.sort_by_key(|edit| (edit.at.start, std::cmp::Reverse(edit.at.end)));
     let mut out = Vec::with_capacity(body.len());
     let (mut done, mut keys) = (0, 0);
@@ -43,10 +43,13 @@ pub(crate) fn rewritten(body: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
         out.extend_from_slice(body.get(done..at.start).unwrap_or_default());
         let mark = match form {
             Form::Text => format!("{REDACTED}{kind}]"),
-            Form::Key => {
+            Form::Key => loop {
                 keys += 1;
-                if keys == 1 { format!("{REDACTED}{kind}]") } else { format!("{REDACTED}{kind}#{keys}]") }
-            }
+                let mark = if keys == 1 { format!("{REDACTED}{kind}]") } else { format!("{REDACTED}{kind}#{keys}]") };
+                if !taken.contains(&mark) {
+                    break mark;
+                }
+            },
             Form::Number => format!("\"{REDACTED}{kind}]\""),
             Form::Percent => format!("%5Bredacted%3A{kind}%5D"),
             Form::Rewritten(text) => text,

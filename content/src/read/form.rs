@@ -3,7 +3,11 @@
 use std::ops::Range;
 
 use super::{Form, Name, Piece, Reading, json};
-use crate::{Unscannable, text::Layer};
+use crate::{
+    Unscannable,
+    media::{CHARSET_FIELD, form_charset},
+    text::Layer,
+};
 
 /// Reads every pair. A form that is JSON (what `curl -d` sends) is read as JSON too, and then its pairs are only looked at.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
@@ -27,6 +31,9 @@ fn pairs(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(),
         reading.look(body, &Piece { layer: Layer::Form, at: field.clone(), key: "", form: Form::Percent })?;
         if let Some(equals) = equals {
             let key = name.read(Layer::Form, body, &field);
+            if key == CHARSET_FIELD {
+                form_charset(Name::default().read(Layer::Form, body, &(equals + 1..end)))?;
+            }
             reading.look_inside(body, &Piece { layer: Layer::Form, at: equals + 1..end, key, form: Form::Percent })?;
         }
         start = end + 1;

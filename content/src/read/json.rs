@@ -52,7 +52,12 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
         let key = token.key.map_or("", |at| name.read(Layer::Json, body, at));
         let piece = |form| Piece { layer: Layer::Json, at: token.at.clone(), key, form };
         match token.what {
-            What::Key => reading.look(body, &piece(Form::Key)).map(|_| ()),
+            What::Key => {
+                if reading.edits.is_some() {
+                    reading.mark(Name::default().read(Layer::Json, body, &token.at));
+                }
+                reading.look(body, &piece(Form::Key)).map(|_| ())
+            }
             What::String => reading.look_inside(body, &piece(Form::Text)),
             What::Number => {
                 let seen = reading.look(body, &piece(Form::Number))?;

@@ -1,31 +1,65 @@
-//! XML and HTML: as text with its character references read, and once more without its tags, which people do not see.
+//! XML and HTML: as text with its character references read, and once more without its tags, which people do not see: as if nothing stood there, which a bold
+//! letter in a word looks like, and as if a space did, which a new line or cell looks like. The text of an element that holds no other stands under its name.
 
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memchr, memmem, memrchr};
 
-use super::{Form, Piece, Reading};
+use super::{Form, Name, Piece, Reading};
 use crate::{Unscannable, media::Kind, text::Layer};
 
 /// Reads a document. One that defines entities is refused: they may stand for anything.
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     let bytes = body.get(at.clone()).unwrap_or_default();
-    reading.budget.spend(8 * bytes.len())?;
+    reading.budget.spend(16 * bytes.len())?;
     if bytes.windows(8).any(|window| window.eq_ignore_ascii_case(b"<!ENTITY")) {
         return Err(Unscannable::Malformed);
     }
     declared(bytes)?;
-    reading.look(body, &Piece { layer: Layer::Markup, at, key: "", form: Form::Text })?;
+    reading.look(body, &Piece { layer: Layer::Markup, at: at.clone(), key: "", form: Form::Text })?;
+    elements(reading, body, &at)?;
     // Between two tags nothing is taken out: that could take a tag with it.
-    let plain = without_tags(bytes, xml);
-    let shown = without_tags(bytes, html);
-    reading.budget.hold(plain.len() + shown.len())?;
-    reading.glance(&Kind::Text(Layer::Markup), &plain)?;
-    if shown != plain {
-        reading.glance(&Kind::Text(Layer::Markup), &shown)?;
+    reading.budget.hold(4 * bytes.len())?;
+    let mut shown: Vec<Vec<u8>> = Vec::with_capacity(4);
+    for (construct, gap) in [(xml as Construct, None), (html, None), (xml, Some(&b' ')), (html, Some(&b' '))] {
+        let text = without_tags(bytes, construct, gap);
+        if text != bytes && !shown.contains(&text) {
+            reading.glance(&Kind::Text(Layer::Markup), &text)?;
+            shown.push(text);
+        }
     }
-    reading.budget.release(plain.len() + shown.len());
+    reading.budget.release(4 * bytes.len());
     Ok(())
+}
+
+/// The longest name of an element that says what its text is.
+const LONGEST_NAME: usize = 64;
+
+/// Looks at the text of each element that holds nothing else, under the element's name: `<password>` says what is in it.
+fn elements(reading: &mut Reading<'_>, body: &[u8], at: &Range<usize>) -> Result<(), Unscannable> {
+    let bytes = body.get(..at.end).unwrap_or_default();
+    let mut name = Name::default();
+    let mut here = at.start;
+    while let Some(begin) = memchr(b'<', bytes.get(here..).unwrap_or_default()).map(|found| here + found) {
+        let rest = bytes.get(begin..).unwrap_or_default();
+        let (length, _) = html(rest);
+        here = begin + length;
+        let named = rest.get(1..).unwrap_or_default().iter().take(LONGEST_NAME + 1).take_while(|byte| is_of_a_name(**byte)).count();
+        let ends = bytes.get(here..).and_then(|text| memchr(b'<', text)).map(|found| here + found);
+        let Some(end) = ends.filter(|end| (1..=LONGEST_NAME).contains(&named) && *end > here) else { continue };
+        let closing = bytes.get(end..).and_then(|rest| rest.strip_prefix(b"</"));
+        if closing.is_some_and(|closing| closing.get(..named) == rest.get(1..=named)) {
+            // What stands before a colon is the name of a namespace.
+            let prefix = rest.get(1..=named).and_then(|name| memrchr(b':', name)).map_or(0, |colon| colon + 1);
+            let key = name.read(Layer::Plain, body, &(begin + 1 + prefix..begin + 1 + named));
+            reading.look(body, &Piece { layer: Layer::Markup, at: here..end, key, form: Form::Text })?;
+        }
+    }
+    Ok(())
+}
+
+const fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':') || !byte.is_ascii()
 }
 
 /// An XML declaration may name another encoding than the headers.
@@ -51,14 +85,15 @@ const CDATA: &[u8] = b"<![CDATA[";
 /// What begins with `<`: how long it is, and what of it is text.
 type Construct = fn(&[u8]) -> (usize, &[u8]);
 
-/// The text between tags, comments left out.
-fn without_tags(bytes: &[u8], construct: Construct) -> Vec<u8> {
+/// The text between tags, comments left out; with `gap` in the place of each tag.
+fn without_tags(bytes: &[u8], construct: Construct, gap: Option<&u8>) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some(begin) = rest.iter().position(|byte| *byte == b'<') {
         text.extend_from_slice(rest.get(..begin).unwrap_or_default());
         rest = rest.get(begin..).unwrap_or_default();
         let (length, literal) = construct(rest);
+        text.extend(gap.filter(|_| literal.is_empty() && !rest.starts_with(b"<!")));
         // What stands there is no markup: `&` is itself.
         literal.iter().for_each(|byte| if *byte == b'&' { text.extend_from_slice(b"&amp;") } else { text.push(*byte) });
         rest = rest.get(length..).unwrap_or_default();

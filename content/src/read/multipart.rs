@@ -5,7 +5,11 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::{Form, MAX_NESTING, Piece, Reading};
-use crate::{Unscannable, media::Kind, text::Layer};
+use crate::{
+    Unscannable,
+    media::{CHARSET_FIELD, Kind, form_charset},
+    text::Layer,
+};
 
 /// The most parts.
 const MAX_PARTS: usize = 1000;
@@ -26,8 +30,12 @@ pub(super) fn read(reading: &mut Reading<'_>, boundary: &[u8], body: &[u8], at: 
         let start = if end == 0 { part.start + 2 } else { headers.end + 4 };
         reading.look(body, &Piece { layer: Layer::Percent, at: headers.clone(), key: "", form: Form::Text })?;
         let headers = body.get(headers).unwrap_or_default();
+        let field = field(headers);
+        if field == CHARSET_FIELD {
+            form_charset(&String::from_utf8_lossy(body.get(start..part.end).unwrap_or_default()))?;
+        }
         match part_kind(headers)? {
-            Kind::Text(layer) => reading.text(layer, body, start..part.end, &field(headers))?,
+            Kind::Text(layer) => reading.text(layer, body, start..part.end, &field)?,
             kind => reading.read(&kind, body, start..part.end)?,
         }
     }

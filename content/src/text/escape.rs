@@ -1,11 +1,12 @@
 //! Escapes in text, wherever it stands: backslashes as JavaScript, YAML, TOML, GraphQL and lenient parsers of JSON undo them, percent-encoding, and
-//! character references. `%u0041` is among them: ASP.NET and JavaScript's `unescape` undo it. They are looked behind, never complained of: a backslash that none of them knows stands for what follows it.
+//! character references. `%u0041` is among them: ASP.NET and JavaScript's `unescape` undo it. They are looked behind, never complained of: a backslash that none of them
+//! knows stands for what follows it. Where two of them differ, one is read as people would, and the other as [`Eye::Machine`].
 
 use memchr::{memchr_iter, memchr3};
 
 use super::{
-    Marks,
-    layer::{Encoded, Reader, latin, next, pair, reference},
+    Eye, Marks,
+    layer::{Encoded, Looker, latin, next, pair, reference},
 };
 
 /// Whether there is something to undo in a text with these kinds of bytes.
@@ -17,7 +18,7 @@ pub(super) fn are_in(text: &str, marks: Marks) -> bool {
 }
 
 /// Gives what is written.
-pub(super) fn each(text: &str, reader: &mut impl Reader) {
+pub(super) fn each(text: &str, reader: &mut impl Looker) {
     let bytes = text.as_bytes();
     // Bytes of percent-encoding in a row are read together.
     let encoded = |at: usize| pair(bytes, at).filter(|_| bytes.get(at) == Some(&b'%')).map(|byte| (byte, 3));
@@ -30,7 +31,11 @@ pub(super) fn each(text: &str, reader: &mut impl Reader) {
         let rest = text.get(at + 1..).unwrap_or_default();
         let (meant, length) = match bytes.get(at) {
             Some(b'\\') => {
-                let (meant, length) = escape(rest);
+                let other = differing(rest);
+                if other.is_some() {
+                    reader.differs();
+                }
+                let (meant, length) = other.filter(|_| reader.eye() == Eye::Machine).unwrap_or_else(|| escape(rest));
                 (meant, 1 + length)
             }
             Some(b'&') => reference(rest).map_or((Some('&'), 1), |(meant, length)| (Some(meant), 1 + length)),
@@ -63,11 +68,27 @@ fn escape(rest: &str) -> (Option<char>, usize) {
     let meant = match kind {
         'n' | 'r' => Some('\n'),
         't' => Some('\t'),
-        // Controls, which nobody sees, and a line that goes on.
-        'b' | 'f' | 'v' | '\n' | '\r' => None,
+        'f' => Some('\u{c}'),
+        'v' => Some('\u{b}'),
+        '\r' if rest.starts_with("\r\n") => return (None, 2),
+        // A control, which nobody sees, and a line that goes on.
+        'b' | '\n' | '\r' => None,
         other => Some(other),
     };
     (meant, kind.len_utf8())
+}
+
+/// What an escape stands for to some of those who undo them alone: to YAML the white space at the beginning of a line that goes on is none of it, and to JavaScript
+/// and C digits are a character's number.
+fn differing(rest: &str) -> Option<(Option<char>, usize)> {
+    if let Some(line) = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix(['\n', '\r'])) {
+        let text = line.trim_start_matches([' ', '\t']);
+        return (text.len() < line.len()).then_some((None, rest.len() - text.len()));
+    }
+    let digits = rest.bytes().take(3).take_while(|digit| matches!(digit, b'0'..=b'7')).count();
+    let digits = if rest.as_bytes().first() > Some(&b'3') { digits.min(2) } else { digits };
+    let code = u32::from_str_radix(rest.get(..digits)?, 8).ok()?;
+    Some((char::from_u32(code), digits))
 }
 
 /// `%u0041`, from its `%`; half a character alone stands for none.

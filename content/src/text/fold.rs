@@ -2,8 +2,23 @@
 
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
-/// Gives what a character folds to: nothing, itself, or several.
-pub(super) fn each(seen: char, give: &mut impl FnMut(char)) {
+/// Who reads: what nobody sees parts words for some machines, and says words to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eye {
+    /// What has no width says nothing.
+    Person,
+    /// A form feed is a space (Unicode: White_Space), and a tag character is the ASCII that it stands for, as language models read it.
+    Machine,
+}
+
+/// Gives what a character folds to: nothing, itself, or several. Says whether it is something else to the other eye.
+pub(super) fn each(seen: char, eye: Eye, give: &mut impl FnMut(char)) -> bool {
+    if let Some(other) = to_machines(seen) {
+        if eye == Eye::Machine {
+            give(other);
+        }
+        return true;
+    }
     if seen.is_ascii() {
         if !seen.is_ascii_control() || matches!(seen, '\t' | '\n' | '\r') {
             give(seen);
@@ -14,6 +29,16 @@ pub(super) fn each(seen: char, give: &mut impl FnMut(char)) {
                 give(plainer(one));
             }
         });
+    }
+    false
+}
+
+/// What is nothing to people and something to machines.
+fn to_machines(seen: char) -> Option<char> {
+    match seen {
+        '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1f}' => Some(' '),
+        '\u{e0020}'..='\u{e007e}' => char::from_u32(u32::from(seen) - 0xe0000),
+        _ => None,
     }
 }
 
@@ -86,7 +111,7 @@ mod tests {
             let text = one.to_string();
             if stays(&text) > 0 {
                 let mut folded = String::new();
-                each(one, &mut |one| folded.push(one));
+                each(one, Eye::Person, &mut |one| folded.push(one));
                 assert_eq!(folded, text);
                 plain += 1;
             }

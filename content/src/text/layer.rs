@@ -4,7 +4,7 @@ use std::str;
 
 use memchr::{memchr, memchr_iter};
 
-use super::Marks;
+use super::{Eye, Marks};
 use crate::Unscannable;
 
 /// Who is given what a part of a body says.
@@ -13,6 +13,14 @@ pub(crate) trait Reader {
     fn text(&mut self, text: &str, at: usize);
     /// A character that is written otherwise, and where that begins.
     fn one(&mut self, one: char, at: usize);
+}
+
+/// A reader that has an eye for what is read in two ways.
+pub(super) trait Looker: Reader {
+    /// Whose.
+    fn eye(&self) -> Eye;
+    /// The other would have read something else.
+    fn differs(&mut self);
 }
 
 impl Reader for String {

@@ -1,6 +1,9 @@
 //! Folded text while it is written down, with the way back: what it takes is taken from the budget's room before it is.
 
-use super::{View, fold, layer::Reader};
+use super::{
+    Eye, View, fold,
+    layer::{Looker, Reader},
+};
 use crate::{Budget, Unscannable};
 
 /// How often longer than it was a text may become by folding: Korean three times, one Arabic ligature eleven times.
@@ -59,21 +62,25 @@ pub(super) struct Written<'w> {
     budget: &'w Budget<'w>,
     held: usize,
     failed: Option<Unscannable>,
+    eye: Eye,
+    /// Whether the other eye reads something else.
+    differs: bool,
 }
 
 impl<'w> Written<'w> {
     /// What is read from a text, or from a body from a place on, of about so many bytes.
-    pub(super) fn of(from: Result<&'w View<'w>, usize>, bytes: usize, budget: &'w Budget<'w>) -> Self {
+    pub(super) fn of(from: Result<&'w View<'w>, usize>, eye: Eye, bytes: usize, budget: &'w Budget<'w>) -> Self {
         let most = MAX_GROWTH * bytes + SHORT;
-        let mut written = Self { text: String::new(), runs: Vec::new(), from, run: 0, most, budget, held: 0, failed: None };
+        let mut written =
+            Self { text: String::new(), runs: Vec::new(), from, run: 0, most, budget, held: 0, failed: None, eye, differs: false };
         written.make_room(bytes + MOST, RUNS);
         written
     }
 
-    /// The text, its runs, and the bytes that they hold.
-    pub(super) fn done(mut self) -> Result<(String, Vec<Run>, usize), Unscannable> {
+    /// The text, its runs, the bytes that they hold, and whether it is the same to each eye.
+    pub(super) fn done(mut self) -> Result<(String, Vec<Run>, usize, bool), Unscannable> {
         self.is_over();
-        self.failed.map_or(Ok((self.text, self.runs, self.held)), Err)
+        self.failed.map_or(Ok((self.text, self.runs, self.held, self.differs)), Err)
     }
 
     /// Room for so many bytes and runs more; false: there is none.
@@ -176,10 +183,21 @@ impl Reader for Written<'_> {
             return;
         }
         let (mut folded, mut length) = ([0; MOST], 0);
-        fold::each(one, &mut |one| length += folded.get_mut(length..).map_or(0, |rest| one.encode_utf8(rest).len()));
+        self.differs |=
+            fold::each(one, self.eye, &mut |one| length += folded.get_mut(length..).map_or(0, |rest| one.encode_utf8(rest).len()));
         if length > 0 {
             self.begin(length, body, 0);
             self.text.push_str(folded.get(..length).and_then(|folded| str::from_utf8(folded).ok()).unwrap_or_default());
         }
+    }
+}
+
+impl Looker for Written<'_> {
+    fn eye(&self) -> Eye {
+        self.eye
+    }
+
+    fn differs(&mut self) {
+        self.differs = true;
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::text::Layer;
+use crate::text::{Eye, Layer};
 
 fn topics(phrases: &[&str], patterns: &[&str]) -> Result<Topics, TopicError> {
     let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
@@ -9,7 +9,7 @@ fn topics(phrases: &[&str], patterns: &[&str]) -> Result<Topics, TopicError> {
 fn finds(topics: &Topics, text: &str) -> bool {
     let mut found = BTreeSet::new();
     let budget = Budget::default();
-    let view = View::of(Layer::Plain, text.as_bytes(), 0..text.len(), &budget).unwrap();
+    let view = View::of(Layer::Plain, Eye::Person, text.as_bytes(), 0..text.len(), &budget).unwrap();
     topics.find(&view, Absent::default(), &mut found, &budget).unwrap();
     !found.is_empty()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bulkhead_content::{Budget, Detector, Media, Unscannable, is_plain};
+use bulkhead_content::{Budget, Detector, Found, Media, Unscannable, is_plain};
 use bulkhead_tenancy::{
     guardrail::{ContentFilter, PiiDetection},
     policy::TenantPolicy,
@@ -29,7 +29,10 @@ pub async fn judge(asked: &Asked<'_>, process: Process, offload: &Offload, findi
     if !content.requests || content.filter.is_empty() {
         return Ok(());
     }
-    let Seen { found, unread } = Box::pin(seen(asked, offload)).await?;
+    // Until it is known what the path says, no record shows it.
+    findings.hides_path = true;
+    let Seen { found, unread, is_path_clean } = Box::pin(seen(asked, offload)).await?;
+    findings.hides_path = !is_path_clean;
     // Of a body that Envoy may have altered nothing is certain but what was found: ext_proc reads it as it is, or nobody does.
     let unread = match asked.request.body {
         Body::Doubtful(_) if process.requests() => unread.filter(|why| why.is_ours()),
@@ -52,7 +55,7 @@ async fn seen(asked: &Asked<'_>, offload: &Offload) -> Result<Seen, Undone> {
     let tenant = &asked.caller.tenant.uid;
     let hold = match offload.hold(tenant, size(asked.request)) {
         Ok(hold) => hold,
-        Err(why) => return Ok(Seen { found: bulkhead_content::Found::default(), unread: Some(why) }),
+        Err(why) => return Ok(Seen { found: Found::default(), unread: Some(why), is_path_clean: false }),
     };
     let work = Work::of(asked.policy, asked.request);
     offload.read(asked.turn(), work.is_small(), hold, move |budget| work.enforced(budget)).await
@@ -79,6 +82,8 @@ struct Seen {
     found: bulkhead_content::Found,
     /// Why something could not be read that the policy wants to have been read.
     unread: Option<Unscannable>,
+    /// Nothing of it stands in the path, which a record may so show.
+    is_path_clean: bool,
 }
 
 impl Work {
@@ -108,7 +113,8 @@ impl Work {
     /// Reads as one filter asks for; `whole`: also what is left to ext_proc.
     fn read(&self, content: &ContentFilter, whole: bool, budget: &Budget<'_>) -> Seen {
         // Whatever ext_proc takes out of the body, it cannot take out of the path.
-        let target = content.filter.scan_target(&self.path, self.query.as_deref(), budget);
+        let path = content.filter.scan_path(&self.path, budget);
+        let query = self.query.as_deref().map_or_else(|| Ok(Found::default()), |query| content.filter.scan_query(query, budget));
         // Personal data in a body that is rewritten is ext_proc's to find: only what is found there is taken out.
         let rewritten = content.pii == PiiDetection::Redact;
         let filter = if rewritten && !whole { content.filter.topics_alone() } else { content.filter.clone() };
@@ -117,8 +123,9 @@ impl Work {
             Err(why) if content.allow_unscannable && !why.is_ours() => filter.glance(&media, &self.body, budget),
             body => body,
         };
-        let mut seen = Seen { found: bulkhead_content::Found::default(), unread: None };
-        for part in [target, body] {
+        let is_path_clean = path.as_ref().is_ok_and(|found| *found == Found::default());
+        let mut seen = Seen { found: Found::default(), unread: None, is_path_clean };
+        for part in [path, query, body] {
             match part {
                 Ok(found) => {
                     seen.found.topics.extend(found.topics);

@@ -44,10 +44,11 @@ fn mode(process: Process, response: BodySendMode) -> ProcessingMode {
     ProcessingMode {
         request_header_mode: HeaderSendMode::Default.into(),
         request_body_mode: read(process.requests(), BodySendMode::Buffered).into(),
-        request_trailer_mode: HeaderSendMode::Skip.into(),
+        // A body that is owed and has no bytes ends with trailers alone, and behind one that is written anew they may hold digests of the old.
+        request_trailer_mode: if process.requests() { HeaderSendMode::Send } else { HeaderSendMode::Skip }.into(),
         response_header_mode: sent.into(),
         response_body_mode: read(process.responses(), response).into(),
-        response_trailer_mode: HeaderSendMode::Skip.into(),
+        response_trailer_mode: sent.into(),
     }
 }
 
@@ -56,9 +57,7 @@ fn mode(process: Process, response: BodySendMode) -> ProcessingMode {
 pub fn event_stream(process: Process) -> ProcessingResponse {
     let head = CommonResponse { header_mutation: removal(&STREAMED), ..CommonResponse::default() };
     let response = answer(Response::ResponseHeaders(HeadersResponse { response: Some(head) }));
-    // Trailers end a body without a last piece.
-    let mode = ProcessingMode { response_trailer_mode: HeaderSendMode::Send.into(), ..mode(process, BodySendMode::Streamed) };
-    ProcessingResponse { mode_override: Some(mode), ..response }
+    ProcessingResponse { mode_override: Some(mode(process, BodySendMode::Streamed)), ..response }
 }
 
 /// Puts this in the place of a piece of an event stream.
@@ -95,12 +94,13 @@ pub fn body(side: Side, new: Option<Vec<u8>>) -> ProcessingResponse {
     })
 }
 
-/// Lets trailers pass.
+/// Lets trailers pass; behind a body that was written anew without what was computed of the old one (RFC 9530: digests may stand there).
 #[must_use]
-pub fn trailers(side: Side) -> ProcessingResponse {
+pub fn trailers(side: Side, rewritten: bool) -> ProcessingResponse {
+    let passed = TrailersResponse { header_mutation: removal(if rewritten { &STALE } else { &[] }) };
     answer(match side {
-        Side::Request => Response::RequestTrailers(TrailersResponse::default()),
-        Side::Response => Response::ResponseTrailers(TrailersResponse::default()),
+        Side::Request => Response::RequestTrailers(passed),
+        Side::Response => Response::ResponseTrailers(passed),
     })
 }
 

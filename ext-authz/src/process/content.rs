@@ -17,6 +17,9 @@ use crate::{
     verdict::{Denial, Reason},
 };
 
+/// What Envoy holds of a body where nothing else is set up (`per_connection_buffer_limit_bytes`), and so the longest that one which came within it may become.
+const ENVOYS_BUFFER: usize = 1 << 20;
+
 /// Reads as the tenant's policy says.
 pub struct OfPolicy {
     policy: Arc<TenantPolicy>,
@@ -47,7 +50,7 @@ impl Reader for OfPolicy {
 
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let content = self.content();
-        let media = representation.media();
+        let (media, arrived) = (representation.media(), body.len());
         let outcome = if content.pii == PiiDetection::Redact {
             content.filter.redact(&media, body, budget)
         } else {
@@ -70,6 +73,10 @@ impl Reader for OfPolicy {
         }
         if content.pii == PiiDetection::Block && !found.pii.is_empty() {
             return Err(Refusal::new(self.side, Denial::new(Reason::Pii, "the body holds personal data")).because_of(found));
+        }
+        // Envoy would answer 413 or 500 in our place, and the record would say that it was rewritten.
+        if body.as_ref().is_some_and(|new| new.len() > ENVOYS_BUFFER && arrived <= ENVOYS_BUFFER) {
+            return Err(Refusal::unread(self.side, Unscannable::TooLarge).because_of(found));
         }
         Ok(Reading { body, found, unread })
     }

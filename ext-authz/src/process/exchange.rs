@@ -25,6 +25,10 @@ pub struct Exchange {
     decision_id: String,
     method: String,
     phase: Phase,
+    /// Which bodies were written anew: the request's, the answer's.
+    rewritten: [bool; 2],
+    /// What denied it: whatever comes after is answered with it, and is no denial of its own.
+    denied: Option<Box<ProcessingResponse>>,
 }
 
 /// What has been seen, and so what may come.
@@ -82,7 +86,7 @@ impl Exchange {
     #[must_use]
     pub fn new(plan: Result<Plan, Denial>, decision_id: Option<String>) -> Self {
         let decision_id = plan.as_ref().map(|plan| plan.decision_id.clone()).ok().or(decision_id).unwrap_or_default();
-        Self { plan, decision_id, method: String::new(), phase: Phase::Fresh }
+        Self { plan, decision_id, method: String::new(), phase: Phase::Fresh, rewritten: [false; 2], denied: None }
     }
 
     /// What is done with the bodies, if that is known.
@@ -118,8 +122,11 @@ impl Exchange {
             (phase @ Phase::Answered, Message::ResponseBody(..)) if !self.process().responses() => {
                 self.pass(phase, answer::body(Side::Response, None))
             }
-            (phase @ (Phase::Forwarded | Phase::Answered), Message::RequestTrailers) => self.pass(phase, answer::trailers(Side::Request)),
-            (phase @ Phase::Answered, Message::ResponseTrailers) => self.pass(phase, answer::trailers(Side::Response)),
+            // Envoy shows no body that has no bytes: there is nothing to read.
+            (Phase::RequestBody(_), Message::RequestTrailers) => self.trailers(Phase::Forwarded, Side::Request),
+            (Phase::ResponseBody(_), Message::ResponseTrailers) => self.trailers(Phase::Answered, Side::Response),
+            (phase @ (Phase::Forwarded | Phase::Answered), Message::RequestTrailers) => self.trailers(phase, Side::Request),
+            (phase @ Phase::Answered, Message::ResponseTrailers) => self.trailers(phase, Side::Response),
             (phase, message) => {
                 let denial = Denial::new(Reason::Unavailable, format!("ext_proc: {} came out of order", message.name()));
                 Next::Answer(self.deny(phase.side(), denial))
@@ -132,13 +139,15 @@ impl Exchange {
         let (side, response) = match (std::mem::replace(&mut self.phase, Phase::Denied), outcome) {
             (Phase::Reading(side), Ok(reading)) => {
                 self.phase = if side == Side::Request { Phase::Forwarded } else { Phase::Answered };
+                self.rewritten[usize::from(side == Side::Response)] = reading.body.is_some();
                 return Answer { response: Box::new(answer::body(side, reading.body)), denied: None };
             }
             (Phase::ReadingEvents { mut stream, events, then }, Ok(reading)) => {
                 stream.rewritten |= reading.body.is_some();
                 self.phase = if then == Then::More { Phase::ResponseEvents(stream) } else { Phase::Answered };
                 let response = match then {
-                    Then::Trailers => answer::trailers(Side::Response),
+                    // Of a stream of events nobody knows in its head whether it will be.
+                    Then::Trailers => answer::trailers(Side::Response, true),
                     Then::More | Then::End => answer::piece(reading.body.unwrap_or(events)),
                 };
                 return Answer { response: Box::new(response), denied: None };
@@ -287,6 +296,11 @@ impl Exchange {
         }
     }
 
+    fn trailers(&mut self, phase: Phase, side: Side) -> Next {
+        let rewritten = self.rewritten[usize::from(side == Side::Response)];
+        self.pass(phase, answer::trailers(side, rewritten))
+    }
+
     fn reading(&mut self, side: Side, representation: Representation, body: Vec<u8>) -> Next {
         self.phase = Phase::Reading(side);
         Next::Read(side, representation, body)
@@ -304,7 +318,12 @@ impl Exchange {
 
     fn refuse(&mut self, side: Side, refusal: Refusal) -> Answer {
         self.phase = Phase::Denied;
+        // Envoy sends on what it had before the first answer reached it. One end has one record (S11).
+        if let Some(response) = &self.denied {
+            return Answer { response: response.clone(), denied: None };
+        }
         let response = Box::new(answer::denial(side, &refusal, &self.decision_id));
+        self.denied = Some(response.clone());
         Answer { response, denied: Some((side, Box::new(refusal))) }
     }
 }

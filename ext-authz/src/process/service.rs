@@ -248,13 +248,16 @@ impl<M> Conversation<M> {
     }
 }
 
+/// How long the record of a stream that was cut may take to be written.
+const CUT_RECORDED: Duration = Duration::from_secs(30);
+
 impl<M> Drop for Conversation<M> {
     /// A stream of events that was cut, by its caller or its upstream, ends on record, too. Nobody waits for
     /// that: nothing goes on.
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.is_begun()) {
             self.span.body(Side::Response.name(), Handled::Cut.name());
-            let _ = self.processor.tell(Some(exchange), Side::Response, (Found::default(), None), Handled::Cut);
+            self.processor.tell(Some(exchange), Side::Response, (Found::default(), None), Handled::Cut).unawaited(CUT_RECORDED);
         }
     }
 }

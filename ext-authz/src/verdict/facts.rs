@@ -46,6 +46,8 @@ pub struct Findings {
     pub topics: BTreeSet<String>,
     /// Why something that a policy looks into could not be read.
     pub unread: Option<Unscannable>,
+    /// Something of it stands in the path, or may: a record does not show that then.
+    pub hides_path: bool,
     /// The policy whose rule denied.
     pub rule: Option<String>,
     /// What is done over MCP: the method, and of `tools/call` the tool if the tenant has one of that name.

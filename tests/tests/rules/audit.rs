@@ -7,6 +7,7 @@ use std::{
 
 use bulkhead_tests::{
     client::{Answer, Request},
+    config::Config,
     deadline::{self, PATIENCE},
     service::run,
     world::World,
@@ -144,4 +145,26 @@ async fn a_limit_that_denies_is_on_record_with_the_decision_that_was_authorized(
     .await;
     assert_eq!((&record["decision"]["verdict"], &record["decision"]["scope"]), (&"over_limit".into(), &"tenant".into()));
     assert_eq!(record["action"]["api"], "billing-api");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s11_a_path_in_which_something_is_found_stands_in_no_record() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let folder = directory.path().display().to_string();
+    let content = json!({ "piiDetection": "detect", "blockedTopics": ["rivals"], "topics": { "rivals": { "phrases": ["Initech"] } } });
+    let config = move |config: &Config| {
+        config.edit(ACME_CONTRACT, |contract| contract["spec"]["apis"][0]["policies"][2]["audit"] = "full".into());
+        config.edit("namespaces/tenant-acme/guardrails.yaml", |policy| policy["spec"]["contentFilter"] = content.clone());
+    };
+    let flags = ["--audit-dir", folder.as_str(), "--audit-instance", "a"];
+    let world = world().config(config).ext_authz(&flags).ratelimit(&flags).start().await;
+    let token = world.acme.issuer.token().sign();
+    for (path, status) in [("/jane.doe@corp.example", 200), ("/%49nitech", 403), ("/4111%201111%201111%201111", 200), ("/plain", 200)] {
+        assert_eq!(world.send(&Request::get(&format!("{INVOICES}{path}")).bearer(&token)).await.status, status, "{path}");
+    }
+    let paths: Vec<Value> =
+        records(&directory, "tenant-acme", "ext-authz").iter().map(|record| record["request"]["path"].clone()).collect();
+    assert_eq!(paths, [json!("[redacted]"), json!("[redacted]"), json!("[redacted]"), json!(format!("{INVOICES}/plain"))]);
+    let text = all_text(directory.path());
+    assert!(!text.contains("jane") && !text.contains("nitech") && !text.contains("1111"), "{text}");
 }

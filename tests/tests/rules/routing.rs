@@ -328,3 +328,24 @@ async fn s24_a_contract_that_leads_back_to_the_gateway_ends_with_508_at_the_firs
     })
     .await;
 }
+
+#[tokio::test]
+async fn s8_what_is_set_for_an_upstream_alone_does_not_come_back_from_it() {
+    let world = world().start().await;
+    let token = world.acme.issuer.token().sign();
+    world.acme.upstream("billing").answers(|seen| {
+        let back = seen.headers.iter().filter(|(name, _)| name.starts_with("x-bulkhead-"));
+        let answer = back.fold(http::Response::builder().header("x-own", "stays"), |answer, (name, value)| answer.header(name, value));
+        answer
+            .header("X-Bulkhead-Context", "a.b.c")
+            .header("x_bulkhead_tenant", "globex")
+            .body(axum::body::Body::from("echo"))
+            .expect("an answer")
+    });
+    let answer = world.send(&Request::get(INVOICES).bearer(&token)).await;
+    let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(answer.status, 200);
+    assert!(names.contains(&"x-own") && !names.iter().any(|name| name.contains("bulkhead")), "{names:?}");
+    let traced = world.send(&Request::new("TRACE", INVOICES).bearer(&token)).await;
+    assert_eq!((traced.status, traced.reason().as_str()), (405, "method"));
+}

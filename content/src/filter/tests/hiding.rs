@@ -53,6 +53,25 @@ fn a_topic_does_not_hide_in_how_it_is_written() {
         (JSON, r#"{"YXNrIEluaXRlY2ggbm93":1}"#),
         (FORM, "q=YXNrIEluaXRlY2ggbm93"),
         ("text/plain", "YXNrIElu\r\naXRlY2ggbm93\r\n"),
+        // What parts words for machines, and says words to them, where people see nothing.
+        (JSON, r#"{"q":"Hooli\fCorp"}"#),
+        (JSON, r#"{"q":"Hooli\u000bCorp"}"#),
+        ("text/plain", "Hooli\u{c}Corp"),
+        ("text/plain", "Hooli\u{1f}\u{b}Corp"),
+        ("text/plain", r"Hooli\fCorp"),
+        (JSON, r#"{"q":"Ini\u000ctech"}"#),
+        ("text/plain", "ask \u{e0049}\u{e006e}\u{e0069}\u{e0074}\u{e0065}\u{e0063}\u{e0068}"),
+        (JSON, "{\"q\":\"Ini\u{e0074}ech\"}"),
+        // Lines that go on, and characters by their number.
+        ("text/plain", "Ini\\\r\ntech"),
+        ("text/plain", "Ini\\\n    tech"),
+        ("text/plain", "Hooli\\\n    Corp"),
+        ("text/plain", r"\111nitech"),
+        // Tags that part words, and those that do not.
+        ("text/html", "Hooli<br>Corp"),
+        ("text/html", "<p>Hooli</p><p>Corp</p>"),
+        ("text/html", "<td>Hooli</td ><td a='>'>Corp</td>"),
+        ("application/xml", "<a><b>Hooli</b><b>Corp</b></a>"),
         // Letters that look like others.
         (JSON, "{\"q\":\"\u{406}n\u{456}t\u{435}\u{441}h\"}"),
         (JSON, "{\"q\":\"Init\u{3b5}ch \u{3a1}rice\"}"),
@@ -90,7 +109,7 @@ fn what_is_no_utf_8_may_be_a_topic_of_another_script() {
     assert_eq!(found(FORM, "q=caf%E9"), "! malformed", "one of the phrases is Chinese");
     let topic = TopicMatcher { phrases: vec!["caf\u{e9}".to_owned()], patterns: Vec::new() };
     let filter = Filter::new(Detector::ALL.into(), Topics::compile([("cafes".to_owned(), topic)].into()).unwrap());
-    let scan = |path: &str, query| said(filter.scan_target(path, query, &Budget::default()));
+    let scan = |path: &str, query| target(&filter, path, query);
     assert_eq!(
         (scan("/", Some("q=caf%E9")), scan("/", Some("q=caf%C3%A9")), scan("/caf%E9", None)),
         ("cafes".into(), "cafes".into(), "cafes".into())
@@ -179,4 +198,31 @@ fn nothing_hides_behind_what_another_parser_reads() {
     assert_eq!(found("multipart/form-data; boundary=XX", field("ssn", "123456789")), "national-id");
     assert_eq!(found("multipart/form-data; boundary=XX", field("password", "hunter2!x")), "secret");
     assert_eq!(found("multipart/form-data; boundary=XX", field("order", "123456789")), "");
+}
+
+#[test]
+fn the_name_of_an_element_says_what_is_in_it() {
+    for body in [
+        "<password>S3cretPassw0rd99</password>",
+        "<a><ns:password type=\"x>y\">S3cretPassw0rd99</ns:password></a>",
+        "<a><b/>text<Password>S3cretPassw0rd99</Password></a>",
+    ] {
+        assert_eq!(found("application/xml", body), "secret", "{body}");
+        let redacted = filter().redact(&of("application/xml"), body.as_bytes(), &Budget::default()).unwrap().body.unwrap();
+        let expected = body.replace("S3cretPassw0rd99", "[redacted:secret]");
+        assert_eq!(String::from_utf8(redacted).unwrap(), expected);
+    }
+    for body in ["<name>S3cretPassw0rd99</name>", "<password>S3cretPassw0rd99</other>", "<password/>S3cretPassw0rd99", "<", "<password>"] {
+        assert_eq!(found("application/xml", body), "", "{body}");
+    }
+}
+
+#[test]
+fn a_form_that_names_another_charset_in_a_field_is_not_read() {
+    assert_eq!(found(FORM, "_charset_=utf-7&a=jane.doe%2BAEA-example.com"), "! charset");
+    assert_eq!(found(FORM, "a=1&%5Fcharset_=UTF-16"), "! charset");
+    assert_eq!(found(FORM, "_charset_=UTF-8&a=a%40example.com"), "email");
+    let part = |charset: &str| format!("--x\r\ncontent-disposition: form-data; name=\"_charset_\"\r\n\r\n{charset}\r\n--x--\r\n");
+    assert_eq!(found("multipart/form-data; boundary=x", &part("utf-7")), "! charset");
+    assert_eq!(found("multipart/form-data; boundary=x", &part("utf-8")), "");
 }

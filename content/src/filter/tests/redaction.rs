@@ -50,3 +50,19 @@ fn redaction_leaves_every_other_byte() {
     // Between tags nothing can be taken out without the tags.
     assert_eq!(filter().redact(&of("text/html"), b"4111<wbr>1111<wbr>1111<wbr>1111", &Budget::default()), Err(Unscannable::Unrewritable));
 }
+
+#[test]
+fn a_key_that_is_there_already_is_not_written_again() {
+    for (body, expected) in [
+        (r#"{"[redacted:email]":1,"a@example.com":2}"#, r#"{"[redacted:email]":1,"[redacted:email#2]":2}"#),
+        (
+            r#"{"a@example.com":1,"b@example.com":2,"[redacted:email#2]":3}"#,
+            r#"{"[redacted:email]":1,"[redacted:email#3]":2,"[redacted:email#2]":3}"#,
+        ),
+        (r#"{"\u005bredacted:email]":1,"a@example.com":2}"#, r#"{"\u005bredacted:email]":1,"[redacted:email#2]":2}"#),
+        (r#"{"q":"{\"[redacted:email]\":1,\"a@example.com\":2}"}"#, r#"{"q":"{\"[redacted:email]\":1,\"[redacted:email#2]\":2}"}"#),
+    ] {
+        let redacted = filter().redact(&of(JSON), body.as_bytes(), &Budget::default()).unwrap().body.unwrap();
+        assert_eq!(String::from_utf8(redacted).unwrap(), expected);
+    }
+}

@@ -9,14 +9,14 @@ use super::{Seen, Work, size};
 use crate::{
     guardrails::{Asked, body, process},
     offload::Offload,
-    verdict::{Denial, Reason, ShadowMark, Would},
+    verdict::{Denial, Findings, Reason, ShadowMark, Would},
 };
 
 /// The most steps of all policies in shadow together, for one request: a part of what those that deny have.
 const STEPS: u64 = 1 << 28;
 
-/// Tells what policies in shadow find in a request that the others let pass.
-pub async fn judge(asked: &Asked<'_>, offload: &Offload, shadow: &mut Vec<ShadowMark>) {
+/// Tells what policies in shadow find in a request that the others let pass, and whether a record must not show its path.
+pub async fn judge(asked: &Asked<'_>, offload: &Offload, shadow: &mut Vec<ShadowMark>, findings: &mut Findings) {
     if looking(&asked.policy.guardrails().shadow).next().is_none() {
         return;
     }
@@ -29,7 +29,9 @@ pub async fn judge(asked: &Asked<'_>, offload: &Offload, shadow: &mut Vec<Shadow
         }
     }
     if unseen.is_none() {
-        marks.extend(Box::pin(read(asked, offload)).await);
+        let (read, is_path_clean) = Box::pin(read(asked, offload)).await;
+        marks.extend(read);
+        findings.hides_path |= !is_path_clean;
     }
     for mark in marks {
         if !shadow.iter().any(|known| known.policy == mark.policy && known.would == mark.would) {
@@ -44,29 +46,30 @@ fn looking(shadow: &[ShadowPolicy]) -> impl Iterator<Item = (&ShadowPolicy, &Con
     shadow.iter().filter(move |policy| content(policy)).filter_map(|policy| Some((policy, policy.content.as_ref()?)))
 }
 
-async fn read(asked: &Asked<'_>, offload: &Offload) -> Vec<ShadowMark> {
+async fn read(asked: &Asked<'_>, offload: &Offload) -> (Vec<ShadowMark>, bool) {
     let tenant = &asked.caller.tenant.uid;
     let unread =
         || looking(&asked.policy.guardrails().shadow).map(|(policy, _)| ShadowMark::new(&policy.name, Would::Deny(Reason::Unavailable)));
-    let Ok(hold) = offload.hold(tenant, size(asked.request)) else { return unread().collect() };
+    let Ok(hold) = offload.hold(tenant, size(asked.request)) else { return (unread().collect(), false) };
     // What comes behind a verdict has the other half of the time.
     let now = Instant::now();
     let until = now + asked.until.saturating_duration_since(now) / 2;
     let work = Work::of(asked.policy, asked.request);
     let look = move || {
         let budget = Budget::new(STEPS).until(until.into_std()).within(&hold);
-        looking(&work.policy.guardrails().shadow)
-            .filter_map(|(policy, content)| mark(policy, content, work.read(content, true, &budget)))
-            .collect()
+        let seen = looking(&work.policy.guardrails().shadow).map(|(policy, content)| (policy, content, work.read(content, true, &budget)));
+        let mut is_path_clean = true;
+        let marks = seen.filter_map(|(policy, content, seen)| {
+            is_path_clean &= seen.is_path_clean;
+            mark(policy, content, seen)
+        });
+        (marks.collect(), is_path_clean)
     };
-    match offload.run(tenant, until, look).await {
-        Ok(marks) => marks,
-        Err(_) => unread().collect(),
-    }
+    offload.run(tenant, until, look).await.unwrap_or_else(|_| (unread().collect(), false))
 }
 
 /// What a policy would have done about what was seen.
-fn mark(policy: &ShadowPolicy, content: &ContentFilter, Seen { found, unread }: Seen) -> Option<ShadowMark> {
+fn mark(policy: &ShadowPolicy, content: &ContentFilter, Seen { found, unread, .. }: Seen) -> Option<ShadowMark> {
     let would = match (content.pii, unread) {
         _ if !found.topics.is_empty() => Would::Deny(Reason::Topic),
         (PiiDetection::Block, _) if !found.pii.is_empty() => Would::Deny(Reason::Pii),

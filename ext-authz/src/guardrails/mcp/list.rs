@@ -37,7 +37,8 @@ pub fn filter(shown: &Shown, representation: &Representation, body: &[u8]) -> Re
         _ => return Err(Unlisted("an answer with several content types")),
     };
     match essence.as_slice() {
-        b"application/json" => text(shown, body),
+        // Frameworks tell their errors in JSON that is no message.
+        b"application/json" => text(shown, body).or_else(|why| if representation.of_error { Ok(Vec::new()) } else { Err(why) }),
         b"text/event-stream" => events::filter(shown, body),
         // The status says what a client needs to know (404: the session is over); the text is for nobody's program.
         _ if representation.of_error => Ok(Vec::new()),
