@@ -99,6 +99,10 @@ impl Plain<'_> {
 
     /// `deflate` means zlib (RFC 9110 section 8.4.1.2), and some senders leave zlib's header out.
     fn deflate(&mut self, body: &[u8]) -> Result<(), Unscannable> {
+        // To .NET and IIS it is something else then: a block without zlib's header.
+        if is_deflated_twofold(body) {
+            return Err(Unscannable::Malformed);
+        }
         let mut rest = body;
         let wrapped = self.read(flate2::bufread::ZlibDecoder::new(&mut rest));
         match wrapped {
@@ -163,6 +167,12 @@ impl Plain<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a body that begins as zlib (RFC 1950) begins as a block without that header, too (RFC 1951): the low bits of zlib's first byte are those of a
+/// stored block, of which a length and its complement follow. No compressor writes that.
+fn is_deflated_twofold(body: &[u8]) -> bool {
+    matches!(body, [first, low, high, not_low, not_high, ..] if first & 0xf == 8 && *low == !not_low && *high == !not_high)
 }
 
 /// What a brotli stream asks for as window, in bytes (RFC 7932 section 9.1).

@@ -31,6 +31,16 @@ pub struct Found {
     pub topics: BTreeSet<String>,
 }
 
+impl Found {
+    /// Both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.pii.extend(other.pii);
+        self.topics.extend(other.topics);
+        self
+    }
+}
+
 /// A body after [`Filter::redact`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redacted {
@@ -88,8 +98,14 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be read, or not within the budget. Then nothing is known of it.
     pub fn scan(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Found, Unscannable> {
-        let (kind, body) = media.open(body, budget)?;
-        self.read(&kind, &body, false, budget).map(|reading| reading.found)
+        let (kind, plain) = media.open(body, budget)?;
+        let beside = self.beside(media, &kind, body, budget)?;
+        self.read(&kind, &plain, false, budget).map(|reading| reading.found.and(beside))
+    }
+
+    /// What shows in a coded body as it stands: bytes beside what is coded (names in gzip's header, frames that are skipped) are read by whoever does not mind the coding.
+    fn beside(&self, media: &Media<'_>, kind: &Kind, body: &[u8], budget: &Budget<'_>) -> Result<Found, Unscannable> {
+        media.unminded(kind).map_or_else(|| Ok(Found::default()), |kind| self.lax(&kind, body, budget))
     }
 
     /// Finds what is in a whole body and takes the personal data out of it. What comes out holds none that this filter finds.
@@ -97,9 +113,16 @@ impl Filter {
     /// # Errors
     /// Where the body cannot be read, or not rewritten.
     pub fn redact(&self, media: &Media<'_>, body: &[u8], budget: &Budget<'_>) -> Result<Redacted, Unscannable> {
-        let (kind, body) = media.open(body, budget)?;
+        let (kind, plain) = media.open(body, budget)?;
+        let beside = self.beside(media, &kind, body, budget)?;
+        let (unrewritable, body) = (!beside.pii.is_empty(), plain);
         let first = self.read(&kind, &body, true, budget)?;
-        let (found, mut marks) = (first.found, first.marks);
+        let (found, mut marks) = (first.found.and(beside), first.marks);
+        if unrewritable {
+            // A topic answers first.
+            let refused = !found.topics.is_empty();
+            return if refused { Ok(Redacted { body: None, found }) } else { Err(Unscannable::Unrewritable) };
+        }
         if found.pii.is_empty() {
             return Ok(Redacted { body: None, found });
         }
@@ -132,10 +155,17 @@ impl Filter {
             Err(why) if why.is_ours() => return Err(why),
             decoded => decoded.unwrap_or(Cow::Borrowed(body)),
         };
+        self.lax(&Kind::Text(Layer::Plain), &plain, budget)
+    }
+
+    /// What shows to whoever takes any bytes.
+    fn lax(&self, kind: &Kind, plain: &[u8], budget: &Budget<'_>) -> Result<Found, Unscannable> {
         let plain = plain.get(..plain.len().min(Self::MAX_BYTES)).unwrap_or_default();
         let text = String::from_utf8_lossy(plain);
         budget.hold(text.len())?;
-        match self.read(&Kind::Text(Layer::Plain), text.as_bytes(), false, budget) {
+        let reading = self.read(kind, text.as_bytes(), false, budget);
+        budget.release(text.len());
+        match reading {
             Err(why) if why.is_ours() => Err(why),
             reading => Ok(reading.map(|reading| reading.found).unwrap_or_default()),
         }

@@ -11,12 +11,33 @@ pub struct Media<'a> {
     pub content_type: Vec<&'a [u8]>,
     /// Every `Content-Encoding`, in the order in which the codings were applied (RFC 9110 section 8.4).
     pub content_encoding: Vec<&'a [u8]>,
+    /// Whoever reads the body minds its codings: clients do, and servers may not.
+    pub minded: bool,
 }
 
 impl<'a> Media<'a> {
     /// Takes the values of the two headers.
     pub fn of(content_type: impl IntoIterator<Item = &'a [u8]>, content_encoding: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self { content_type: content_type.into_iter().collect(), content_encoding: content_encoding.into_iter().collect() }
+        let (content_type, content_encoding) = (content_type.into_iter().collect(), content_encoding.into_iter().collect());
+        Self { content_type, content_encoding, minded: false }
+    }
+
+    /// The same of an answer.
+    #[must_use]
+    pub fn of_answer(self) -> Self {
+        Self { minded: true, ..self }
+    }
+
+    /// What a server takes a coded body for that does not mind `Content-Encoding`: a form, a text or parts may begin and end with anything. JSON may not.
+    pub(crate) fn unminded(&self, kind: &Kind) -> Option<Kind> {
+        if self.minded || coding::is_plain(self.content_encoding.iter().copied()) {
+            return None;
+        }
+        match kind {
+            Kind::Json | Kind::Lines => None,
+            Kind::Form => Some(Kind::Form),
+            Kind::Multipart(_) | Kind::Markup | Kind::Events | Kind::Text(_) => Some(Kind::Text(Layer::Plain)),
+        }
     }
 
     /// What a body is made of, and the body without its codings. An empty body is nothing, whatever its headers say.

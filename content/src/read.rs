@@ -6,7 +6,7 @@ use crate::{
     Budget, Detector, Filter, Found, Unscannable, detect,
     detector::Kinds,
     media::Kind,
-    text::{Eye, Layer, View},
+    text::{Eye, Layer, View, folded},
     topics::Absent,
 };
 
@@ -126,6 +126,14 @@ impl<'f> Reading<'f> {
         }
         differs |= self.look_at(&view, piece, &mut seen)?;
         self.budget.release(view.size);
+        let bytes = body.get(piece.at.clone()).unwrap_or_default();
+        if piece.layer == Layer::Latin && !bytes.is_ascii() && str::from_utf8(bytes).is_ok() {
+            // Real Latin text is hardly ever UTF-8, and many servers read all text as that, whatever it is said to be.
+            let unicode = Piece { layer: Layer::Plain, at: piece.at.clone(), key: piece.key, form: piece.form.clone() };
+            for kind in self.look(body, &unicode)?.iter() {
+                seen.insert(kind);
+            }
+        }
         if differs {
             self.budget.spend(PIECE + piece.at.len())?;
             let other = View::of(piece.layer, Eye::Machine, body, piece.at.clone(), self.budget)?;
@@ -154,11 +162,21 @@ impl<'f> Reading<'f> {
             self.budget.release(held.capacity());
         }
         self.find(view, piece, seen)?;
-        let mut differs = view.differs;
+        if self.nesting < MAX_NESTING && piece.layer != Layer::Markup {
+            let mut inner = self.inner();
+            markup::glance(&mut inner, view.text.as_bytes())?;
+            // What only shows without tags takes a value with it, as base64 does; out of a whole text it cannot be taken.
+            let values = matches!(piece.layer, Layer::Json | Layer::Form);
+            for kind in inner.found.pii.iter().filter(|kind| values && !seen.iter().any(|known| known == **kind)) {
+                self.edit(piece.at.clone(), *kind, piece.form.clone())?;
+            }
+            self.take(inner);
+        }
+        let mut differs = view.is_ambiguous();
         let mut unescaped = view.unescaped(self.budget)?;
         for _ in 0..MAX_NESTING {
             let Some(view) = unescaped else { return Ok(differs) };
-            differs |= view.differs;
+            differs |= view.is_ambiguous();
             self.find(&view, piece, seen)?;
             unescaped = view.unescaped(self.budget)?;
             self.budget.release(view.size);
@@ -275,6 +293,10 @@ impl Name {
             let bytes = body.get(at.clone()).unwrap_or_default();
             // A cut or broken name says less, and is complained of where it is read.
             let _ = layer.each(bytes.get(..bytes.len().min(LONGEST)).unwrap_or_default(), &mut self.text);
+            // Words are told apart as in text: an accent or a wide letter makes no other of them.
+            if !self.text.is_ascii() {
+                self.text = folded(&self.text);
+            }
             self.text.make_ascii_lowercase();
         }
         &self.text

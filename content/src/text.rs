@@ -15,6 +15,7 @@ mod escape;
 mod fold;
 mod layer;
 mod marks;
+mod reference;
 mod written;
 
 pub(crate) use alike::alike;
@@ -34,7 +35,7 @@ pub(crate) struct View<'b> {
     /// Whether all of it is what its layer says it is: UTF-8.
     pub(crate) sound: bool,
     /// Whether the other eye reads something else there.
-    pub(crate) differs: bool,
+    differs: bool,
     eye: Eye,
     origin: Origin,
     /// What it holds beside the body, in bytes.
@@ -78,12 +79,12 @@ impl<'b> View<'b> {
     /// # Errors
     /// `TooLarge` where that makes much more of it than it was; `Crowded`.
     pub(crate) fn unescaped(&self, budget: &Budget<'_>) -> Result<Option<View<'static>>, Unscannable> {
-        if !escape::are_in(&self.text, self.marks) {
+        if !escape::are_in(&self.text, self.marks, self.eye) {
             return Ok(None);
         }
         budget.spend(FOLDED * self.text.len())?;
         let mut written = Written::of(Ok(self), self.eye, self.text.len(), budget);
-        escape::each(&self.text, &mut written);
+        escape::each(&self.text, self.marks, &mut written);
         View::done(written, self.eye, true, self.start(self.text.len())).map(Some)
     }
 
@@ -91,6 +92,11 @@ impl<'b> View<'b> {
         let (text, runs, size, differs) = written.done()?;
         let (marks, origin) = (Marks::of(text.as_bytes()), Origin::Runs(runs, end));
         Ok(Self { marks, text: Cow::Owned(text), sound, differs, eye, origin, size })
+    }
+
+    /// Whether the other eye reads something else in it: as it is written, or once it is undone.
+    pub(crate) const fn is_ambiguous(&self) -> bool {
+        self.differs || escape::are_form(self.marks)
     }
 
     /// Whether the text stands in the body as it is.
@@ -145,13 +151,13 @@ pub(crate) fn folded(text: &str) -> String {
     folded
 }
 
-/// Folded text as phrases are compared: without case (ß is ss, ſ and final ς are s and σ), and every run of spaces, hyphens and underscores
+/// Folded text as phrases are compared: without case (ß is ss, ſ and final ς are s and σ), and every run of spaces, hyphens, underscores and marks of Markdown
 /// one space.
 pub(crate) fn spoken(text: &str) -> String {
     let mut spoken = String::with_capacity(text.len());
     let mut gap = false;
     for seen in text.chars() {
-        if seen.is_whitespace() || matches!(seen, '-' | '_') {
+        if seen.is_whitespace() || matches!(seen, '-' | '_' | '*' | '`' | '~') {
             gap = true;
             continue;
         }
@@ -160,6 +166,8 @@ pub(crate) fn spoken(text: &str) -> String {
         }
         if seen.is_ascii() {
             spoken.push(seen.to_ascii_lowercase());
+        } else if seen == 'ẞ' {
+            spoken.push_str("ss");
         } else if is_spoken_so(seen) {
             spoken.push(seen);
         } else {

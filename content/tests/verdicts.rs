@@ -14,14 +14,14 @@ use documents::{TYPES, document};
 
 /// The figures, a type each.
 const FIGURES: [u64; TYPES.len()] = [
-    0xc176_cc77_4db3_ab8d,
-    0x4804_3bf3_9316_4ab4,
-    0x7b35_1c37_b9f2_0c33,
-    0x633d_b3c2_c3fc_1814,
-    0x778b_de1a_844a_ef70,
-    0x0939_c718_d7b2_91ed,
-    0xaf50_fc78_43a0_2b1c,
-    0x44de_8355_4b30_ed9d,
+    0x8586_4fd7_2198_e388,
+    0x2b9e_f8e9_f163_03c6,
+    0xced5_7f66_2920_33f5,
+    0x87b0_8dba_cc01_5c1b,
+    0x327e_326a_9cac_578d,
+    0xa5df_73d3_d6a4_54da,
+    0x6444_83af_8b55_0098,
+    0x32c7_e617_b446_bad7,
 ];
 
 fn filters() -> [Filter; 3] {

@@ -135,13 +135,7 @@ pub(super) fn target(filter: &Filter, path: &str, query: Option<&str>) -> String
     let budget = Budget::default();
     let all = [filter.scan_path(path, &budget), filter.scan_query(query.unwrap_or_default(), &budget)];
     let both = all.into_iter().collect::<Result<Vec<_>, _>>();
-    said(both.map(|all| {
-        all.into_iter().fold(Found::default(), |mut sum, found| {
-            sum.pii.extend(found.pii);
-            sum.topics.extend(found.topics);
-            sum
-        })
-    }))
+    said(both.map(|all| all.into_iter().fold(Found::default(), Found::and)))
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::{Form, Name, Piece, Reading};
 use crate::{Unscannable, media::Kind, text::Layer};
@@ -18,6 +18,21 @@ pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> 
     declared(bytes)?;
     reading.look(body, &Piece { layer: Layer::Markup, at: at.clone(), key: "", form: Form::Text })?;
     elements(reading, body, &at)?;
+    without(reading, bytes)
+}
+
+/// Looks at a text of another kind that may hold markup for whoever shows it, without what would be its tags.
+pub(super) fn glance(reading: &mut Reading<'_>, text: &[u8]) -> Result<(), Unscannable> {
+    let begins = |at: usize| matches!(text.get(at + 1), Some(b'!' | b'/' | b'?' | b'a'..=b'z' | b'A'..=b'Z'));
+    if !memchr_iter(b'<', text).any(|at| begins(at) && memchr(b'>', text.get(at..).unwrap_or_default()).is_some()) {
+        return Ok(());
+    }
+    reading.budget.spend(8 * text.len())?;
+    without(reading, text)
+}
+
+/// Looks at what is left without tags: nothing, or a space, in their place.
+fn without(reading: &mut Reading<'_>, bytes: &[u8]) -> Result<(), Unscannable> {
     // Between two tags nothing is taken out: that could take a tag with it.
     reading.budget.hold(4 * bytes.len())?;
     let mut shown: Vec<Vec<u8>> = Vec::with_capacity(4);

@@ -6,26 +6,44 @@ use memchr::{memchr_iter, memchr3};
 
 use super::{
     Eye, Marks,
-    layer::{Encoded, Looker, latin, next, pair, reference},
+    layer::{Encoded, Looker, latin, next, pair},
+    reference::reference,
 };
 
+/// Whether a text with these kinds of bytes may hold names and values as forms have them, in which `+` is a space to whoever takes it for a form, or an address for one with a
+/// query.
+pub(super) const fn are_form(marks: Marks) -> bool {
+    marks.any(Marks::PLUS) && marks.any(Marks::EQUALS)
+}
+
 /// Whether there is something to undo in a text with these kinds of bytes.
-pub(super) fn are_in(text: &str, marks: Marks) -> bool {
+pub(super) fn are_in(text: &str, marks: Marks, eye: Eye) -> bool {
     let bytes = text.as_bytes();
     marks.any(Marks::BACKSLASH)
+        || (eye == Eye::Machine && are_form(marks))
         || (marks.any(Marks::PERCENT) && memchr_iter(b'%', bytes).any(|at| pair(bytes, at).is_some() || wide(text, at).is_some()))
         || (marks.any(Marks::AMPERSAND) && memchr_iter(b'&', bytes).any(|at| text.get(at + 1..).and_then(reference).is_some()))
 }
 
 /// Gives what is written.
-pub(super) fn each(text: &str, reader: &mut impl Looker) {
+pub(super) fn each(text: &str, marks: Marks, reader: &mut impl Looker) {
     let bytes = text.as_bytes();
+    let is_form = reader.eye() == Eye::Machine && are_form(marks);
+    let as_it_is = |reader: &mut dyn Looker, text: &str, at: usize| {
+        let mut from = 0;
+        for plus in memchr_iter(b'+', text.as_bytes()).filter(|_| is_form) {
+            reader.text(text.get(from..plus).unwrap_or_default(), at + from);
+            reader.one(' ', at + plus);
+            from = plus + 1;
+        }
+        reader.text(text.get(from..).unwrap_or_default(), at + from);
+    };
     // Bytes of percent-encoding in a row are read together.
     let encoded = |at: usize| pair(bytes, at).filter(|_| bytes.get(at) == Some(&b'%')).map(|byte| (byte, 3));
     let mut at = 0;
     while let Some(plain) = next(bytes.get(at..).unwrap_or_default(), b'\\', |rest| memchr3(b'\\', b'%', b'&', rest)) {
         if plain > 0 {
-            reader.text(text.get(at..at + plain).unwrap_or_default(), at);
+            as_it_is(reader, text.get(at..at + plain).unwrap_or_default(), at);
             at += plain;
         }
         let rest = text.get(at + 1..).unwrap_or_default();
@@ -50,7 +68,7 @@ pub(super) fn each(text: &str, reader: &mut impl Looker) {
         }
         at += length;
     }
-    reader.text(text.get(at..).unwrap_or_default(), at);
+    as_it_is(reader, text.get(at..).unwrap_or_default(), at);
 }
 
 /// What an escape stands for, and the bytes it takes after its backslash.

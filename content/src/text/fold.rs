@@ -64,12 +64,14 @@ const fn is_plain_beyond(one: char) -> bool {
         | 'ぁ'..='か' | 'な'..='の' | 'ま'..='ん' | 'ァ'..='カ' | 'ナ'..='ノ' | 'マ'..='ン' | '一'..='\u{9fff}')
 }
 
-/// Digits, dashes, dots and spaces that NFKD leaves as they are, as ASCII.
+/// Digits, dashes, dots, quotes and spaces that NFKD leaves as they are, as ASCII.
 fn plainer(one: char) -> char {
     match one {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2043}' | '\u{fe58}' | '\u{ff0d}' => '-',
         '\u{3002}' | '\u{ff61}' | '\u{2024}' | '\u{00b7}' | '\u{2022}' => '.',
         '\u{2044}' | '\u{2215}' => '/',
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2032}' => '\'',
+        '\u{201c}' | '\u{201d}' | '\u{201f}' => '"',
         '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
         _ if one.is_whitespace() => ' ',
         _ => digit(one).unwrap_or(one),

@@ -4,7 +4,7 @@ use std::str;
 
 use memchr::{memchr, memchr_iter};
 
-use super::{Eye, Marks};
+use super::{Eye, Marks, reference::reference};
 use crate::Unscannable;
 
 /// Who is given what a part of a body says.
@@ -238,9 +238,6 @@ pub(super) fn pair(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(at + 1)? << 4 | digit(at + 2)?).ok()
 }
 
-/// The longest character reference by name that is read, without its `&`.
-const LONGEST_REFERENCE: usize = 16;
-
 fn markup(text: &str, reader: &mut impl Reader) {
     let mut at = 0;
     for begin in memchr_iter(b'&', text.as_bytes()) {
@@ -252,48 +249,3 @@ fn markup(text: &str, reader: &mut impl Reader) {
     }
     reader.text(text.get(at..).unwrap_or_default(), at);
 }
-
-/// The character that a reference stands for, and the bytes it takes after its `&`. HTML forgives a missing `;` after numbers.
-pub(super) fn reference(rest: &str) -> Option<(char, usize)> {
-    let window = rest.as_bytes().get(..rest.len().min(LONGEST_REFERENCE))?;
-    if window.starts_with(b"#") {
-        let (radix, prefix) = if matches!(window.get(1), Some(b'x' | b'X')) { (16, 2) } else { (10, 1) };
-        // Zeros before a number say nothing, however many they are.
-        let digits = rest.bytes().skip(prefix).take_while(|byte| char::from(*byte).is_digit(radix)).count();
-        let value = u32::from_str_radix(rest.get(prefix..prefix + digits)?.trim_start_matches('0'), radix).ok()?;
-        let end = prefix + digits + usize::from(rest.as_bytes().get(prefix + digits) == Some(&b';'));
-        return Some((char::from_u32(value)?, end));
-    }
-    let length = window.iter().position(|byte| *byte == b';')?;
-    let meant = NAMED.iter().find(|(name, _)| name.as_bytes() == window.get(..length).unwrap_or_default())?.1;
-    Some((meant, length + 1))
-}
-
-/// XML's five, and those of HTML's that hide a separator or nothing at all.
-const NAMED: [(&str, char); 25] = [
-    ("amp", '&'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("quot", '"'),
-    ("apos", '\''),
-    ("nbsp", ' '),
-    ("ensp", ' '),
-    ("emsp", ' '),
-    ("thinsp", ' '),
-    ("shy", '\u{ad}'),
-    ("zwj", '\u{200d}'),
-    ("zwnj", '\u{200c}'),
-    ("ZeroWidthSpace", '\u{200b}'),
-    ("commat", '@'),
-    ("period", '.'),
-    ("hyphen", '-'),
-    ("dash", '-'),
-    ("ndash", '-'),
-    ("mdash", '-'),
-    ("colon", ':'),
-    ("plus", '+'),
-    ("sol", '/'),
-    ("lowbar", '_'),
-    ("equals", '='),
-    ("Tab", '\t'),
-];

@@ -30,6 +30,10 @@ pub fn readable(request: &Attributes<'_>, declared: bool) -> Result<(), Denial> 
     if is_stream(request.method, &request.headers) {
         return Err(Denial::new(Reason::Unavailable, "the policy reads bodies, which upgrades, CONNECT and gRPC do not show"));
     }
+    // As for answers: what is looked for may be cut in two (RFC 9110 section 14.5; the uploads of tus).
+    if request.body != Body::Absent && ["content-range", "upload-offset"].iter().any(|name| request.headers.all(name).next().is_some()) {
+        return Err(Denial::new(Reason::Unreadable, "the request sends a part of a body, and what is looked for may be cut in two"));
+    }
     match request.body {
         Body::Absent | Body::Whole(_) | Body::Doubtful(_) => Ok(()),
         Body::Truncated => Err(Denial::new(Reason::TooLarge, "the policy reads bodies, and Envoy cut this one")),

@@ -130,6 +130,11 @@ fn s14_a_policy_that_reads_bodies_denies_what_it_cannot_read() {
     }
     assert_eq!(judged(&request(Body::Truncated), true), Err(Reason::TooLarge));
     assert_eq!(judged(&request(Body::Unseen), true), Err(Reason::Unavailable));
+    for (name, value) in [("content-range", "bytes 0-3/7"), ("upload-offset", "4")] {
+        let asked = get("/acme/billing-api").with(name, value);
+        let part = |body: Body<'static>| judged(&Attributes { body, ..Attributes::of(asked.request()).unwrap() }, true);
+        assert_eq!((part(Body::Whole(b"{}")), part(Body::Absent)), (Err(Reason::Unreadable), Ok(())), "{name}");
+    }
     for stream in [
         get("/acme/billing-api").with("upgrade", "websocket"),
         get("/acme/billing-api").with(":protocol", "websocket"),

@@ -50,7 +50,8 @@ impl Reader for OfPolicy {
 
     fn read(&self, representation: &Representation, body: &[u8], budget: &Budget<'_>) -> Result<Reading, Refusal> {
         let content = self.content();
-        let (media, arrived) = (representation.media(), body.len());
+        let media = representation.media();
+        let (media, arrived) = (if self.side == Side::Response { media.of_answer() } else { media }, body.len());
         let outcome = if content.pii == PiiDetection::Redact {
             content.filter.redact(&media, body, budget)
         } else {

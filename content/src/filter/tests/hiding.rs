@@ -67,6 +67,29 @@ fn a_topic_does_not_hide_in_how_it_is_written() {
         ("text/plain", "Ini\\\n    tech"),
         ("text/plain", "Hooli\\\n    Corp"),
         ("text/plain", r"\111nitech"),
+        // A `+` in what is a form or an address to whoever reads it.
+        ("", "a=1&q=hooli+corp"),
+        ("", "a=%48ooli+%43orp"),
+        (JSON, r#"{"url":"https://x.example/?q=hooli+corp"}"#),
+        (FORM, "u=https%3A%2F%2Fx.example%2F%3Fq%3Dhooli%2Bcorp"),
+        // Marks of Markdown, and references by name as browsers read them.
+        ("text/plain", "**hooli** *corp*"),
+        ("text/html", "Ini&lrm;tech"),
+        ("text/html", "Ini&shytech"),
+        ("text/html", "Hooli&ThinSpace;Corp"),
+        ("text/html", "Hooli&nbspCorp"),
+        ("text/html", "Hooli&#150;Corp"),
+        ("text/html", "STRA&szlig;E 9"),
+        ("text/plain", "STRA\u{1e9e}E 9"),
+        // Markup in what is none.
+        (JSON, r#"{"html":"In<b>itech</b>"}"#),
+        (JSON, r#"{"html":"<p>Hooli</p><p>Corp</p>"}"#),
+        (JSON, r#"{"html":"Ini<![CDATA[tech]]>"}"#),
+        (FORM, "html=In%3Cb%3Eitech%3C%2Fb%3E"),
+        ("", "<a>Ini<!-- -->tech</a>"),
+        // UTF-8, whatever it is said to be.
+        ("text/plain; charset=iso-8859-1", "Ini\u{200b}tech"),
+        ("text/csv; charset=windows-1252", "1;我们的竞争对手很强"),
         // Tags that part words, and those that do not.
         ("text/html", "Hooli<br>Corp"),
         ("text/html", "<p>Hooli</p><p>Corp</p>"),
@@ -223,6 +246,29 @@ fn a_form_that_names_another_charset_in_a_field_is_not_read() {
     assert_eq!(found(FORM, "a=1&%5Fcharset_=UTF-16"), "! charset");
     assert_eq!(found(FORM, "_charset_=UTF-8&a=a%40example.com"), "email");
     let part = |charset: &str| format!("--x\r\ncontent-disposition: form-data; name=\"_charset_\"\r\n\r\n{charset}\r\n--x--\r\n");
-    assert_eq!(found("multipart/form-data; boundary=x", &part("utf-7")), "! charset");
-    assert_eq!(found("multipart/form-data; boundary=x", &part("utf-8")), "");
+    assert_eq!(found("multipart/form-data; boundary=x", part("utf-7")), "! charset");
+    assert_eq!(found("multipart/form-data; boundary=x", part("utf-8")), "");
+}
+
+#[test]
+fn names_are_folded_as_text_is() {
+    for (content_type, body, kind) in [
+        (JSON, r#"{"m\u00f3vil":"612345678"}"#, "phone"),
+        (JSON, "{\"tel\u{e9}fono\":\"612345678\"}", "phone"),
+        (JSON, "{\"contrase\u{f1}a\":\"S3cretPassw0rd99\"}", "secret"),
+        (FORM, "contrase%C3%B1a=S3cretPassw0rd99", "secret"),
+        (JSON, "{\"\u{ff53}\u{ff53}\u{ff4e}\":\"536228726\"}", "national-id"),
+        (JSON, "{\"\u{ff30}assword\":\"S3cretPassw0rd99\"}", "secret"),
+    ] {
+        assert_eq!(found(content_type, body), kind, "{body}");
+    }
+}
+
+#[test]
+fn an_apostrophe_is_one_however_it_is_typed() {
+    let topic = TopicMatcher { phrases: vec!["O'Neil".to_owned()], patterns: Vec::new() };
+    let filter = Filter::new([].into(), Topics::compile([("people".to_owned(), topic)].into()).unwrap());
+    for text in ["O'Neil", "O\u{2019}Neil", "o\u{2bc}neil", "O&rsquo;Neil", "O&#8217;Neil"] {
+        assert_eq!(said(filter.scan(&of("text/html"), text.as_bytes(), &Budget::default())), "people", "{text}");
+    }
 }

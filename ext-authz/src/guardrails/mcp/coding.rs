@@ -1,13 +1,12 @@
 //! The content coding of a message. What is judged is what comes out of it, and the bytes go on as they came: so bytes are refused that another server
-//! could read as another message, because it does not mind `Content-Encoding`, or undoes `deflate` in the other of its two ways.
+//! could read as another message, because it does not mind `Content-Encoding`.
 
 use bulkhead_content::Budget;
 
 use crate::verdict::{Denial, Reason};
 
 /// The codings that are undone: all that a content filter undoes.
-const KNOWN: [&str; 5] = ["gzip", "x-gzip", "zstd", "br", DEFLATE];
-const DEFLATE: &str = "deflate";
+const KNOWN: [&str; 5] = ["gzip", "x-gzip", "zstd", "br", "deflate"];
 
 /// A content coding that messages may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +20,8 @@ impl Coding {
 
     /// The message, of bounded length.
     pub(super) fn decoded(self, body: &[u8], budget: &Budget<'_>) -> Result<Vec<u8>, Denial> {
-        if may_be_message(body) || (self.0 == DEFLATE && is_deflated_twofold(body)) {
-            return Err(Denial::new(Reason::Unreadable, "the body can be read as two messages: as it stands, or undone in another way"));
+        if may_be_message(body) {
+            return Err(Denial::new(Reason::Unreadable, "the body can be read as two messages: as it stands, or undone"));
         }
         Ok(bulkhead_content::decoded(&[self.0.as_bytes()], body, budget)?.into_owned())
     }
@@ -40,12 +39,6 @@ fn may_be_message(body: &[u8]) -> bool {
         Some(b'[') => rest.find(|byte| !of_a_list(byte)).is_some_and(|byte| matches!(byte, b'{' | b'"' | b'\'' | b'/' | b'#')),
         _ => false,
     }
-}
-
-/// Whether a body that begins as zlib (RFC 1950) begins as a block without that header, too (RFC 1951): the low bits of zlib's first byte are those of a
-/// stored block, of which a length and its complement follow. No compressor writes that.
-fn is_deflated_twofold(body: &[u8]) -> bool {
-    matches!(body, [first, low, high, not_low, not_high, ..] if first & 0xf == 8 && *low == !not_low && *high == !not_high)
 }
 
 #[cfg(test)]
@@ -113,7 +106,6 @@ mod tests {
         let zlib = zlib(PLAIN.as_bytes());
         let length = u16::from_le_bytes([zlib[1], zlib[2]]);
         let twofold = [&zlib[..3], &(!length).to_le_bytes(), &zlib[3..]].concat();
-        assert!(is_deflated_twofold(&twofold) && !is_deflated_twofold(&zlib));
         assert_eq!(undone("deflate", &twofold), None);
     }
 }
