@@ -5,6 +5,7 @@
 
 mod answer;
 mod inline;
+mod slices;
 mod turns;
 mod unary;
 
@@ -20,7 +21,12 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service as _;
 
 pub use self::unary::{Askable, Sayable, Unary, Unread, unreadable};
-use self::{answer::Answer, inline::Inline, turns::Turns};
+use self::{
+    answer::Answer,
+    inline::Inline,
+    slices::{Slice, Sliced},
+    turns::Turns,
+};
 use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 
 /// Calls in progress on one connection. Envoy opens one connection a worker and sends everything over it: a low bound would queue tenants
@@ -95,11 +101,12 @@ pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration
                 None => return Err(Fatal::failed("the gRPC door broke: nothing accepts connections any more")),
             },
         };
-        let begun = Inline::default();
-        let connection = server(begun.clone()).serve_connection(TokioIo::new(conn), calls.clone());
+        let (begun, slice) = (Inline::default(), Slice::default());
+        let conn = TokioIo::new(Sliced::new(conn, slice.clone()));
+        let connection = server(begun.clone()).serve_connection(conn, calls.clone());
         let end = end.clone();
         connections.spawn(async move {
-            let mut connection = Turns::new(Box::pin(connection), begun);
+            let mut connection = Turns::new(Box::pin(connection), begun, slice);
             let old = async {
                 match age {
                     Some(age) => tokio::time::sleep(age).await,

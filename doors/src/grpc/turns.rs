@@ -15,7 +15,10 @@ use std::{
 
 use futures::{StreamExt as _, stream::FuturesUnordered, task::AtomicWaker};
 
-use super::inline::{Call, Inline};
+use super::{
+    inline::{Call, Inline},
+    slices::Slice,
+};
 
 /// So often a connection is polled in one turn because of what it did itself. Then others have theirs.
 const ROUNDS: usize = 4;
@@ -27,16 +30,17 @@ const AT_ONCE: usize = 256;
 pub(super) struct Turns<C> {
     connection: C,
     begun: Inline,
+    slice: Slice,
     calls: FuturesUnordered<Call>,
     turn: Arc<Turn>,
     waker: Waker,
 }
 
 impl<C> Turns<C> {
-    /// A connection whose calls begin there.
-    pub(super) fn new(connection: C, begun: Inline) -> Self {
+    /// A connection whose calls begin there, and which reads so much in a turn.
+    pub(super) fn new(connection: C, begun: Inline, slice: Slice) -> Self {
         let turn = Arc::new(Turn::default());
-        Self { connection, begun, calls: FuturesUnordered::new(), waker: Waker::from(Arc::clone(&turn)), turn }
+        Self { connection, begun, slice, calls: FuturesUnordered::new(), waker: Waker::from(Arc::clone(&turn)), turn }
     }
 
     pub(super) fn connection(&mut self) -> &mut C {
@@ -57,6 +61,7 @@ impl<C: Future + Unpin> Future for Turns<C> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
         let this = &mut *self;
         this.turn.task.register(context.waker());
+        this.slice.renew();
         for _ in 0..ROUNDS {
             this.poll_calls();
             // What the calls said is written next: that they woke the connection asks for no other round. Whatever else woke anybody is polled below.
@@ -68,12 +73,22 @@ impl<C: Future + Unpin> Future for Turns<C> {
             this.poll_calls();
             // What is left begins once that is written.
             if all && this.turn.state.compare_exchange(POLLED, WAITS, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                if this.slice.is_used_up() {
+                    break;
+                }
                 return Poll::Pending;
             }
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        give_way(context)
     }
+}
+
+/// Lets the others have their turn: those that wait, and those that what has come meanwhile wakes. Woken at once, a task would come before whoever nobody has heard of yet.
+fn give_way<T>(context: &mut Context<'_>) -> Poll<T> {
+    let yielding = std::pin::pin!(tokio::task::yield_now());
+    // It is woken in its own time, whether or not anybody waits for this.
+    let _ = yielding.poll(context);
+    Poll::Pending
 }
 
 /// Nobody has woken it since its last turn.

@@ -16,6 +16,9 @@ use super::answer::Answer;
 /// Before each message: whether it is compressed, and its length (gRPC over HTTP/2, "Length-Prefixed-Message").
 const HEAD: usize = 5;
 
+/// The most that room is made for at once, whatever a message says that it has: more when it is there.
+const AT_FIRST: usize = 1 << 20;
+
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
 /// A method of one request and one answer.
@@ -128,6 +131,9 @@ async fn read(mut body: Incoming, most_bytes: usize) -> Result<Bytes, Status> {
         if whole.is_empty() && gathered.is_empty() {
             whole = data;
         } else {
+            if gathered.is_empty() {
+                gathered.reserve(stated(&whole).min(most_bytes).min(AT_FIRST));
+            }
             gathered.extend_from_slice(&std::mem::take(&mut whole));
             gathered.extend_from_slice(&data);
         }
@@ -144,6 +150,12 @@ async fn read(mut body: Incoming, most_bytes: usize) -> Result<Bytes, Status> {
         return Err(Status::internal("the request is not one whole message"));
     }
     Ok(whole.slice(HEAD..))
+}
+
+/// How long a message says that it is, with its head.
+fn stated(begun: &[u8]) -> usize {
+    let length = begun.split_first_chunk::<HEAD>().map_or(0, |([_, length @ ..], _)| u32::from_be_bytes(*length));
+    usize::try_from(length).unwrap_or(usize::MAX).saturating_add(HEAD)
 }
 
 fn said<Said: Sayable>(response: tonic::Response<Said>) -> Response<Answer> {

@@ -6,9 +6,16 @@ use std::{
 
 use futures::task::noop_waker;
 use hyper::rt::Executor as _;
-use tokio::{sync::oneshot, task};
+use tokio::{
+    io::{AsyncRead as _, ReadBuf},
+    sync::oneshot,
+    task,
+};
 
-use super::{super::inline::ANSWERED, *};
+use super::{
+    super::{inline::ANSWERED, slices::Sliced},
+    *,
+};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -31,7 +38,7 @@ fn one_turn(wakes: usize) -> (usize, usize) {
             }
             Poll::<()>::Pending
         });
-        let mut turns = Turns::new(Box::pin(connection), Inline::default());
+        let mut turns = Turns::new(Box::pin(connection), Inline::default(), Slice::default());
         let waker = Waker::from(Arc::clone(&woken));
         assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(&waker)).is_pending());
     }
@@ -64,7 +71,7 @@ fn calls_begin_after_the_connection_was_polled_and_it_writes_for_many_at_once() 
             seen.push(ended.load(Ordering::SeqCst));
             Poll::<()>::Pending
         });
-        let mut turns = Turns::new(Box::pin(connection), begun);
+        let mut turns = Turns::new(Box::pin(connection), begun, Slice::default());
         assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     // Sooner where this machine stood still meanwhile.
@@ -90,7 +97,7 @@ fn s4_what_was_answered_is_written_before_the_next_call_that_takes_long() {
             seen.push(ended.load(Ordering::SeqCst));
             Poll::<()>::Pending
         });
-        let mut turns = Turns::new(Box::pin(connection), begun);
+        let mut turns = Turns::new(Box::pin(connection), begun, Slice::default());
         assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     assert_eq!(seen, [0, 1, 2]);
@@ -105,7 +112,7 @@ async fn calls_that_come_in_any_number_all_begin_without_being_woken_by_anybody(
         begun.execute(async move { drop(one) });
     }
     drop(all);
-    let connection = tokio::spawn(Turns::new(Box::pin(std::future::pending::<()>()), begun));
+    let connection = tokio::spawn(Turns::new(Box::pin(std::future::pending::<()>()), begun, Slice::default()));
     assert!(tokio::time::timeout(Duration::from_secs(60), ended).await.expect("none is left").is_err());
     connection.abort();
 }
@@ -119,7 +126,7 @@ fn what_wakes_a_connection_after_its_turn_wakes_its_task() {
         *kept.lock().unwrap() = context.waker().clone();
         Poll::<()>::Pending
     });
-    let mut turns = Turns::new(Box::pin(connection), Inline::default());
+    let mut turns = Turns::new(Box::pin(connection), Inline::default(), Slice::default());
     let waker = Waker::from(Arc::clone(&woken));
     for turn in 1..=2 {
         assert!(Pin::new(&mut turns).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -151,7 +158,7 @@ async fn served(calls: usize, call: impl Fn() -> Pin<Box<dyn Future<Output = ()>
             });
         }
     });
-    Turns::new(Box::pin(connection), begun).await;
+    Turns::new(Box::pin(connection), begun, Slice::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,6 +217,33 @@ async fn a_connection_that_ends_gives_up_its_calls() {
         context.waker().wake_by_ref();
         if turns > 1 { Poll::Ready(()) } else { Poll::Pending }
     });
-    Turns::new(Box::pin(connection), begun).await;
+    Turns::new(Box::pin(connection), begun, Slice::default()).await;
     assert!(gone.await.is_err());
+}
+
+#[tokio::test]
+async fn s5_a_connection_that_brings_much_lets_others_have_their_turn_between_its_slices() {
+    const MUCH: usize = 2 << 20;
+    let (slice, others) = (Slice::default(), Arc::new(AtomicUsize::new(0)));
+    let (mut sliced, mut read, mut room) = (Sliced::new(tokio::io::repeat(b'x'), slice.clone()), 0, vec![0; 16 << 10]);
+    let connection = poll_fn(move |context| {
+        while read < MUCH {
+            let mut buffer = ReadBuf::new(&mut room);
+            // Nobody wakes it for what is left.
+            std::task::ready!(Pin::new(&mut sliced).poll_read(context, &mut buffer)).unwrap();
+            read += buffer.filled().len();
+        }
+        Poll::Ready(())
+    });
+    let had = Arc::clone(&others);
+    let other = tokio::spawn(async move {
+        loop {
+            had.fetch_add(1, Ordering::SeqCst);
+            task::yield_now().await;
+        }
+    });
+    let all = Turns::new(Box::pin(connection), Inline::default(), slice);
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("it is polled until it has read all");
+    other.abort();
+    assert!(others.load(Ordering::SeqCst) >= 8, "{others:?}");
 }
