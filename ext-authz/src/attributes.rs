@@ -10,7 +10,7 @@ use bulkhead_proto::{
     },
     wire::Unreadable,
 };
-use prost::Message as _;
+use prost::{Message as _, bytes::Bytes};
 
 use self::{
     headers::MAX_HEADERS,
@@ -18,7 +18,7 @@ use self::{
 };
 use crate::verdict::{Denial, Reason};
 
-pub use body::Body;
+pub use body::{Body, Origin};
 pub use headers::Headers;
 pub(crate) use headers::{understood_as, understood_below};
 
@@ -52,6 +52,8 @@ pub struct Attributes<'b> {
     pub route: RouteOwner,
     /// What is known of the body.
     pub body: Body<'b>,
+    /// What all of it lies in.
+    pub message: Origin<'b>,
 }
 
 /// A route's `context_extensions`, as far as they are ours. Entries of other names belong to others.
@@ -97,8 +99,9 @@ impl<'b> Attributes<'b> {
     ///
     /// # Errors
     /// Why nothing can be decided.
-    pub fn asked(message: &'b [u8]) -> Result<Self, Denial> {
-        Self::read(message).unwrap_or_else(|Unreadable| Err(Denial::new(Reason::Unreadable, "the CheckRequest cannot be read")))
+    pub fn asked(message: &'b Bytes) -> Result<Self, Denial> {
+        let read = Self::read(message).unwrap_or_else(|Unreadable| Err(Denial::new(Reason::Unreadable, "the CheckRequest cannot be read")));
+        read.map(|attributes| Self { message: Origin::of(message), ..attributes })
     }
 
     fn taken(shown: Shown<'b>, route: RouteOwner) -> Result<Self, Denial> {
@@ -119,7 +122,7 @@ impl<'b> Attributes<'b> {
             return Err(Denial::new(Reason::BadPath, "`:path` and the path attribute differ: it is not known which one is forwarded"));
         }
         let source = source.and_then(|address| address.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical());
-        Ok(Self { method, scheme, authority: host, path, query, headers, source, context, route, body })
+        Ok(Self { method, scheme, authority: host, path, query, headers, source, context, route, body, message: Origin::default() })
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn decided<I: Identify>(
     request: CheckRequest,
 ) -> (Told, serde_json::Value, Vec<Prepared>) {
     // As Envoy sends it: what is written as a CheckRequest can be read as one.
-    let message = request.encode_to_vec();
+    let message = request.encode_to_vec().into();
     let (mut verdict, attributes) = match Attributes::asked(&message) {
         Ok(attributes) => (judge.decide(snapshot, &attributes, Due::at(Instant::now() + PATIENCE)).await, Some(attributes)),
         Err(denial) => (Verdict::denied(denial), None),

@@ -1,5 +1,7 @@
 //! What Envoy shows of a body.
 
+use prost::bytes::Bytes;
+
 use super::Headers;
 
 /// The state of a request's body. A policy that reads bodies may pass `Absent` and `Whole` only, and `Doubtful` where ext_proc reads it again (S14).
@@ -46,6 +48,36 @@ impl<'b> Body<'b> {
     }
 }
 
+/// The message that a request was shown in, where it came as one that can be kept: a large body need not be copied to be read elsewhere.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin<'b>(Option<&'b Bytes>);
+
+impl<'b> Origin<'b> {
+    pub(super) fn of(message: &'b Bytes) -> Self {
+        Self(Some(message))
+    }
+
+    /// A part of it, to be kept. It keeps no more than twice itself: what is the lesser part of its message is copied.
+    #[must_use]
+    pub fn keep(self, part: &[u8]) -> Bytes {
+        let holds = |whole: &Bytes| {
+            let (whole, part) = (whole.as_ptr_range(), part.as_ptr_range());
+            whole.start <= part.start && part.end <= whole.end
+        };
+        match self.0 {
+            Some(whole) if part.len() >= whole.len() / 2 && holds(whole) => whole.slice_ref(part),
+            _ => Bytes::copy_from_slice(part),
+        }
+    }
+}
+
+impl std::fmt::Debug for Origin<'_> {
+    /// Bodies never appear in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Origin").field(&self.0.map(Bytes::len)).finish()
+    }
+}
+
 /// Whether the headers announce a body (RFC 9112 section 6.3). A length that cannot be read announces one.
 fn signalled(headers: &Headers<'_>) -> bool {
     let none = |value: &[u8]| !value.is_empty() && value.iter().all(|byte| *byte == b'0');
@@ -62,5 +94,26 @@ impl std::fmt::Debug for Body<'_> {
             Self::Truncated => f.write_str("Truncated"),
             Self::Unseen => f.write_str("Unseen"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_body_is_kept_without_a_copy_and_a_small_part_keeps_nothing_else() {
+        let whole = Bytes::from(vec![b'x'; 1000]);
+        let origin = Origin::of(&whole);
+        let keeps = |part: &[u8]| {
+            let kept = origin.keep(part);
+            assert_eq!(kept, part);
+            kept.as_ptr() == part.as_ptr()
+        };
+        assert!(keeps(&whole[100..]) && keeps(&whole) && keeps(&whole[500..]));
+        assert!(!keeps(&whole[501..]) && !keeps(b"of something else"));
+        assert!(!keeps(&[b'y'; 1000]), "what lies elsewhere is no part of it");
+        assert_eq!(Origin::default().keep(&whole), whole);
+        assert_eq!(format!("{origin:?}"), "Origin(Some(1000))");
     }
 }

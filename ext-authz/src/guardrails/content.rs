@@ -7,6 +7,7 @@ use bulkhead_tenancy::{
     guardrail::{ContentFilter, PiiDetection},
     policy::TenantPolicy,
 };
+use prost::bytes::Bytes;
 
 use super::Asked;
 use crate::{
@@ -74,7 +75,7 @@ struct Work {
     query: Option<String>,
     types: Vec<Vec<u8>>,
     encodings: Vec<Vec<u8>>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 /// What was seen.
@@ -96,7 +97,7 @@ impl Work {
             types: all("content-type"),
             encodings: all("content-encoding"),
             // What is cut or not shown has been refused (S14).
-            body: request.body.bytes().unwrap_or_default().to_vec(),
+            body: request.message.keep(request.body.bytes().unwrap_or_default()),
         }
     }
 

@@ -129,7 +129,7 @@ async fn read(
         return Ok((posted?, bytes.len()));
     }
     let hold = offload.hold(tenant, bytes.len())?;
-    let bytes = bytes.to_vec();
+    let bytes = asked.request.message.keep(bytes);
     let read = move || {
         let budget = Budget::default().until(until.into_std()).within(&hold);
         let plain = coding.map_or(Ok(None), |coding| coding.decoded(&bytes, &budget).map(Some))?;
