@@ -22,6 +22,7 @@ use crate::{
     verdict::{Denial, Reason},
 };
 
+mod background;
 mod held;
 pub mod small;
 #[cfg(test)]
@@ -191,6 +192,7 @@ impl Offload {
         // The places go with the work, not with the request that waits for it.
         let doing = tokio::task::spawn_blocking(move || {
             let _places = (lane, waiting, own, any);
+            background::step_back();
             work()
         });
         timeout_at(until, doing).await.map_err(|_| Undone::Late)?.map_err(|_| Undone::Broke)
