@@ -18,7 +18,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{MAX_PATHS, read};
+pub use read::{MAX_PATHS, of, read};
+pub(crate) use read::{RESOURCES, VERSIONS, said};
 
 /// How often a segment is decoded: as often as the path's judge looks (four layers).
 const LAYERS: usize = 4;

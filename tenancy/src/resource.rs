@@ -38,13 +38,21 @@ pub fn read(file: &Arc<str>, text: &str) -> (Vec<Resource>, Vec<Fault>) {
 /// Reads every resource of a file, within bounds; as [`read`].
 #[must_use]
 pub fn read_within(file: &Arc<str>, text: &str, bounds: yaml::Bounds) -> (Vec<Resource>, Vec<Fault>) {
-    read_sharing(file, text, bounds, &mut yaml::Spent::default())
+    let mut spent = yaml::Spent::default();
+    let (documents, faults) = yaml::documents_sharing(file, text, bounds, &mut spent);
+    read_documents(file, text, &documents, faults, bounds, &mut spent)
 }
 
-/// Reads every resource of one of several files that share the bounds; as [`read`].
+/// Reads every resource of a file that was read as YAML, with these faults, and shares bounds with others; as [`read`].
 #[must_use]
-pub fn read_sharing(file: &Arc<str>, text: &str, bounds: yaml::Bounds, spent: &mut yaml::Spent) -> (Vec<Resource>, Vec<Fault>) {
-    let (documents, mut faults) = yaml::documents_sharing(file, text, bounds, spent);
+pub fn read_documents(
+    file: &Arc<str>,
+    text: &str,
+    documents: &[Node],
+    mut faults: Vec<Fault>,
+    bounds: yaml::Bounds,
+    spent: &mut yaml::Spent,
+) -> (Vec<Resource>, Vec<Fault>) {
     // Whoever writes a file in place empties it first: what it held is neither deleted nor allowed meanwhile.
     if text.trim_start_matches('\u{feff}').trim().is_empty() {
         faults.push(Place::file(file).fault("is empty: if what it held is meant to be gone, delete the file"));

@@ -23,6 +23,7 @@ use crate::{
     tenant::Policy,
 };
 
+mod beside;
 mod read;
 
 /// How long a policy that is not the newest may decide: after a day, whoever broke the newest has had time to see it, and what the tenant

@@ -16,6 +16,10 @@ pub const MAX_PATHS: usize = 2_000;
 const MAX_PATH_BYTES: usize = 1_024;
 /// How many references may lead from one to the next.
 const MAX_REFERENCES: usize = 8;
+/// The fields that say what version of OpenAPI a document is of.
+pub(crate) const VERSIONS: [&str; 2] = ["openapi", "swagger"];
+/// The fields that every resource has, and no document.
+pub(crate) const RESOURCES: [&str; 2] = ["kind", "apiVersion"];
 /// The fields of a path item that are methods (OpenAPI 3.2 adds `query`).
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
@@ -24,19 +28,31 @@ pub fn read(file: &Arc<str>, text: &str, spent: &mut Spent, faults: &mut Vec<Fau
     // JSON may be indented by tabs, and holds none elsewhere; YAML must not.
     let spaced = if file.ends_with(".json") { text.replace('\t', " ") } else { text.to_owned() };
     let (documents, wrong) = yaml::documents_sharing(file, &spaced, Bounds::PARTITION, spent);
-    let place = Place::file(file);
     let broken = wrong.iter().any(|fault| fault.severity == Severity::Error);
     faults.extend(wrong);
     if broken {
         return None;
     }
     let [document] = documents.as_slice() else {
-        faults.push(place.fault("must hold one OpenAPI document"));
+        faults.push(Place::file(file).fault("must hold one OpenAPI document"));
         return None;
     };
+    of(file, document, faults)
+}
+
+/// What a document says that was read as YAML or JSON. Faults are added to `faults`; an error leaves no document.
+pub fn of(file: &Arc<str>, root: &Node, faults: &mut Vec<Fault>) -> Option<OpenApi> {
     let before = faults.len();
-    let read = Document { root: document, faults: &mut *faults }.read(&place);
+    let read = Document { root, faults: &mut *faults }.read(&Place::file(file));
     (faults.len() == before).then(|| read.digested())
+}
+
+/// Where a tree says that it is an OpenAPI document, of whatever version. What says that it is a resource is none: it must not vanish.
+#[must_use]
+pub(crate) fn said(root: &Node) -> Option<&Entry> {
+    let Value::Mapping(entries) = &root.value else { return None };
+    let resource = entries.iter().any(|entry| RESOURCES.contains(&&*entry.key));
+    entries.iter().find(|entry| !resource && VERSIONS.contains(&&*entry.key))
 }
 
 struct Document<'a, 'f> {
@@ -50,6 +66,12 @@ impl<'a> Document<'a, '_> {
         let version = |name, least: &str| field(self.root, name).is_some_and(|node| is_version(node, least));
         if !version("openapi", "3.") && !version("swagger", "2.") {
             self.faults.push(place.clone().at(1, 1).fault("must say `openapi: 3...` or `swagger: \"2.0\"`"));
+        }
+        if let Value::Mapping(entries) = &self.root.value {
+            for entry in entries.iter().filter(|entry| RESOURCES.contains(&&*entry.key)).take(1) {
+                self.faults
+                    .push(place.key(&entry.key).at(entry.line, entry.column).fault("is a resource's field: an OpenAPI document has none"));
+            }
         }
         let Some(paths) = field(self.root, "paths") else {
             self.faults.push(place.clone().at(1, 1).fault("has no `paths`: nothing would be reachable"));
