@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Methods, OpenApi, Segment, Template, decoded};
 use crate::{
     fault::{Fault, Severity},
+    judge::bound::is_enough,
     place::Place,
     tree::{Entry, Node, Scalar, Value},
     yaml::{self, Bounds, Spent},
@@ -14,6 +15,10 @@ use crate::{
 pub const MAX_PATHS: usize = 2_000;
 /// The longest path, in bytes.
 const MAX_PATH_BYTES: usize = 1_024;
+/// The longest reference, in bytes.
+const MAX_POINTER_BYTES: usize = 4_096;
+/// The most keys that are looked at, again for each reference that leads to them.
+const MAX_LOOKED: usize = 4_000_000;
 /// How many references may lead from one to the next.
 const MAX_REFERENCES: usize = 8;
 /// The fields that say what version of OpenAPI a document is of.
@@ -43,7 +48,7 @@ pub fn read(file: &Arc<str>, text: &str, spent: &mut Spent, faults: &mut Vec<Fau
 /// What a document says that was read as YAML or JSON. Faults are added to `faults`; an error leaves no document.
 pub fn of(file: &Arc<str>, root: &Node, faults: &mut Vec<Fault>) -> Option<OpenApi> {
     let before = faults.len();
-    let read = Document { root, faults: &mut *faults }.read(&Place::file(file));
+    let read = Document { root, faults: &mut *faults, looked: 0 }.read(&Place::file(file));
     (faults.len() == before).then(|| read.digested())
 }
 
@@ -58,13 +63,16 @@ pub(crate) fn said(root: &Node) -> Option<&Entry> {
 struct Document<'a, 'f> {
     root: &'a Node,
     faults: &'f mut Vec<Fault>,
+    /// How many keys were looked at.
+    looked: usize,
 }
 
 impl<'a> Document<'a, '_> {
     fn read(mut self, place: &Place) -> OpenApi {
         let mut read = OpenApi::default();
-        let version = |name, least: &str| field(self.root, name).is_some_and(|node| is_version(node, least));
-        if !version("openapi", "3.") && !version("swagger", "2.") {
+        let mut version = |name, least: &str| self.field(self.root, name, place).is_some_and(|node| is_version(node, least));
+        let versions = [version("openapi", "3."), version("swagger", "2.")];
+        if !versions.contains(&true) {
             self.faults.push(place.clone().at(1, 1).fault("must say `openapi: 3...` or `swagger: \"2.0\"`"));
         }
         if let Value::Mapping(entries) = &self.root.value {
@@ -73,7 +81,7 @@ impl<'a> Document<'a, '_> {
                     .push(place.key(&entry.key).at(entry.line, entry.column).fault("is a resource's field: an OpenAPI document has none"));
             }
         }
-        let Some(paths) = field(self.root, "paths") else {
+        let Some(paths) = self.field(self.root, "paths", place) else {
             self.faults.push(place.clone().at(1, 1).fault("has no `paths`: nothing would be reachable"));
             return read;
         };
@@ -89,6 +97,9 @@ impl<'a> Document<'a, '_> {
         let mut seen = BTreeSet::new();
         for entry in entries.iter().filter(|entry| !entry.key.starts_with("x-")) {
             let place = here.key(&entry.key).at(entry.line, entry.column);
+            if self.looked > MAX_LOOKED || is_enough(&place, self.faults) {
+                break;
+            }
             if let Some(path) = self.path(entry, &place, &mut seen) {
                 let methods = self.methods(&entry.node, &place);
                 add(&mut read, path, methods);
@@ -121,10 +132,16 @@ impl<'a> Document<'a, '_> {
             self.faults.push(place.fault("must be a mapping"));
             return Methods::new();
         };
+        self.look(entries, place);
         let mut methods = Methods::new();
         for entry in entries.iter().filter(|entry| METHODS.contains(&&*entry.key)) {
-            if !methods.insert(entry.key.to_ascii_uppercase()) {
-                self.faults.push(place.key(&entry.key).at(entry.line, entry.column).fault("is there twice"));
+            let again = !methods.insert(entry.key.to_ascii_uppercase());
+            let place = place.key(&entry.key).at(entry.line, entry.column);
+            if again {
+                self.faults.push(place.fault("is there twice"));
+            }
+            if is_enough(&place, self.faults) {
+                break;
             }
         }
         methods
@@ -133,7 +150,7 @@ impl<'a> Document<'a, '_> {
     /// A path item, or the one of this document that it refers to.
     fn resolved(&mut self, mut item: &'a Node, place: &Place) -> Option<&'a Node> {
         for _ in 0..MAX_REFERENCES {
-            let Some(reference) = field(item, "$ref") else { return Some(item) };
+            let Some(reference) = self.field(item, "$ref", place) else { return Some(item) };
             let here = place.field("$ref").at(reference.line, reference.column);
             let Value::Scalar(Scalar::Text(pointer)) = &reference.value else {
                 self.faults.push(here.fault("must be text"));
@@ -143,7 +160,11 @@ impl<'a> Document<'a, '_> {
                 self.faults.push(here.fault("refers out of the document: nothing is fetched, and no other file is read"));
                 return None;
             };
-            let Some(target) = pointed(self.root, pointer) else {
+            if pointer.len() > MAX_POINTER_BYTES {
+                self.faults.push(here.fault(format!("has more than {MAX_POINTER_BYTES} bytes")));
+                return None;
+            }
+            let Some(target) = self.pointed(pointer, &here) else {
                 self.faults.push(here.fault("refers to what is not in the document"));
                 return None;
             };
@@ -152,15 +173,35 @@ impl<'a> Document<'a, '_> {
         self.faults.push(place.fault("is a reference to a reference, and so on"));
         None
     }
-}
 
-/// What a JSON pointer (RFC 6901) in a fragment points at.
-fn pointed<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
-    let mut node = root;
-    for token in pointer.strip_prefix('/')?.split('/') {
-        node = field(node, &decoded(token).replace("~1", "/").replace("~0", "~"))?;
+    /// What a JSON pointer (RFC 6901) in a fragment points at.
+    fn pointed(&mut self, pointer: &str, place: &Place) -> Option<&'a Node> {
+        let mut node = self.root;
+        for token in pointer.strip_prefix('/')?.split('/') {
+            node = self.field(node, &decoded(token).replace("~1", "/").replace("~0", "~"), place)?;
+        }
+        Some(node)
     }
-    Some(node)
+
+    /// A field of a mapping that stands at `place`. One that is there twice is an error where it is again: parsers differ in which of them they take.
+    fn field(&mut self, node: &'a Node, name: &str, place: &Place) -> Option<&'a Node> {
+        let Value::Mapping(entries) = &node.value else { return None };
+        self.look(entries, place);
+        let mut named = entries.iter().filter(|entry| &*entry.key == name);
+        let first = named.next()?;
+        if let Some(again) = named.next() {
+            self.faults.push(place.key(name).at(again.line, again.column).fault("is there twice"));
+        }
+        Some(&first.node)
+    }
+
+    /// Counts what is looked at: a reference costs a line, and may lead into a large mapping (S16).
+    fn look(&mut self, entries: &[Entry], place: &Place) {
+        if self.looked <= MAX_LOOKED && self.looked + entries.len() > MAX_LOOKED {
+            self.faults.push(place.fault("and what follows refers to too much: what its references lead to has too many fields"));
+        }
+        self.looked = self.looked.saturating_add(entries.len());
+    }
 }
 
 fn add(read: &mut OpenApi, segments: Vec<Segment>, methods: Methods) {
@@ -172,11 +213,6 @@ fn add(read: &mut OpenApi, segments: Vec<Segment>, methods: Methods) {
         Some(path) => drop(read.concrete.insert(path, methods)),
         None => read.templates.entry(segments.len()).or_default().push(Template { segments, methods }),
     }
-}
-
-fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-    let Value::Mapping(entries) = &node.value else { return None };
-    entries.iter().find(|entry| &*entry.key == name).map(|entry| &entry.node)
 }
 
 /// `3.1.0`; also without quotes, which makes a number of it.

@@ -117,3 +117,46 @@ fn s16_a_document_is_shown_by_its_hash_which_is_of_all_that_it_says() {
         ["  /a: { post: {} }\n", "  /b: { get: {} }\n", "  /{a}: { get: {} }\n", "  /a: { get: {}, post: {} }\n", "  /a/b: { get: {} }\n"];
     assert!(others.iter().all(|other| shown(other) != one));
 }
+
+/// The faults of a document, as lines.
+fn wrong(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    assert!(read(&Arc::from("api.json"), text, &mut Spent::default(), &mut faults).is_none());
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_key_that_is_read_and_there_twice_is_an_error_where_it_is_again() {
+    for (text, says) in [
+        ("{\"openapi\": \"3.0.0\",\n\"paths\": {\"/a\": {\"get\": {}}},\n\"paths\": {\"/b\": {}}}", "api.json:3:1: paths: is there twice"),
+        ("{\"openapi\": \"3.0.0\",\n\"openapi\": \"3.0.1\", \"paths\": {}}", "api.json:2:1: openapi: is there twice"),
+        ("{\"swagger\": \"2.0\",\n\"swagger\": \"2.0\", \"paths\": {}}", "api.json:2:1: swagger: is there twice"),
+        (
+            "{\"openapi\": \"3.0.0\", \"x\": {\"get\": {}}, \"paths\": {\"/a\": {\"$ref\": \"#/x\",\n\"$ref\": \"#/y\"}}}",
+            "api.json:2:1: paths[\"/a\"][\"$ref\"]: is there twice",
+        ),
+        (
+            "{\"openapi\": \"3.0.0\", \"x\": {\"get\": {}},\n\"x\": {\"put\": {}}, \"paths\": {\"/a\": {\"$ref\": \"#/x\"}}}",
+            "api.json:2:1: paths[\"/a\"].$ref.x: is there twice",
+        ),
+    ] {
+        assert_eq!(wrong(text), [says], "{text}");
+    }
+    // What nobody reads is nobody's business.
+    let unread = "openapi: 3.0.0\npaths: { /a: { get: { summary: x, summary: y } } }\nx-a: 1\nx-a: 2\n";
+    assert!(read(&Arc::from("api.yaml"), unread, &mut Spent::default(), &mut Vec::new()).is_some());
+}
+
+#[test]
+fn s16_repeated_methods_and_wide_references_are_bounded() {
+    let said = wrong(&format!("{{\"openapi\": \"3.0.0\", \"paths\": {{\"/a\": {{{}\"get\": {{}}}}}}}}", "\"get\": 1,".repeat(50_000)));
+    assert!(said.len() < 600, "{}", said.len());
+    // 200 paths that each lead to 50,000 fields.
+    let paths: String = (0..200).map(|number| format!("\"/{number}\": {{\"$ref\": \"#/x\"}},")).collect();
+    let wide: String = (0..50_000).map(|number| format!("\"f{number}\": 1,")).collect();
+    let said = wrong(&format!("{{\"openapi\": \"3.0.0\", \"x\": {{{wide}\"get\": {{}}}}, \"paths\": {{{paths}\"/a\": {{}}}}}}"));
+    assert!(said.len() == 1 && said[0].contains("refers to too much"), "{said:?}");
+    let long = format!("#/{}", "x".repeat(4_096));
+    let said = wrong(&format!("{{\"openapi\": \"3.0.0\", \"paths\": {{\"/a\": {{\"$ref\": \"{long}\"}}}}}}"));
+    assert!(said.len() == 1 && said[0].ends_with("has more than 4096 bytes"), "{said:?}");
+}
