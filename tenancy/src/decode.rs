@@ -22,6 +22,9 @@ const MAX_FAULTS: usize = 200;
 /// The most values of an object that is kept as JSON: as many as 64 KiB of text hold.
 const MAX_OBJECT: usize = 20_000;
 
+/// Why a text is refused that somebody could read otherwise than it is.
+pub(crate) const CONTROLS: &str = "must not hold control characters";
+
 /// What is wrong with a file, as it is found.
 #[derive(Debug)]
 pub struct Faults {
@@ -124,16 +127,24 @@ impl<'a> Reader<'a> {
         read(self).map(|value| At::new(value, place))
     }
 
-    /// Any text, the empty one too.
+    /// Any text, the empty one too, in lines.
     pub fn prose(&mut self) -> Option<String> {
+        let is_wrong = |one: char| one.is_control() && !matches!(one, '\n' | '\r' | '\t');
         match &self.node.value {
+            Value::Scalar(Scalar::Text(text)) if text.contains(is_wrong) => self.refuse(CONTROLS),
             Value::Scalar(Scalar::Text(text)) => Some(text.to_string()),
             _ => self.unlike("text"),
         }
     }
 
-    /// Text that says something, at most so many bytes of it.
+    /// Text that says something, in one line without control characters: whoever compares it, sends it or shows it reads the same (S16).
     pub fn text(&mut self, most: usize) -> Option<String> {
+        let text = self.source(most)?;
+        if text.contains(char::is_control) { self.refuse(CONTROLS) } else { Some(text) }
+    }
+
+    /// Text that says something in some language, at most so many bytes of it, in lines.
+    pub fn source(&mut self, most: usize) -> Option<String> {
         match &self.node.value {
             Value::Scalar(Scalar::Text(text)) if text.trim().is_empty() => self.refuse("must not be empty"),
             Value::Scalar(Scalar::Text(text)) if text.len() > most => self.refuse(format!("must have at most {most} bytes")),

@@ -156,6 +156,10 @@ impl FromStr for ClaimPath {
 
     fn from_str(text: &str) -> Result<Self, ClaimPathError> {
         let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if text.len() > 256 || names.iter().any(String::is_empty) { Err(ClaimPathError) } else { Ok(Self(names)) }
+        if text.len() > 256 || text.contains(char::is_control) || names.iter().any(String::is_empty) {
+            Err(ClaimPathError)
+        } else {
+            Ok(Self(names))
+        }
     }
 }

@@ -77,7 +77,7 @@ impl GuardrailManifest {
                 let rego_version = spec.optional("regoVersion", |reader| {
                     reader.at(|reader| reader.one_of(&[("v0", RegoVersion::V0), ("v1", RegoVersion::V1)]))
                 });
-                let rules = spec.optional("rules", |reader| reader.at(|reader| reader.text(bulkhead_rules::MAX_BYTES)));
+                let rules = spec.optional("rules", |reader| reader.at(|reader| reader.source(bulkhead_rules::MAX_BYTES)));
                 Some(Self { metadata: metadata?, rate_limit, content_filter, tool_allowlist, shadow, rego_version, rules })
             })
         })

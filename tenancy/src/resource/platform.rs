@@ -4,7 +4,7 @@ use std::path::{Component, PathBuf};
 
 use super::{Metadata, audiences, rate_limit, topic, topic::Topics};
 use crate::{
-    decode::{Fields, Reader},
+    decode::{CONTROLS, Fields, Reader},
     limit::{MAX_REQUESTS, RateLimit},
     name::{Region, ResourceName},
     place::At,
@@ -139,7 +139,10 @@ fn read_regions(reader: &mut Reader<'_>) -> Option<Vec<(At<Region>, PathBuf)>> {
 fn parse_directory(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if path.is_absolute() && plain && !text.contains('\0') { Ok(path) } else { Err("must be an absolute path without `..`") }
+    if text.contains(char::is_control) {
+        return Err(CONTROLS);
+    }
+    if path.is_absolute() && plain { Ok(path) } else { Err("must be an absolute path without `..`") }
 }
 
 fn read_limiter(reader: &mut Reader<'_>) -> Option<LimiterSettings> {

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use bulkhead_content::TopicError;
 
-use crate::{decode::Reader, guardrail::TopicMatcher, place::At};
+use crate::{
+    decode::{CONTROLS, Reader},
+    guardrail::TopicMatcher,
+    place::At,
+};
 
 /// Labels with what they mean. Each phrase and pattern can be compiled; whether all of them together can is judged later.
 pub type Topics = BTreeMap<String, At<TopicMatcher>>;
@@ -20,6 +24,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Topics> {
     let topics = reader.map(|label, reader| {
         if label.trim().is_empty() || label.len() > MAX_LABEL {
             return reader.refuse(format!("must have a label of 1 to {MAX_LABEL} bytes"));
+        }
+        if label.contains(char::is_control) {
+            return reader.refuse(CONTROLS);
         }
         Some(((*label).to_owned(), reader.at(matcher)?))
     });

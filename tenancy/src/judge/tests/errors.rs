@@ -106,3 +106,36 @@ fn every_warning_is_given() {
     );
     warned(&guardrail("toolAllowlist: [billing, gone]"), "spec.toolAllowlist[1]: names neither an API nor a tool of this tenant");
 }
+
+#[test]
+fn s16_control_characters_are_refused_with_the_name_of_their_field() {
+    let says = "must not hold control characters";
+    for (text, field) in [
+        (contract(&[api("a", ", access: { roles: [\"a\\nb\"] }")]), "spec.apis[0].access.roles[0]"),
+        (contract(&[api("a", ", access: { scopes: [\"a\\u0085b\"] }")]), "spec.apis[0].access.scopes[0]"),
+        (base() + &own("Subscription", "s", "clientId: \"app\\0\""), "spec.clientId"),
+        (base() + &own("Tool", "t", "api: tools, description: \"\\e[2J\""), "spec.description"),
+        (
+            base() + &own("GuardrailPolicy", "g", "contentFilter: { topics: { t: { phrases: [\"a\\tb\"] } } }"),
+            "spec.contentFilter.topics.t.phrases[0]",
+        ),
+        (
+            base() + &own("GuardrailPolicy", "g", "contentFilter: { topics: { t: { patterns: [\"a\\n\"] } } }"),
+            "spec.contentFilter.topics.t.patterns[0]",
+        ),
+        (
+            base() + &own("GuardrailPolicy", "g", "contentFilter: { topics: { \"t\\n\": { phrases: [a] } } }"),
+            "spec.contentFilter.topics[\"t\\n\"]",
+        ),
+    ] {
+        refused(&text, &format!("{field}: {says}"));
+    }
+    let operator = OPERATOR
+        .replace("  hosts:", "  region: default\n  hosts:")
+        .replace("https://auth.example.com/realms/acme", "\"https://auth.example.com/\\n\"");
+    let (_, faults) = load(&operator, &base(), &[]);
+    assert!(faults.iter().any(|fault| fault.field == "spec.issuers[0].issuer" && fault.message == says), "{faults:?}");
+    // Rules and descriptions have lines.
+    good(&(base() + &own("GuardrailPolicy", "g", "rules: \"allow if {\\n\\ttrue\\r\\n}\"")));
+    good(&(base() + &own("Tool", "t", "api: tools, description: \"a\\n\\tb\"")));
+}
