@@ -111,8 +111,10 @@ impl Operator {
                 }
             }
         }
-        self.platforms.read(&platforms, uncertain, false, Governing::judge, &mut self.faults);
-        let again = self.govern(&platforms);
+        let any = !platforms.is_empty();
+        let platform = self.meant(platforms);
+        self.platforms.read(&platform, uncertain, false, Governing::judge, &mut self.faults);
+        let again = self.govern(&platform, any);
         self.plans.read(&plans, uncertain, false, judge_plan, &mut self.faults);
         if let Some(governing) = &self.governing {
             let platform = &governing.platform;
@@ -120,16 +122,40 @@ impl Operator {
         }
     }
 
-    /// Chooses the Platform that governs: the incumbent, else the first. Whether it differs from the one before is returned.
-    fn govern(&mut self, seen: &[Seen<ResourceName, PlatformManifest>]) -> bool {
+    /// Of several Platforms the incumbent, else none: which of them is meant cannot be known, least of all by the names of their files (S17).
+    fn meant(&mut self, seen: Vec<Seen<ResourceName, PlatformManifest>>) -> Vec<Seen<ResourceName, PlatformManifest>> {
+        let [first, second, ..] = seen.as_slice() else { return seen };
+        let governs = |one: &Seen<ResourceName, PlatformManifest>| {
+            let is_it = |old: &Governing| old.name == one.name && old.total.fault("").file == one.file;
+            self.governing.as_ref().is_some_and(is_it)
+        };
+        let mut governing = seen.iter().enumerate().filter(|(_, one)| governs(one)).map(|(index, _)| index);
+        let incumbent = governing.next().filter(|_| governing.next().is_none());
+        let holds = match (incumbent, &self.governing) {
+            (Some(_), _) => "that one holds",
+            (None, Some(_)) => "the last good one holds",
+            (None, None) => "none of them governs",
+        };
+        for (index, one) in seen.iter().enumerate().filter(|(index, _)| Some(*index) != incumbent) {
+            let other = incumbent.and_then(|index| seen.get(index)).unwrap_or(if index == 0 { second } else { first });
+            let why = format!("there is another Platform, in {}, and there can be only one: {holds}", other.file);
+            self.faults.push(one.place.fault(why));
+        }
+        incumbent.and_then(|index| seen.into_iter().nth(index)).into_iter().collect()
+    }
+
+    /// Chooses the Platform that governs: the incumbent, else the only one. Whether it differs from the one before is returned.
+    fn govern(&mut self, seen: &[Seen<ResourceName, PlatformManifest>], any: bool) -> bool {
         let names = self.platforms.names();
-        let incumbent = self.governing.as_ref().map(|governing| &governing.name).filter(|name| names.contains(name));
-        let chosen = incumbent.or_else(|| seen.first().map(|one| &one.name)).cloned();
+        let incumbent = self.governing.as_ref().filter(|governing| names.contains(&governing.name));
+        let chosen = incumbent.map(|governing| &governing.name).or_else(|| seen.first().map(|one| &one.name)).cloned();
         if let Some(chosen) = &chosen {
+            let file = incumbent.map(|governing| governing.total.fault("").file);
             for one in seen.iter().filter(|one| one.name != *chosen) {
-                self.faults.push(one.place.fault("there is another Platform, and there can be only one"));
+                let place = file.as_ref().map(|file| format!(", in {file},")).unwrap_or_default();
+                self.faults.push(one.place.fault(format!("there is another Platform{place} and there can be only one: that one holds")));
             }
-        } else {
+        } else if !any {
             let there = match &self.broken {
                 Some(file) => format!("no Platform was found, and whether there is one cannot be known while {file} is broken"),
                 None => "there is no Platform".to_owned(),

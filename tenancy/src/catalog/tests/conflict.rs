@@ -147,7 +147,49 @@ fn s17_a_second_resource_of_one_name_does_not_replace_the_first() {
     assert_eq!(world.owner(&issuer("evil")), None);
     world.assert_fault("a.yaml", "another resource of this kind has this name");
     world.write(&[("b.yaml", &PLATFORM.replace("name: platform", "name: another"))]);
-    world.assert_fault("b.yaml", "there is another Platform");
+    world.assert_fault("b.yaml", "there is another Platform, in platform.yaml, and there can be only one: that one holds");
+}
+
+#[test]
+fn s17_of_two_platforms_at_a_start_none_governs_whatever_their_files_are_called() {
+    let other = PLATFORM.replace("10000", "5000");
+    for other in [other.clone(), other.replace("name: platform", "name: another")] {
+        let mut world =
+            World::start(&[("b.yaml", PLATFORM), ("a.yaml", &other), ("plans.yaml", PLANS), (&tenant_file("acme"), &tenant("acme"))]);
+        assert!(world.apply(vec![]).is_err());
+        let both = world.faults();
+        assert_eq!(both.len(), 2, "{both:#?}");
+        world.assert_fault("a.yaml", "there is another Platform, in b.yaml, and there can be only one: none of them governs");
+        world.assert_fault("b.yaml", "there is another Platform, in a.yaml, and there can be only one: none of them governs");
+        // In one file, too.
+        world.delete(&["a.yaml"]);
+        assert_eq!(world.snapshot().platform().rate_limit.rate, Rate::per_minute(10_000));
+    }
+    let world = World::start(&[("a.yaml", &format!("{PLATFORM}---{other}"))]);
+    assert_eq!(world.faults().len(), 2);
+}
+
+#[test]
+fn s17_later_no_second_platform_takes_the_first_ones_place() {
+    let governs = |world: &World| assert_eq!(world.snapshot().platform().rate_limit.rate, Rate::per_minute(10_000));
+    let other = PLATFORM.replace("10000", "5000");
+    let mut world = World::of(&["acme"]);
+    let acme = Arc::clone(world.tenant("acme"));
+    // Before it in its own file, before it in the order of files, and two in its place.
+    world.write(&[("platform.yaml", &format!("{other}---{PLATFORM}"))]);
+    governs(&world);
+    world.assert_fault("platform.yaml", "in platform.yaml, and there can be only one: the last good one holds");
+    world.write(&[("platform.yaml", PLATFORM), ("a.yaml", &other)]);
+    governs(&world);
+    world.write(&[("b.yaml", &other.replace("name: platform", "name: another"))]);
+    world.delete(&["platform.yaml"]);
+    governs(&world);
+    world.assert_fault("a.yaml", "in b.yaml, and there can be only one: the last good one holds");
+    assert!(Arc::ptr_eq(world.tenant("acme"), &acme));
+    // Only one is left: that one is meant.
+    world.delete(&["b.yaml"]);
+    assert_eq!(world.snapshot().platform().rate_limit.rate, Rate::per_minute(5_000));
+    assert!(world.faults().is_empty(), "{:?}", world.faults());
 }
 
 #[test]

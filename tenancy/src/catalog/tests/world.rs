@@ -111,6 +111,15 @@ impl World {
         Self { catalog: Catalog::new(Arc::new(clock.clone())), clock, files: BTreeMap::new(), snapshot: None }
     }
 
+    /// A start with these files, which may be none.
+    pub(super) fn start(files: &[(&str, &str)]) -> Self {
+        let mut world = Self::without_platform();
+        world.files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let changes = world.changes();
+        let _ = world.apply(changes);
+        world
+    }
+
     fn changes(&self) -> Vec<Change> {
         changes_of(&self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>())
     }
