@@ -222,15 +222,51 @@ impl fmt::Debug for Place {
     }
 }
 
-/// A text that a file's author chose, fit for one line of an error: at most 64 characters, control characters escaped (S16).
+/// A text that a file's author chose, fit for one line of an error: at most 64 characters, what nobody sees written out (S16), and quotes, so that it ends
+/// where it seems to.
 fn shown(text: &str) -> String {
     // A URL in the place of a name may hold a password, which no error quotes.
     if let Some((scheme, _)) = text.split_once("://").filter(|(_, rest)| rest.contains('@')) {
         return format!("{}://...", shown(scheme));
     }
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+    // So may what a URL is without its scheme.
+    if text.contains('@') {
+        return "...".to_owned();
+    }
+    let plain = |one: char| !matches!(one, '"' | '\\');
+    let escaped = |one: char| (!plain(one)).then_some('\\').into_iter().chain(visible(one));
+    let mut shown: String = text.chars().take(64).flat_map(escaped).collect();
     if text.chars().nth(64).is_some() {
         shown.push_str("...");
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The field of a fault at a key.
+    fn field(key: &str) -> String {
+        Place::file(&Arc::from("f")).key(key).fault("").field
+    }
+
+    #[test]
+    fn s16_a_key_that_may_hold_a_secret_is_not_quoted() {
+        for key in ["redis://u:hunter2@host", "u:hunter2@host", "hunter2@", "u:hunter2@redis://host", "a://b://hunter2@c", "://u:hunter2@h"]
+        {
+            assert!(!field(key).contains("hunter2"), "{key}: {}", field(key));
+        }
+    }
+
+    #[test]
+    fn s16_a_key_is_shown_so_that_no_other_looks_the_same() {
+        assert_eq!(field("a\u{200b}b"), "[\"a\\u{200b}b\"]");
+        assert_eq!(field("a\u{202e}b"), "[\"a\\u{202e}b\"]");
+        assert_eq!(field("a\nb"), "[\"a\\nb\"]");
+        assert_eq!(field("a\"].b[\"c"), "[\"a\\\"].b[\\\"c\"]");
+        // What is written as such is not what it stands for.
+        assert_eq!(field("a\\nb"), "[\"a\\\\nb\"]");
+        assert_eq!(field("größe"), "[\"größe\"]");
+    }
 }
