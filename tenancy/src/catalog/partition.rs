@@ -12,6 +12,7 @@ use crate::{
     catalog::traces::{Found, Traces},
     fault::{Fault, Severity},
     judge::{
+        bound::enough,
         draft::Draft,
         fit::{Fitted, Grounds},
     },
@@ -174,9 +175,9 @@ impl Partition {
         }
         let good = self.good.as_ref().filter(|good| good.uid == standing.uid);
         let mut fitting = Vec::new();
-        if let Some(newest) = &self.newest
-            && let Some(fitted) = newest.fit(grounds, &mut fitting)
-        {
+        let fitted = self.newest.as_ref().and_then(|newest| Some((newest, newest.fit(grounds, &mut fitting)?)));
+        enough(&mut fitting);
+        if let Some((newest, fitted)) = fitted {
             let since = good.filter(|good| Arc::ptr_eq(&good.draft, newest)).map_or(now, |good| good.since);
             let good = Good { draft: Arc::clone(newest), uid: standing.uid.clone(), since };
             return Decided::by(fitted, State::Ready, fitting, Some(good), None);

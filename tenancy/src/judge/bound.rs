@@ -51,7 +51,8 @@ pub const ENOUGH_FAULTS: usize = 500;
 
 /// Whether enough is wrong to look no further. That is an error of its own: what was not looked at must not be missed.
 pub(crate) fn is_enough(place: &Place, faults: &mut Vec<Fault>) -> bool {
-    let enough = faults.len() > ENOUGH_FAULTS;
+    // Warnings alone refuse nothing, however many they are.
+    let enough = faults.len() > ENOUGH_FAULTS && faults.iter().any(|fault| fault.severity == Severity::Error);
     if enough {
         faults.push(place.fault("and what follows is not judged: too much is wrong in this partition"));
     }

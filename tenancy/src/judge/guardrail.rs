@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     bound::{
-        MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_RULE_PATTERNS, MAX_SHADOW_FILTERS, MAX_SHADOW_LIMITS, MAX_TOPICS,
-        at_most,
+        ENOUGH_FAULTS, MAX_GUARDRAILS, MAX_LISTED, MAX_MATCHER_BYTES, MAX_MATCHERS, MAX_RULE_PATTERNS, MAX_SHADOW_FILTERS,
+        MAX_SHADOW_LIMITS, MAX_TOPICS, at_most,
     },
     draft::DraftApi,
     unread::Unread,
@@ -43,16 +43,21 @@ pub(super) fn judge(
     if let Some(last) = limited.clone().next_back() {
         at_most(MAX_SHADOW_LIMITS, limited.count(), "limits in shadow", &last.place, faults);
     }
-    for policy in &policies {
+    // Of warnings so many say enough, and never become an error.
+    let mut left = ENOUGH_FAULTS + 1;
+    // Errors stand for what is over these bounds: it is not looked at.
+    for policy in policies.iter().take(MAX_GUARDRAILS) {
         if let Some(list) = &policy.tool_allowlist {
             at_most(MAX_LISTED, list.len(), "names in an allowlist", &list.place, faults);
-            for name in list.iter().filter(|name| !contract.contains_key(name.as_str()) && !tools.tools.contains_key(name.as_str())) {
+            let known = |name: &str| contract.contains_key(name) || tools.tools.contains_key(name);
+            for name in list.iter().take(MAX_LISTED).filter(|name| !known(name.as_str())).take(left) {
+                left -= 1;
                 faults.push(unread.missing(name, name.warning("names neither an API nor a tool of this tenant")));
             }
         }
         if let Some(filter) = &policy.content_filter {
             at_most(MAX_TOPICS, filter.topics.len() + filter.blocked_topics.len(), "topics", &filter.place, faults);
-            for topic in filter.topics.values() {
+            for topic in filter.topics.values().take(MAX_TOPICS) {
                 at_most(MAX_MATCHERS, topic.phrases.len() + topic.patterns.len(), "phrases and patterns", &topic.place, faults);
                 if topic.phrases.iter().chain(&topic.patterns).any(|text| text.len() > MAX_MATCHER_BYTES) {
                     faults.push(topic.fault(format!("a phrase or pattern has more than {MAX_MATCHER_BYTES} bytes")));
@@ -161,7 +166,7 @@ fn topics(
     faults: &mut Vec<Fault>,
 ) -> Vec<(String, TopicMatcher)> {
     let mut topics = Vec::new();
-    for label in policy.content_filter.iter().flat_map(|filter| &filter.blocked_topics) {
+    for label in policy.content_filter.iter().flat_map(|filter| filter.blocked_topics.iter().take(MAX_TOPICS)) {
         let said = |in_shadow: bool| {
             let own = policies.iter().filter(move |policy| policy.shadow == in_shadow);
             own.filter_map(|policy| policy.content_filter.as_ref()?.topics.get(label.as_str())).map(|topic| &topic.value)

@@ -70,7 +70,11 @@ pub(super) fn judge(
         grants += manifest.tools.len();
         at_most(MAX_GRANTS, grants, "tools in all sets of a tenant", &place, faults);
         access(&manifest.access, &place, faults);
-        for tool in manifest.tools.iter().filter(|tool| !joined.tools.contains_key(&tool.value)) {
+        if grants > MAX_GRANTS {
+            // An error stands: what is over the bound is not looked at.
+            break;
+        }
+        for tool in manifest.tools.iter().take(MAX_LISTED).filter(|tool| !joined.tools.contains_key(&tool.value)) {
             faults.push(unread.missing(tool, tool.fault("no such tool in this tenant's registry")));
         }
         let tools = manifest.tools.into_iter().map(|tool| tool.value).collect();

@@ -139,3 +139,61 @@ fn s16_control_characters_are_refused_with_the_name_of_their_field() {
     good(&(base() + &own("GuardrailPolicy", "g", "rules: \"allow if {\\n\\ttrue\\r\\n}\"")));
     good(&(base() + &own("Tool", "t", "api: tools, description: \"a\\n\\tb\"")));
 }
+
+#[test]
+fn s16_faults_are_bounded_where_they_are_found() {
+    let count = |text: &str, beside: &[(&str, &str)]| {
+        let (snapshot, faults) = load(OPERATOR, text, beside);
+        let served = matches!(snapshot.tenant("acme").unwrap().policy, Policy::Ready(_));
+        (served, faults.iter().filter(|fault| fault.file.starts_with("namespaces/")).count())
+    };
+    let names = |most: usize| (0..most).map(|one| format!("n{one}")).collect::<Vec<_>>().join(", ");
+    // Sets of tools, and allowlists, of names that name nothing.
+    let sets: String = (0..20).map(|one| own("ToolSet", &format!("s{one}"), &format!("tools: [{}]", names(10_000)))).collect();
+    let (mut read, mut found) = (vec![], vec![]);
+    for resource in crate::resource::read(&"f".into(), &sets).0 {
+        if let crate::resource::Resource::ToolSet(set) = resource {
+            read.push(set);
+        }
+    }
+    assert_eq!(read.len(), 20);
+    crate::judge::tool::judge(vec![], read, &std::collections::BTreeMap::new(), &crate::judge::unread::Unread::default(), &mut found);
+    assert!(found.len() < 1_100, "{}", found.len());
+    let lists: String =
+        (0..32).map(|one| own("GuardrailPolicy", &format!("g{one}"), &format!("toolAllowlist: [{}]", names(1_000)))).collect();
+    let (served, faults) = count(&(base() + &lists), &[]);
+    assert!(served, "each is a warning, and together they are no error");
+    assert_eq!(faults, 501);
+    let (mut read, mut found) = (vec![], vec![]);
+    for resource in crate::resource::read(&"f".into(), &lists).0 {
+        if let crate::resource::Resource::Guardrail(policy) = resource {
+            read.push(policy);
+        }
+    }
+    let (apis, tools, unread) =
+        (std::collections::BTreeMap::new(), crate::policy::Tools::default(), crate::judge::unread::Unread::default());
+    crate::judge::guardrail::judge(read, &apis, &tools, &unread, &mut found);
+    assert_eq!(found.len(), 501);
+    // What the operator's resources prove wrong, too.
+    let operator_routes = (0..500).map(|one| api(&format!("a{one}"), ", policies: [ { rateLimit: tier-gone } ]")).collect::<Vec<_>>();
+    let labels =
+        (0..32).map(|one| own("GuardrailPolicy", &format!("g{one}"), &format!("contentFilter: {{ blockedTopics: [{}] }}", names(64))));
+    let (served, faults) = count(&(contract(&operator_routes) + &labels.collect::<String>()), &[]);
+    assert!(!served && faults <= 501, "{faults}");
+}
+
+#[test]
+fn many_warnings_are_no_error() {
+    let warning = crate::place::Place::file(&"namespaces/tenant-acme/a.YAML".into()).warning("is not read");
+    let mut changes = changes_of(&[("operator.yaml", OPERATOR), ("namespaces/tenant-acme/own.yaml", &base())]);
+    for change in &mut changes {
+        if let (crate::source::PartitionKey::Namespace(_), crate::source::Content::Files { faults, .. }) =
+            (&change.partition, &mut change.content)
+        {
+            faults.extend(vec![warning.clone(); 600]);
+        }
+    }
+    let mut catalog = Catalog::new(Arc::new(ManualClock::at_us(1)));
+    let snapshot = catalog.apply(changes).unwrap();
+    assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Ready(_)), "{:#?}", catalog.faults().last());
+}
