@@ -224,7 +224,7 @@ impl fmt::Debug for Place {
 
 /// A text that a file's author chose, fit for one line of an error: at most 64 characters, what nobody sees written out (S16), and quotes, so that it ends
 /// where it seems to.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     // A URL in the place of a name may hold a password, which no error quotes.
     if let Some((scheme, _)) = text.split_once("://").filter(|(_, rest)| rest.contains('@')) {
         return format!("{}://...", shown(scheme));

@@ -98,7 +98,7 @@ impl InputSchema {
             .should_validate_formats(false)
             .offline()
             .build(&source)
-            .map_err(|error| SchemaError::Invalid(cut(error.to_string())))?;
+            .map_err(|error| SchemaError::Invalid(cut(format!("{} (at `{}`)", error.masked(), error.instance_path()))))?;
         let lax = found.names.iter().map(|name| as_lax(name)).collect();
         let compiled = Compiled { validator, names: found.names, lax, patterns: found.patterns, schemas: found.schemas };
         Ok(Self { source: Arc::new(source), compiled: Arc::new(compiled) })
@@ -180,7 +180,7 @@ fn dialect(schema: &Value) -> Result<Draft, SchemaError> {
     }
 }
 
-/// The compiler quotes the schema, which is its author's own, but may be long.
+/// The compiler quotes no values (a default may be a secret), but names places, which may be long.
 fn cut(mut message: String) -> String {
     if message.len() > MAX_MESSAGE_BYTES {
         let end = (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();

@@ -142,3 +142,21 @@ fn a_schema_is_equal_and_shown_by_its_text() {
     assert_ne!(one, compiled(json!({})));
     assert_eq!(format!("{one:?}"), format!("{:?}", json!({ "type": "object" })));
 }
+
+#[test]
+fn s16_what_is_wrong_with_a_schema_is_told_without_its_values() {
+    for schema in [
+        json!({ "$ref": "https://u:hunter2@example.com/x" }),
+        json!({ "$ref": "#/u:hunter2@host" }),
+        json!({ "$ref": ["hunter2"] }),
+        json!({ "type": "hunter2" }),
+        json!({ "properties": "hunter2" }),
+        json!({ "properties": { "a": { "required": { "default": "hunter2" } } } }),
+        json!({ "pattern": "(hunter2" }),
+    ] {
+        let said = refused(schema).to_string();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let said = refused(json!({ "properties": { "a": { "type": 1 } } })).to_string();
+    assert!(said.contains("/properties/a/type"), "{said}");
+}

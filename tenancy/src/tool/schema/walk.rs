@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::SchemaError;
+use crate::place::shown;
 
 /// Schemas within schemas: each is some frames of a thread's stack, at each level of the arguments.
 const MAX_DEPTH: usize = 64;
@@ -124,8 +125,8 @@ impl Met {
 
 /// The place that a reference leads to.
 fn referred<'a>(reference: &Value, root: &'a Value) -> Result<&'a Value, SchemaError> {
-    let Value::String(text) = reference else { return Err(SchemaError::Reference(format!("$ref: {reference}"))) };
+    let Value::String(text) = reference else { return Err(SchemaError::Reference("$ref".to_owned())) };
     let pointer = text.strip_prefix('#').filter(|rest| (rest.is_empty() || rest.starts_with('/')) && !rest.contains('%'));
-    let pointer = pointer.ok_or_else(|| SchemaError::Reference(format!("$ref: {text}")))?;
-    root.pointer(pointer).ok_or_else(|| SchemaError::Dangling(text.clone()))
+    let pointer = pointer.ok_or_else(|| SchemaError::Reference(format!("$ref: {}", shown(text))))?;
+    root.pointer(pointer).ok_or_else(|| SchemaError::Dangling(shown(text)))
 }
