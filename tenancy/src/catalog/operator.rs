@@ -3,7 +3,10 @@
 //! A resource that is broken keeps its own last good version. So does one that was last seen in a file that now has an error: whether it
 //! was deleted or merely cannot be read is not known.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -67,12 +70,13 @@ impl Operator {
     /// Puts what was read now in the place of what was read before.
     pub(crate) fn read(&mut self, content: Content) {
         self.faults.clear();
-        let (files, refused) = match content {
+        let (files, mut refused) = match content {
             Content::Files { files, faults } => (files, faults),
             // A read error is not a deletion: everything stays (S10).
             Content::Unreadable(fault) => return self.faults.push(fault),
             Content::Gone => (Vec::new(), Vec::new()),
         };
+        let files = told_apart(files, &mut refused);
         let mut uncertain = Uncertain::default();
         refused.iter().filter(|fault| fault.severity == Severity::Error).for_each(|fault| uncertain.add(&fault.file));
         self.faults.extend(refused);
@@ -203,6 +207,14 @@ impl Operator {
     pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
         self.faults.iter().chain(self.platforms.faults()).chain(self.plans.faults()).chain(self.tenants.faults())
     }
+}
+
+/// The files that no other's name looks like: of two, one would take the place of the other (what is no UTF-8, or not seen, is shown otherwise than it is).
+fn told_apart(files: Vec<SourceFile>, faults: &mut Vec<Fault>) -> Vec<SourceFile> {
+    let mut seen = BTreeSet::new();
+    let again: BTreeSet<_> = files.iter().map(|file| &file.path).filter(|path| !seen.insert(*path)).cloned().collect();
+    faults.extend(again.iter().map(|path| Place::file(path).fault("is shown as another file is: give one of them a plain name")));
+    files.into_iter().filter(|file| !again.contains(&file.path)).collect()
 }
 
 fn seen<N: Clone, M>(name: &At<N>, path: &Arc<str>, manifest: &Arc<M>) -> Seen<N, M> {

@@ -78,7 +78,8 @@ impl<M, T> Slot<M, T> {
 
 impl<N: Ord + Clone, M, T> Slots<N, M, T> {
     /// Puts what was read now in the place of what was read before. `uncertain` are the files that hold errors: what was last seen there
-    /// and is not seen now may still be there (S10). Of two with one name, the incumbent wins, else the first (S17).
+    /// and is not seen now may still be there (S10). Of several with one name the incumbent holds it; without one nobody knows which is meant, least of
+    /// all by the names of their files, and what was good before holds (S17).
     pub(crate) fn read(
         &mut self,
         seen: &[Seen<N, M>],
@@ -87,33 +88,33 @@ impl<N: Ord + Clone, M, T> Slots<N, M, T> {
         judge: impl Fn(&M, &mut Vec<Fault>) -> Option<T>,
         faults: &mut Vec<Fault>,
     ) {
-        let mut chosen: BTreeMap<&N, &Seen<N, M>> = BTreeMap::new();
-        let mut spare: Vec<&Place> = Vec::new();
-        for one in seen {
-            let incumbent = self.0.get(&one.name).is_some_and(|slot| slot.file == one.file);
-            match chosen.get(&one.name) {
-                Some(other) if !incumbent || other.file == one.file => spare.push(&one.place),
-                Some(other) => {
-                    spare.push(&other.place);
-                    chosen.insert(&one.name, one);
+        let mut named: BTreeMap<&N, Vec<&Seen<N, M>>> = BTreeMap::new();
+        seen.iter().for_each(|one| named.entry(&one.name).or_default().push(one));
+        let names: BTreeSet<N> = named.keys().map(|name| (*name).clone()).collect();
+        let mut chosen = Vec::with_capacity(named.len());
+        for (name, rivals) in named {
+            let slot = self.0.get(name);
+            let mut incumbents = rivals.iter().filter(|one| slot.is_some_and(|slot| slot.file == one.file));
+            let incumbent = incumbents.next().filter(|_| incumbents.next().is_none()).copied();
+            // An incumbent whose file cannot be read whole may still be there: another file does not get its name meanwhile.
+            let held = slot.is_some_and(|slot| uncertain.holds(&slot.file));
+            let holder = incumbent.or_else(|| rivals.first().copied().filter(|_| rivals.len() == 1 && !held));
+            let why = match (holder.is_some() || held, slot) {
+                (true, _) => "another resource of this kind has this name, and holds it",
+                (false, Some(_)) => {
+                    "another resource of this kind has this name, and which is meant cannot be known: the last good one holds"
                 }
-                None => drop(chosen.insert(&one.name, one)),
-            }
+                (false, None) => "another resource of this kind has this name, and which is meant cannot be known: neither counts",
+            };
+            let refused = rivals.iter().filter(|one| holder.is_none_or(|holder| !std::ptr::eq(holder, **one)));
+            faults.extend(refused.map(|one| one.place.fault(why)));
+            chosen.extend(holder);
         }
-        // An incumbent whose file cannot be read whole may still be there: another file does not get its name meanwhile.
-        chosen.retain(|name, one| {
-            let held = self.0.get(*name).is_some_and(|slot| slot.file != one.file && uncertain.holds(&slot.file));
-            if held {
-                spare.push(&one.place);
-            }
-            !held
-        });
-        faults.extend(spare.iter().map(|place| place.fault("another resource of this kind has this name, and holds it")));
-        self.0.retain(|name, slot| chosen.contains_key(name) || uncertain.holds(&slot.file));
-        for (name, one) in chosen {
-            match self.0.get_mut(name) {
+        self.0.retain(|name, slot| names.contains(name) || uncertain.holds(&slot.file));
+        for one in chosen {
+            match self.0.get_mut(&one.name) {
                 Some(slot) => slot.take(one, again, &judge),
-                None => drop(self.0.insert(name.clone(), Slot::new(one, &judge))),
+                None => drop(self.0.insert(one.name.clone(), Slot::new(one, &judge))),
             }
         }
     }

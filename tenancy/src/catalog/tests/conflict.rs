@@ -318,3 +318,47 @@ fn s17_a_tie_for_a_store_at_a_cold_start_closes_both_silos_and_nobody_else() {
     world.write(&[("apart.yaml", &plan("apart", APART)), (&tenant_file("acme"), &acme), (&tenant_file("globex"), &globex)]);
     assert!(world.is_closed("acme") && world.is_closed("globex") && !world.is_closed("initech"));
 }
+
+#[test]
+fn s17_of_two_tenants_of_one_name_at_a_start_neither_counts_whatever_their_files_are_called() {
+    let evil = tenant("acme").replace("realms/acme", "realms/evil");
+    let mut world = World::start(&[
+        ("platform.yaml", PLATFORM),
+        ("plans.yaml", PLANS),
+        ("a.yaml", &evil),
+        (&tenant_file("acme"), &tenant("acme")),
+        (&tenant_file("globex"), &tenant("globex")),
+    ]);
+    assert!(world.snapshot().tenant("acme").is_none() && world.snapshot().tenant("globex").is_some());
+    assert_eq!((world.owner(&issuer("evil")), world.owner(&issuer("acme"))), (None, None));
+    for file in ["a.yaml", &tenant_file("acme")] {
+        world.assert_fault(file, "another resource of this kind has this name, and which is meant cannot be known: neither counts");
+    }
+    world.delete(&["a.yaml"]);
+    assert_eq!(world.owner(&issuer("acme")), Some("acme"));
+    // Later, two in the place of one, in its own file or in others, leave it what it was.
+    let acme = Arc::clone(world.tenant("acme"));
+    world.write(&[(&tenant_file("acme"), &format!("{evil}---{}", tenant("acme")))]);
+    assert!(Arc::ptr_eq(world.tenant("acme"), &acme));
+    world.write(&[("a.yaml", &evil), ("b.yaml", &tenant("acme"))]);
+    world.delete(&[&tenant_file("acme")]);
+    assert!(Arc::ptr_eq(world.tenant("acme"), &acme));
+    world.assert_fault("b.yaml", "the last good one holds");
+}
+
+#[test]
+fn s10_of_two_files_that_are_shown_alike_none_takes_the_place_of_the_other() {
+    let mut world = World::of(&["acme"]);
+    let acme = Arc::clone(world.tenant("acme"));
+    let files = [
+        ("platform.yaml", PLATFORM.to_owned()),
+        ("plans.yaml", PLANS.to_owned()),
+        ("tenants/acme.yaml", tenant("acme")),
+        ("tenants/acme.yaml", "# nobody\n".to_owned()),
+    ];
+    let files = files.map(|(path, text)| crate::source::SourceFile { path: path.into(), text }).to_vec();
+    let content = crate::source::Content::Files { files, faults: vec![] };
+    world.apply(vec![crate::source::Change { partition: crate::source::PartitionKey::Operator, content }]).unwrap();
+    assert!(Arc::ptr_eq(world.tenant("acme"), &acme));
+    world.assert_fault("tenants/acme.yaml", "is shown as another file is");
+}
