@@ -14,7 +14,9 @@ thread_local! {
 
 /// Lets this thread come after others, from now on: there is no way back without privileges. A system that does not permit it goes on as it is.
 pub(super) fn step_back() {
-    if !STEPPED_BACK.replace(true)
+    // Elsewhere priorities are the whole process's.
+    if cfg!(target_os = "linux")
+        && !STEPPED_BACK.replace(true)
         && let Ok(now) = getpriority_process(None)
     {
         let _ = setpriority_process(None, now.saturating_add(STEPS));
