@@ -334,11 +334,15 @@ fn size(node: &Node) -> usize {
     }
 }
 
-/// Repeated keys, and numbers that are infinite or none: JSON cannot say them.
+/// Repeated keys, and numbers that are infinite, none or too large: JSON cannot say them, or we cannot.
 fn refuse_what_json_lacks(node: &Node, place: &Place, faults: &mut Faults) {
     match &node.value {
         Value::Scalar(Scalar::Float(value)) if !value.is_finite() => {
             faults.push(place.clone().at(node.line, node.column).fault("must be a finite number"));
+        }
+        // Made JSON, it would be null.
+        Value::Scalar(Scalar::Integer(value)) if i64::try_from(*value).is_err() && u64::try_from(*value).is_err() => {
+            faults.push(place.clone().at(node.line, node.column).fault("must be a whole number from -2^63 to 2^64 - 1"));
         }
         Value::Scalar(_) => {}
         Value::List(items) => {

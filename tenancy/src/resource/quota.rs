@@ -12,8 +12,13 @@ const MAX_QUOTA: u64 = 1 << 50;
 
 /// A list of quotas, each over another window: of two over the same one the larger could never be reached.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Vec<At<Quota>>> {
-    let mut windows = Vec::new();
+    let (mut windows, mut count) = (Vec::new(), 0);
     let quotas = reader.list(|quota| {
+        count += 1;
+        // What is over the bound is not compared with all before it (S16): an error stands.
+        if count > MAX_QUOTAS {
+            return None;
+        }
         let one = quota.at(read_one)?;
         if windows.contains(&one.value.window) {
             return quota.refuse(format!("another quota of this list counts over the same window, {}", one.value.window));
@@ -21,8 +26,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Vec<At<Quota>>> {
         windows.push(one.value.window.clone());
         Some(one)
     })?;
-    if quotas.len() > MAX_QUOTAS {
-        return reader.refuse(format!("must have at most {MAX_QUOTAS} quotas, not {}", quotas.len()));
+    if count > MAX_QUOTAS {
+        return reader.refuse(format!("must have at most {MAX_QUOTAS} quotas, not {count}"));
     }
     Some(quotas)
 }

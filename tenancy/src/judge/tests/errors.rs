@@ -197,3 +197,30 @@ fn many_warnings_are_no_error() {
     let snapshot = catalog.apply(changes).unwrap();
     assert!(matches!(snapshot.tenant("acme").unwrap().policy, Policy::Ready(_)), "{:#?}", catalog.faults().last());
 }
+
+#[test]
+fn a_number_that_json_does_not_hold_is_refused_where_it_stands() {
+    for number in ["18446744073709551616", "-9223372036854775809", ".inf"] {
+        let text = base() + &own("Tool", "t", &format!("api: tools, inputSchema: {{ const: {number} }}"));
+        let (_, faults) = load(OPERATOR, &text, &[]);
+        let errors: Vec<_> = faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
+        assert!(errors.len() == 1 && errors[0].field == "spec.inputSchema.const" && errors[0].line > 0, "{errors:?}");
+    }
+    for number in ["18446744073709551615", "-9223372036854775808"] {
+        good(&(base() + &own("Tool", "t", &format!("api: tools, inputSchema: {{ const: {number} }}"))));
+    }
+}
+
+#[test]
+fn s16_quotas_past_the_bound_are_not_read() {
+    let one = "{ requests: 1, per: hour }, ";
+    let text = base() + &own("Subscription", "s", &format!("clientId: app, quotas: [ {}{{ requests: wrong }} ]", one.repeat(4)));
+    let (_, faults) = load(OPERATOR, &text, &[]);
+    let fields: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.severity == Severity::Error)
+        .map(|fault| (fault.field.as_str(), fault.message.as_str()))
+        .collect();
+    assert!(fields.contains(&("spec.quotas", "must have at most 4 quotas, not 5")), "{fields:?}");
+    assert!(fields.iter().all(|(field, _)| !field.starts_with("spec.quotas[4]")), "{fields:?}");
+}
