@@ -107,17 +107,12 @@ fn a_resource_that_says_openapi_besides_does_not_vanish() {
 #[test]
 fn s16_documents_and_resources_share_one_budget() {
     // 250,000 values each.
-    let many = format!("x-many: [{}]\n", "1,".repeat(249_990));
-    let own = contract(&[api("a", ", openapi: a.yaml"), api("b", ", openapi: b.json")]);
-    let one = format!("{DOCUMENT}{many}");
-    let other = format!("{{ \"openapi\": \"3.1.0\", \"paths\": {{}}, \"x-many\": [{}1] }}", "1,".repeat(249_990));
-    assert_eq!(
-        errors(
-            &own,
-            &[("namespaces/tenant-acme/a.yaml", &one), ("namespaces/tenant-acme/b.json", "{\"openapi\": \"3.1.0\", \"paths\": {}}")]
-        ),
-        Vec::<String>::new()
-    );
-    let said = errors(&own, &[("namespaces/tenant-acme/a.yaml", &one), ("namespaces/tenant-acme/b.json", &other)]);
+    let many = "1,".repeat(249_990);
+    let policy = own("GuardrailPolicy", "g", "").replace("{ name: g }", &format!("{{ name: g, labels: [{many}1] }}"));
+    let text = contract(&[api("b", ", openapi: b.json")]) + &policy;
+    let path = "namespaces/tenant-acme/b.json";
+    assert_eq!(errors(&text, &[(path, "{ \"openapi\": \"3.1.0\", \"paths\": {} }")]), Vec::<String>::new());
+    let large = format!("{{ \"openapi\": \"3.1.0\", \"paths\": {{}}, \"x-many\": [{many}1] }}");
+    let said = errors(&text, &[(path, &large)]);
     assert!(said.len() == 1 && said[0].contains("more than 400000 values, aliases expanded, with the files before it"), "{said:#?}");
 }
