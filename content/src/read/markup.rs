@@ -12,10 +12,7 @@ use crate::{Unscannable, media::Kind, text::Layer};
 pub(super) fn read(reading: &mut Reading<'_>, body: &[u8], at: Range<usize>) -> Result<(), Unscannable> {
     let bytes = body.get(at.clone()).unwrap_or_default();
     reading.budget.spend(16 * bytes.len())?;
-    if bytes.windows(8).any(|window| window.eq_ignore_ascii_case(b"<!ENTITY")) {
-        return Err(Unscannable::Malformed);
-    }
-    declared(bytes)?;
+    plain(bytes)?;
     reading.look(body, &Piece { layer: Layer::Markup, at: at.clone(), key: "", form: Form::Text })?;
     elements(reading, body, &at)?;
     without(reading, bytes)
@@ -27,7 +24,12 @@ pub(super) fn glance(reading: &mut Reading<'_>, text: &[u8]) -> Result<(), Unsca
     if !memchr_iter(b'<', text).any(|at| begins(at) && memchr(b'>', text.get(at..).unwrap_or_default()).is_some()) {
         return Ok(());
     }
-    reading.budget.spend(8 * text.len())?;
+    reading.budget.spend(16 * text.len())?;
+    // Servers tell XML by its looks, too: as if it were called so.
+    let start = text.trim_ascii_start();
+    if ["<?xml", "<!doctype"].iter().any(|mark| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark.as_bytes()))) {
+        plain(start)?;
+    }
     without(reading, text)
 }
 
@@ -75,6 +77,14 @@ fn elements(reading: &mut Reading<'_>, body: &[u8], at: &Range<usize>) -> Result
 
 const fn is_of_a_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':') || !byte.is_ascii()
+}
+
+/// Refuses a document whose text may be another than what stands there: one that defines entities, or names another encoding.
+fn plain(bytes: &[u8]) -> Result<(), Unscannable> {
+    if bytes.windows(8).any(|window| window.eq_ignore_ascii_case(b"<!ENTITY")) {
+        return Err(Unscannable::Malformed);
+    }
+    declared(bytes)
 }
 
 /// An XML declaration may name another encoding than the headers.

@@ -8,7 +8,7 @@ use super::{Form, MAX_NESTING, Piece, Reading};
 use crate::{
     Unscannable,
     media::{CHARSET_FIELD, Kind, form_charset},
-    text::Layer,
+    text::{Layer, folded},
 };
 
 /// The most parts.
@@ -117,7 +117,7 @@ fn field(headers: &[u8]) -> String {
     let named =
         parameters.find_map(|one| one.split_at_checked(5).filter(|(name, _)| name.eq_ignore_ascii_case(b"name=")).map(|(_, value)| value));
     let named = named.filter(|named| named.len() <= LONGEST).unwrap_or_default();
-    String::from_utf8_lossy(named).trim_matches('"').to_ascii_lowercase()
+    folded(String::from_utf8_lossy(named).trim_matches('"')).to_ascii_lowercase()
 }
 
 fn is_literal(encoding: &[u8]) -> bool {

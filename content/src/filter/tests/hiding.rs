@@ -257,6 +257,13 @@ fn names_are_folded_as_text_is() {
         (JSON, "{\"tel\u{e9}fono\":\"612345678\"}", "phone"),
         (JSON, "{\"contrase\u{f1}a\":\"S3cretPassw0rd99\"}", "secret"),
         (FORM, "contrase%C3%B1a=S3cretPassw0rd99", "secret"),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\ncontent-disposition: form-data; name=\"m\u{f3}vil\"\r\n\r\n612345678\r\n--x--\r\n",
+            "phone",
+        ),
+        ("", "<!DOCTYPE a [<!ENTITY e \"tech\">]><a>Ini&e;</a>", "! malformed"),
+        ("text/plain", "<?xml version=\"1.0\" encoding=\"utf-7\"?><a>+AEk-nitech</a>", "! charset"),
         (JSON, "{\"\u{ff53}\u{ff53}\u{ff4e}\":\"536228726\"}", "national-id"),
         (JSON, "{\"\u{ff30}assword\":\"S3cretPassw0rd99\"}", "secret"),
     ] {
