@@ -32,6 +32,11 @@ use crate::{fatal::Fatal, listener::Listener, run::Readiness};
 /// Calls in progress on one connection. Envoy opens one connection a worker and sends everything over it: a low bound would queue tenants
 /// behind each other inside Envoy.
 const STREAMS: u32 = 16_384;
+/// What a call may bring ahead of what was read of it: a large message comes in pieces, between which Envoy sends those of other calls.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// The same of all calls of a connection together: those of two thousand. Where it is used up nothing comes any more for anybody, so calls that are not read at this moment (streams
+/// whose tenant has enough in progress, or many large messages on their way) must not come near it.
+const CONNECTION_WINDOW: u32 = 2048 * STREAM_WINDOW;
 /// The largest list of request headers (gRPC metadata, not the headers of the request that is judged).
 const HEADER_LIST: u32 = 16 * 1024;
 /// Calls that Envoy gave up on (its time-out is a RST_STREAM) before we looked at them. Past this bound h2 closes the connection, and
@@ -82,6 +87,8 @@ pub(crate) async fn serve(listener: Listener, calls: Calls, age: Option<Duration
         server
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST)
             .max_pending_accept_reset_streams(RESET_STREAMS)
             .max_local_error_reset_streams(RESET_STREAMS)
