@@ -1,7 +1,11 @@
 //! What reading one body may take. Patterns that a tenant wrote and a document that somebody sent must not keep a processor, or memory, longer
 //! than that (S5): whoever reads counts as it goes, and stops where the count, the time or the room is over.
 
-use std::{cell::Cell, time::Instant};
+use std::{
+    cell::Cell,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::Unscannable;
 
@@ -20,6 +24,8 @@ pub struct Budget<'r> {
     steps: u64,
     left: Cell<u64>,
     until: Option<Instant>,
+    /// Since when it has the processor, where others are to have it in between.
+    works_since: Cell<Option<Instant>>,
     /// Steps since the clock was looked at.
     since: Cell<u64>,
     room: Option<&'r dyn Room>,
@@ -32,6 +38,12 @@ pub struct Budget<'r> {
 /// Between two looks at the clock, in steps: less than a millisecond.
 const INTERVAL: u64 = 1 << 18;
 
+/// So long it works that gives way, before it rests.
+const AT_A_TIME: Duration = Duration::from_micros(500);
+
+/// So long it rests. To sleep at all is what counts: one that only yields is taken, by some systems, to have used all of its time.
+const REST: Duration = Duration::from_micros(1);
+
 impl<'r> Budget<'r> {
     /// The most steps of one body: more than ten times what the largest one of ordinary content takes, some seconds of a processor.
     pub const MAX_STEPS: u64 = 1 << 31;
@@ -39,13 +51,28 @@ impl<'r> Budget<'r> {
     /// So many steps, with no end in time and all the room that there is.
     #[must_use]
     pub const fn new(steps: u64) -> Self {
-        Self { steps, left: Cell::new(steps), until: None, since: Cell::new(0), room: None, held: Cell::new(0), peak: Cell::new(0) }
+        Self {
+            steps,
+            left: Cell::new(steps),
+            until: None,
+            works_since: Cell::new(None),
+            since: Cell::new(0),
+            room: None,
+            held: Cell::new(0),
+            peak: Cell::new(0),
+        }
     }
 
     /// The same until a moment: nobody waits any more for what is found later.
     #[must_use]
     pub const fn until(self, moment: Instant) -> Self {
         Self { until: Some(moment), ..self }
+    }
+
+    /// The same, and other threads have the processor in between, if any wait for it: a system lets whoever works go on for milliseconds.
+    #[must_use]
+    pub fn giving_way(self) -> Self {
+        Self { works_since: Cell::new(Some(Instant::now())), ..self }
     }
 
     /// The same within a room.
@@ -82,6 +109,10 @@ impl<'r> Budget<'r> {
     /// Looks at the clock.
     pub(crate) fn look(&self) -> Result<(), Unscannable> {
         self.since.set(0);
+        if self.works_since.get().is_some_and(|since| since.elapsed() >= AT_A_TIME) {
+            thread::sleep(REST);
+            self.works_since.set(Some(Instant::now()));
+        }
         let over = self.until.is_some_and(|until| Instant::now() >= until);
         if over { Err(Unscannable::Effort) } else { Ok(()) }
     }

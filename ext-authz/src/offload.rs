@@ -12,11 +12,11 @@ use std::{
 use bulkhead_content::Unscannable;
 use bulkhead_tenancy::name::TenantUid;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{Instant, timeout_at},
 };
 
-use self::held::Held;
+use self::{held::Held, lane::Lane};
 use crate::{
     purse::{self, Allowance, Purse},
     verdict::{Denial, Reason},
@@ -24,6 +24,7 @@ use crate::{
 
 mod background;
 mod held;
+mod lane;
 pub mod small;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,8 @@ pub struct Room {
     pub waiting: usize,
     /// Pieces that wait until they are among those.
     pub queued: usize,
+    /// How many pieces each of a tenant's places may find waiting before another is taken: of those that cost less than to wake a thread for them.
+    pub ahead: usize,
     /// Time of the threads that others' calls wait for, for one tenant's small work.
     pub at_once: Allowance,
 }
@@ -85,15 +88,6 @@ pub struct Offload {
     at_once: Arc<Purse>,
 }
 
-/// One tenant's way to the places.
-struct Lane {
-    waiting: Arc<Semaphore>,
-    /// Those that wait or run after they were queued.
-    turns: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
-    running: Arc<Semaphore>,
-}
-
 /// Why work was not done. Nothing may be concluded from work that was not done: whoever asked for it denies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undone {
@@ -126,7 +120,14 @@ impl Offload {
     #[must_use]
     pub fn with_places(places: usize) -> Self {
         let places = places.max(LEAST_PLACES);
-        Self::new(Room { places, each: places / LEAST_PLACES, waiting: WAITING, queued: QUEUED, at_once: Allowance::of_small_work() })
+        Self::new(Room {
+            places,
+            each: places / LEAST_PLACES,
+            waiting: WAITING,
+            queued: QUEUED,
+            ahead: 0,
+            at_once: Allowance::of_small_work(),
+        })
     }
 
     /// Places as they are given.
@@ -187,15 +188,16 @@ impl Offload {
                 place(&lane.turns, until).await?
             }
         };
-        let own = place(&lane.running, until).await?;
-        let any = place(&self.places, until).await?;
-        // The places go with the work, not with the request that waits for it.
-        let doing = tokio::task::spawn_blocking(move || {
-            let _places = (lane, waiting, own, any);
-            background::step_back();
-            work()
-        });
-        timeout_at(until, doing).await.map_err(|_| Undone::Late)?.map_err(|_| Undone::Broke)
+        let (answer, answered) = oneshot::channel();
+        // Its room goes with the work, not with the request that waits for it.
+        let work = move || {
+            let done = work();
+            drop(waiting);
+            // Perhaps nobody waits any more.
+            let _ = answer.send(done);
+        };
+        let _waiting = lane.join(&self.places, work);
+        timeout_at(until, answered).await.map_err(|_| Undone::Late)?.map_err(|_| Undone::Broke)
     }
 
     /// Takes room for a tenant's body. It is to go with the work that reads it.
@@ -212,9 +214,7 @@ impl Offload {
             return lane;
         }
         make_room(&mut lanes, |lane| lane.strong_count() > 0);
-        let Room { each, waiting, queued, .. } = self.room;
-        let [waiting, turns, queue, running] = [waiting, waiting, queued, each].map(|room| Arc::new(Semaphore::new(room)));
-        let lane = Arc::new(Lane { waiting, turns, queue, running });
+        let lane = Arc::new(Lane::new(self.room));
         lanes.insert(tenant.clone(), Arc::downgrade(&lane));
         lane
     }

@@ -87,6 +87,9 @@ impl From<Denial> for Refusal {
     }
 }
 
+/// So many signatures wait for one thread before another is woken.
+const AHEAD: usize = 8;
+
 /// How much identity may wait, fetch and hold. The defaults fit a Check that Envoy gives 250 ms.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -138,7 +141,7 @@ impl Identity {
         let fetches = Arc::new(Semaphore::new(settings.fetches));
         let supply = Supply { provider, clock: Arc::clone(&clock), pace: settings.pace, fetches };
         let Caps { verifying, first_sights, at_once, .. } = settings.caps;
-        let room = Room { places: settings.verifications, each: verifying, waiting: first_sights, queued: 0, at_once };
+        let room = Room { places: settings.verifications, each: verifying, waiting: first_sights, queued: 0, ahead: AHEAD, at_once };
         Self {
             clock,
             wait: settings.wait,

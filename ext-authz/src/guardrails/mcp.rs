@@ -131,7 +131,7 @@ async fn read(
     let hold = offload.hold(tenant, bytes.len())?;
     let bytes = asked.request.message.keep(bytes);
     let read = move || {
-        let budget = Budget::default().until(until.into_std()).within(&hold);
+        let budget = Budget::default().until(until.into_std()).giving_way().within(&hold);
         let plain = coding.map_or(Ok(None), |coding| coding.decoded(&bytes, &budget).map(Some))?;
         let plain = plain.as_deref().unwrap_or(&bytes);
         budget.hold(json::weight(plain))?;

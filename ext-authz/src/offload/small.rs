@@ -43,7 +43,7 @@ impl Offload {
         }
         let turn = turn.of_small_work(small);
         let until = turn.until.into_std();
-        self.run_in(turn, move || work(&Budget::default().until(until).within(&hold))).await
+        self.run_in(turn, move || work(&Budget::default().until(until).giving_way().within(&hold))).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -59,7 +60,8 @@ impl Default for Caps {
             fetching: 2,
             lookups: 4,
             first_sights: 512,
-            verifying: 4,
+            // Half of the processors, so that the other half answers calls.
+            verifying: thread::available_parallelism().map_or(1, |all| (all.get() / 2).clamp(1, 4)),
             // A twentieth of a processor, and half a dozen signatures in one go.
             at_once: Allowance { a_second: Duration::from_millis(50), saved: Duration::from_micros(400) },
             keys: Shares { floor: 16 * KIB, ceiling: 512 * KIB, pool: 32 * MIB },

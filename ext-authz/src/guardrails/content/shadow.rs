@@ -56,7 +56,7 @@ async fn read(asked: &Asked<'_>, offload: &Offload) -> (Vec<ShadowMark>, bool) {
     let until = now + asked.until.saturating_duration_since(now) / 2;
     let work = Work::of(asked.policy, asked.request);
     let look = move || {
-        let budget = Budget::new(STEPS).until(until.into_std()).within(&hold);
+        let budget = Budget::new(STEPS).until(until.into_std()).giving_way().within(&hold);
         let seen = looking(&work.policy.guardrails().shadow).map(|(policy, content)| (policy, content, work.read(content, true, &budget)));
         let mut is_path_clean = true;
         let marks = seen.filter_map(|(policy, content, seen)| {

@@ -47,7 +47,7 @@ async fn answered(service: &ProcessService, plan: &Plan, events: impl IntoIterat
 }
 
 const PLENTY: Allowance = Allowance { a_second: Duration::from_secs(100), saved: Duration::from_secs(100) };
-const NO_PLACES: Room = Room { places: 4, each: 1, waiting: 0, queued: 0, at_once: PLENTY };
+const NO_PLACES: Room = Room { places: 4, each: 1, waiting: 0, queued: 0, ahead: 0, at_once: PLENTY };
 /// No places, and all the time to do at once what is small.
 fn without_places() -> Offload {
     Offload::new(NO_PLACES).sharing(Arc::new(Purse::full(PLENTY)))
