@@ -13,6 +13,7 @@
 //! every fault is answered with a denial, and a stream that cannot be read any more ends with an error status, never as if all were well.
 
 pub mod answer;
+pub mod answered;
 pub mod as_shown;
 pub mod content;
 pub mod events;

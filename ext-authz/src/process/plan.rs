@@ -13,6 +13,7 @@ use bulkhead_tenancy::{
 
 use super::{
     Side,
+    answered::Answered,
     as_shown::AsShown,
     content::{Everything, OfPolicy},
     message::Buffering,
@@ -172,9 +173,14 @@ fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Arc<Api>) 
     if let Some(shown) = told.shown.as_ref().filter(|_| side == Side::Response) {
         readers.push(Arc::new(ToolsList::of(shown, policy, api)));
     }
-    let message = side == Side::Request && api.protocol == Protocol::Mcp;
+    let mcp = api.protocol == Protocol::Mcp;
+    let message = side == Side::Request && mcp;
     if let Some(reader) = OfPolicy::at(side, policy) {
-        readers.push(if message { Arc::new(Rewritten::by(reader, policy, api)) } else { Arc::new(reader) });
+        readers.push(match side {
+            Side::Request if mcp => Arc::new(Rewritten::by(reader, policy, api)),
+            Side::Response if mcp => Arc::new(Answered::by(reader)),
+            _ => Arc::new(reader),
+        });
     }
     // Check asks for a message to be read for no other reason of its own.
     if readers.is_empty() && !(same && message) {
@@ -182,7 +188,11 @@ fn readers(side: Side, told: &Told, policy: &Arc<TenantPolicy>, api: &Arc<Api>) 
     }
     if !same {
         let everything = Everything::at(side);
-        readers.push(if message { Arc::new(Rewritten::by(everything, policy, api)) } else { Arc::new(everything) });
+        readers.push(match side {
+            Side::Request if mcp => Arc::new(Rewritten::by(everything, policy, api)),
+            Side::Response if mcp => Arc::new(Answered::by(everything)),
+            _ => Arc::new(everything),
+        });
     }
     // First: the others may write anew what could not be read.
     if message {

@@ -23,6 +23,38 @@ pub fn judge(body: &[u8], policy: &TenantPolicy, api: &Api) -> Result<(), Denial
     messages.iter().try_for_each(|message| fits(message, policy, api))
 }
 
+/// Judges what a rewritten answer is to its client: whose request it answers. In an event stream each line of data may be a message.
+///
+/// # Errors
+/// `unreadable` where an id was rewritten: nobody would know the answer for theirs.
+pub fn judge_answer(body: &[u8]) -> Result<(), Denial> {
+    let whole = json::value(body).ok();
+    let lines = body.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|_| whole.is_none());
+    let data = lines.filter_map(|line| json::value(line.strip_prefix(b"data:")?.trim_ascii()).ok());
+    for value in whole.iter().cloned().chain(data) {
+        let messages = match &value {
+            Value::Array(messages) => messages.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        if messages.iter().any(|message| kept(message).any(is_redacted)) {
+            return Err(unreadable("an id in the answer looks like personal data, and its request would not be found"));
+        }
+    }
+    Ok(())
+}
+
+/// What tells which messages belong together.
+fn kept(message: &Value) -> impl Iterator<Item = &Value> {
+    let params = message.get("params");
+    let told = |name| params.and_then(|params| params.get(name));
+    let progress = told("_meta").and_then(|meta| meta.get("progressToken"));
+    [message.get("id"), told("requestId"), told("progressToken"), progress].into_iter().flatten()
+}
+
+fn is_redacted(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains(REDACTED))
+}
+
 /// Whether a body of so many bytes is judged at once, whatever it is.
 pub fn is_light(bytes: usize, policy: &TenantPolicy, api: &Api) -> bool {
     let mut schemas = policy.tools().filter(|tool| tool.api == api.name).filter_map(|tool| tool.input_schema.as_ref());
@@ -32,11 +64,9 @@ pub fn is_light(bytes: usize, policy: &TenantPolicy, api: &Api) -> bool {
 fn fits(message: &Value, policy: &TenantPolicy, api: &Api) -> Result<(), Denial> {
     let params = message.get("params");
     let told = |name| params.and_then(|params| params.get(name));
-    let progress = told("_meta").and_then(|meta| meta.get("progressToken"));
     let calls = message.get("method").and_then(Value::as_str).and_then(method::of_request) == Some(Kind::Call);
     let name = told("name").filter(|_| calls);
-    let kept = [message.get("id"), told("requestId"), told("progressToken"), progress, name];
-    if kept.into_iter().flatten().any(|kept| kept.as_str().is_some_and(|kept| kept.contains(REDACTED))) {
+    if kept(message).chain(name).any(is_redacted) {
         return Err(unreadable("an id or the tool's name in the message looks like personal data, and cannot be taken out"));
     }
     let tool = name.and_then(Value::as_str).and_then(|name| policy.tool(&api.name, name));

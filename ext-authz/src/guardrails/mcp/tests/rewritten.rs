@@ -6,6 +6,7 @@ use super::*;
 use crate::guardrails::mcp::rewritten::{is_light, judge};
 use crate::process::{
     Side,
+    answered::Answered,
     content::Everything,
     reader::{Reader as _, Representation},
     rewritten::Rewritten,
@@ -22,6 +23,34 @@ fn taken_out_of(api: &str, message: &str) -> Result<String, (Reason, u16)> {
         |refusal| Err((refusal.denial.reason, refusal.status)),
         |reading| Ok(reading.body.map_or_else(|| message.to_owned(), |body| String::from_utf8(body).unwrap())),
     )
+}
+
+/// What becomes of an answer.
+fn answered(content_type: &str, body: &str) -> Result<String, (Reason, u16)> {
+    let representation = Representation { content_type: vec![content_type.as_bytes().to_vec()], ..Representation::default() };
+    let reading = Answered::by(Everything::at(Side::Response)).read(&representation, body.as_bytes(), &Budget::default());
+    reading.map_or_else(
+        |refusal| Err((refusal.denial.reason, refusal.status)),
+        |reading| Ok(reading.body.map_or_else(|| body.to_owned(), |body| String::from_utf8(body).unwrap())),
+    )
+}
+
+#[test]
+fn an_answer_that_would_find_nobody_who_asked_is_refused() {
+    let answer = |id: &str, result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    let refused = Err((Reason::Unreadable, 502));
+    for (content_type, before, after) in
+        [("application/json", "", ""), ("application/json", "[", "]"), ("text/event-stream", "data: ", "\n\n")]
+    {
+        let sent = |id: &str, result: &str| format!("{before}{}{after}", answer(id, result));
+        assert_eq!(answered(content_type, &sent("4111111111111111", "{}")), refused, "{content_type}");
+        assert_eq!(answered(content_type, &sent("\"a@example.com\"", r#"{"to":"b@example.com"}"#)), refused, "{content_type}");
+        let kept = sent("1", r#"{"id":"b@example.com","params":{"requestId":"c@example.com"}}"#);
+        let expected = kept.replace("b@example.com", "[redacted:email]").replace("c@example.com", "[redacted:email]");
+        assert_eq!(answered(content_type, &kept), Ok(expected), "{content_type}: what the server tells is its own");
+    }
+    let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"a@example.com"}}"#;
+    assert_eq!(answered("application/json", progress), refused);
 }
 
 fn call(id: &str, tool: &str, arguments: &str) -> String {
