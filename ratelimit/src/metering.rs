@@ -13,6 +13,7 @@ use bulkhead_tenancy::{
     clock::Clock,
     name::TenantUid,
     snapshot::{Live, Snapshot},
+    tenant::Tenant,
 };
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Subject {
     /// Its uid; none for what has no tenant.
     pub uid: Option<TenantUid>,
     account: Account,
+    /// Whether its meter is in a store of its own.
+    is_apart: bool,
 }
 
 impl Subject {
@@ -80,6 +83,8 @@ pub struct Page {
     entries: Vec<Entry>,
     /// Lines of the store that are none of ours.
     unreadable: u64,
+    /// Whose own store did not answer: they have a bill, and it is not here.
+    unread: Vec<Arc<Subject>>,
     next: Option<Place>,
 }
 
@@ -94,36 +99,39 @@ impl Metering {
         Micros(self.clock.now_us())
     }
 
-    fn tenant(&self, name: &str, uid: &TenantUid) -> Subject {
-        Subject { name: Some(name.to_owned()), uid: Some(uid.clone()), account: self.keys.account(uid) }
+    fn tenant(&self, tenant: &Tenant) -> Subject {
+        let (name, uid) = (Some(tenant.name.to_string()), Some(tenant.uid.clone()));
+        Subject { name, uid, account: self.keys.account(&tenant.uid), is_apart: tenant.store.is_some() }
     }
 
     /// A tenant that is no more, or not known by its name.
     fn uid(&self, uid: TenantUid) -> Subject {
-        Subject { name: None, account: self.keys.account(&uid), uid: Some(uid) }
+        Subject { name: None, account: self.keys.account(&uid), uid: Some(uid), is_apart: false }
     }
 
     fn unresolved(&self) -> Subject {
-        Subject { name: Some(UNRESOLVED.to_owned()), uid: None, account: self.keys.platform() }
+        Subject { name: Some(UNRESOLVED.to_owned()), uid: None, account: self.keys.platform(), is_apart: false }
     }
 
     /// Everybody of a snapshot, sorted.
     fn everybody(&self, snapshot: &Snapshot) -> Vec<Subject> {
-        let mut all: Vec<Subject> = snapshot.tenants().map(|tenant| self.tenant(tenant.name.as_str(), &tenant.uid)).collect();
+        let mut all: Vec<Subject> = snapshot.tenants().map(|tenant| self.tenant(tenant)).collect();
         all.push(self.unresolved());
         all.sort_by(|one, other| one.word().cmp(other.word()));
         all
     }
 
-    /// Reads a page: whole hours of tenants, from a place on, until it holds enough lines or has taken enough work.
+    /// Reads a page: whole hours of tenants, from a place on, until it holds enough lines or has taken enough work. A tenant whose own store does not answer
+    /// is named, and the others are read (S12).
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the platform's store does not answer, or the own one of the only tenant that was asked for.
     pub async fn page(&self, subjects: Vec<Subject>, hours: Hours, from: Option<&Place>, lines: usize) -> Result<Page, StoreError> {
         let until = Instant::now() + PAGE_TIME;
         let mut page = Page::default();
         let mut reads = 0;
         let first = from.map_or("", |place| place.word.as_str());
+        let alone = subjects.len() == 1;
         for subject in subjects.into_iter().skip_while(|subject| subject.word() < first) {
             let subject = Arc::new(subject);
             let within = from.filter(|place| place.word == subject.word()).map_or(hours, |place| hours.from(place.hour));
@@ -133,8 +141,14 @@ impl Metering {
                     return Ok(page);
                 }
                 reads += 1;
-                let metered = self.store.ledger().metered(&subject.account, hour).await?;
-                page.add(&subject, hour, metered);
+                match self.store.ledger().metered(&subject.account, hour).await {
+                    Ok(metered) => page.add(&subject, hour, metered),
+                    Err(error) if alone || !subject.is_apart => return Err(error),
+                    Err(_) => {
+                        page.unread.push(Arc::clone(&subject));
+                        break;
+                    }
+                }
             }
         }
         Ok(page)

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bulkhead_doors::admin::Caller;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::{Metering, Page, Place, Subject, UNRESOLVED, hours::Hours, table};
@@ -17,6 +17,9 @@ use crate::{admin::Refusal, store::Hour};
 /// Lines of one page, unless it is said, and at most. A page ends with a whole hour of a tenant, and may so hold more.
 const PAGE: usize = 1_000;
 const LARGEST_PAGE: usize = 10_000;
+
+/// Whose own store did not answer, for those who read CSV.
+const UNREAD: HeaderName = HeaderName::from_static("x-bulkhead-unread");
 
 /// The query.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +41,8 @@ struct Answer<'p> {
     lines: Vec<table::Row<'p>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unreadable: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<&'p str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'p str>,
 }
@@ -93,7 +98,7 @@ impl Metering {
                 if uid.is_some_and(|uid| uid != tenant.uid) {
                     return Err(Refusal::NotFound);
                 }
-                Ok(vec![self.tenant(name, &tenant.uid)])
+                Ok(vec![self.tenant(tenant)])
             }
         }
     }
@@ -108,13 +113,19 @@ fn answer(wanted: &Wanted, hours: Hours, limit: usize, page: &Page, headers: &He
         format!("/metering?{tenant}{uid}from={from}&to={to}&limit={limit}&after={}/{}", place.word, place.hour.0)
     });
     let link = next.as_ref().and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
+    let unread: Vec<&str> = page.unread.iter().map(|subject| subject.word()).collect();
+    // Names and uids need no quotes in a header.
+    let missing = Some(unread.join(",")).filter(|names| !names.is_empty()).and_then(|names| HeaderValue::try_from(names).ok());
     let mut response = if wants_csv(headers) {
         ([(header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], table::csv(page)).into_response()
     } else {
-        Json(Answer { from, to, lines: table::rows(page), unreadable: page.unreadable > 0, next: next.as_deref() }).into_response()
+        Json(Answer { from, to, lines: table::rows(page), unreadable: page.unreadable > 0, unread, next: next.as_deref() }).into_response()
     };
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
+    }
+    if let Some(missing) = missing {
+        response.headers_mut().insert(UNREAD, missing);
     }
     response
 }

@@ -22,15 +22,15 @@ use std::{
 
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::{Clock, SystemClock};
-use redis::Client;
 
 use self::{
     address::HostPort,
     cluster::Cluster,
-    link::{Link, Manner, Route},
+    link::{Link, Manner},
+    settings::{SettingsError, StoreSettings},
     wire::{Batch, Replies, Reply},
 };
-use super::{Adjustment, Hour, Ledger, Metered, Micros, Store, StoreError, Tally, apart::each};
+use super::{Adjustment, Hour, Ledger, METER_FIELDS, Metered, Micros, Store, StoreError, Tally, apart::each};
 use crate::{
     ask::{Answer, Ask},
     key::Account,
@@ -42,8 +42,9 @@ const CALL_LEVELS: usize = 2048;
 /// How many adjustments or tallies one call may hold.
 const CALL_CHANGES: usize = 512;
 
-/// How many fields of a meter are read in one call.
-const METER_FIELDS: usize = 1024;
+/// How many fields of a meter are read in one call, and the most calls that an hour takes: a table that was once larger is sparse.
+const METER_PART: usize = 1024;
+const METER_CALLS: usize = 16 * METER_FIELDS / METER_PART;
 
 /// Buckets in a Redis or Valkey.
 pub struct RedisStore {
@@ -66,10 +67,13 @@ enum Reach {
 }
 
 impl RedisStore {
-    /// Begins to connect in the background; until there is a connection every batch fails at once.
-    #[must_use]
-    pub fn start(client: Client, deadline: Duration) -> Self {
-        Self::over(Reach::One(Link::start(Route::Server(client), settings::PLATFORM)), deadline)
+    /// Begins to connect to an address in the background; until there is a connection every batch fails at once.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn start(address: &str, deadline: Duration) -> Result<Self, SettingsError> {
+        let address = address.parse().map_err(|_| SettingsError::Address)?;
+        StoreSettings::new(address, deadline).open()
     }
 
     fn over(reach: Reach, deadline: Duration) -> Self {
@@ -298,11 +302,11 @@ impl Ledger for RedisStore {
     }
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
-        // In parts: an hour of many lines must not hold up the decisions behind it.
+        // In parts: an hour of many lines must not hold up the decisions behind it. A tenant's own store may say that there is ever more (S12).
         let (mut cursor, mut lines) = (0_u64, std::collections::BTreeMap::<String, (u64, u64)>::new());
-        loop {
+        for _ in 0..METER_CALLS {
             let mut command = redis::cmd("HSCAN");
-            command.arg(format!("{account}:meter:{}", hour.0)).arg(cursor).arg("COUNT").arg(METER_FIELDS);
+            command.arg(format!("{account}:meter:{}", hour.0)).arg(cursor).arg("COUNT").arg(METER_PART);
             let part = redis::from_redis_value::<(u64, Vec<(String, u64)>)>(self.call(&command, self.deadline).await?);
             let (next, fields) = part.map_err(|_| StoreError::Garbled)?;
             for (field, amount) in fields {
@@ -314,9 +318,12 @@ impl Ledger for RedisStore {
             }
             cursor = next;
             if cursor == 0 {
+                return Ok(lines.into_iter().map(|(line, (admitted, denied))| Metered { line, admitted, denied }).collect());
+            }
+            if lines.len() > METER_FIELDS {
                 break;
             }
         }
-        Ok(lines.into_iter().map(|(line, (admitted, denied))| Metered { line, admitted, denied }).collect())
+        Err(StoreError::Garbled)
     }
 }

@@ -192,3 +192,24 @@ async fn a_span_that_does_not_do_says_why() {
         assert_eq!((status, body.contains("urn:bulkhead:bad_request")), (400, true), "{query}: {body}");
     }
 }
+
+#[tokio::test]
+async fn s12_a_tenant_whose_own_store_is_away_takes_nobody_elses_bill() {
+    let stage = Stage::memory().await;
+    for tenant in ["acme", "globex"] {
+        assert!(stage.ask(descriptor(tenant, "__none__", "billing-api", 1)).await.unwrap());
+    }
+    let tenants = |answer: &Value| answer["lines"].as_array().unwrap().iter().map(|line| line["tenant"].clone()).collect::<Vec<_>>();
+    // Its meter is in its own store: the platform's answers for the others.
+    *stage.store.away.lock().unwrap() = Some(stage.keys.account(&"u-acme".parse().unwrap()));
+    stage.silo();
+    let all = stage.see("/metering").await;
+    assert_eq!((tenants(&all), &all["unread"]), (vec![json!("globex")], &json!(["acme"])), "it is named, and not taken for a bill of nothing");
+    let csv = stage.get("operator-token", "/metering").header("accept", "text/csv").send().await.unwrap();
+    assert_eq!((csv.status().as_u16(), csv.headers()["x-bulkhead-unread"].to_str().unwrap()), (200, "acme"));
+    for (token, path) in [("operator-token", "/metering?tenant=acme"), ("acme", "/metering")] {
+        assert_eq!(told(stage.get(token, path)).await.0, 503, "{path}");
+    }
+    *stage.store.away.lock().unwrap() = Some(stage.keys.account(&"u-globex".parse().unwrap()));
+    assert_eq!(told(stage.get("operator-token", "/metering")).await.0, 503, "the platform's own is everybody's");
+}

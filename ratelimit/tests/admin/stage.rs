@@ -159,6 +159,8 @@ pub(crate) struct Staged {
     clock: ManualClock,
     /// What every call fails with.
     pub(crate) broken: Mutex<Option<StoreError>>,
+    /// Whose meter cannot be read.
+    pub(crate) away: Mutex<Option<Account>>,
     /// Changes are made, and their answers lost.
     pub(crate) late_changes: Mutex<bool>,
 }
@@ -202,6 +204,9 @@ impl Ledger for Staged {
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.now()?;
+        if self.away.lock().unwrap().as_ref() == Some(account) {
+            return Err(StoreError::Away);
+        }
         self.store.ledger().metered(account, hour).await
     }
 }
@@ -214,6 +219,8 @@ pub(crate) struct Stage {
     pub(crate) keys: Keyspace,
     admin: String,
     client: reqwest::Client,
+    catalog: Mutex<Catalog>,
+    live: Live,
     _tokens: tempfile::TempDir,
 }
 
@@ -226,13 +233,14 @@ impl Stage {
 
     /// Over any store, at the moment of a clock.
     pub(crate) async fn over(store: Box<dyn Store>, clock: ManualClock) -> Self {
-        let store = Arc::new(Staged { store, clock: clock.clone(), broken: Mutex::new(None), late_changes: Mutex::default() });
+        let store = Arc::new(Staged { store, clock: clock.clone(), broken: Mutex::default(), away: Mutex::default(), late_changes: Mutex::default() });
         let mut catalog = Catalog::new(Arc::new(SystemClock));
         let snapshot = catalog.apply(changes_of(&FILES)).expect("a platform");
         let faults: Vec<String> = catalog.faults().iter().map(ToString::to_string).collect();
         assert_eq!(snapshot.tenants().count(), 2, "{faults:?}");
         let live = Live::default();
         live.publish(snapshot);
+        let (catalog, shown) = (Mutex::new(catalog), live.clone());
         let metrics = Metrics::with_tenant_series(10).unwrap();
         let keys = own_keys();
         let decided: Arc<dyn Store> = Arc::<Staged>::clone(&store);
@@ -266,7 +274,7 @@ impl Stage {
             report: Arc::new(SnapshotReport::default),
         };
         tokio::spawn(doors.run(rooms, metrics, Shutdown::default()));
-        Self { rls, clock, store, keys, admin, client: reqwest::Client::new(), _tokens: tokens }
+        Self { rls, clock, store, keys, admin, client: reqwest::Client::new(), catalog, live: shown, _tokens: tokens }
     }
 
     /// Asks the limiter once: whether it was admitted.
@@ -274,6 +282,17 @@ impl Stage {
         let request = RateLimitRequest { domain: "bulkhead".into(), descriptors: vec![descriptor], hits_addend: 0 };
         let answer = self.rls.should_rate_limit(Request::new(request)).await?;
         Ok(answer.into_inner().overall_code() == Code::Ok)
+    }
+
+    /// Gives acme a store of its own, as far as the configuration says.
+    pub(crate) fn silo(&self) {
+        let (file, text) = FILES[1];
+        let text = text.replace("metadata: { name: small }\nspec:\n", "metadata: { name: small }\nspec:\n  isolation: silo\n");
+        let text = text.replace("{ plan: small,", "{ plan: small, store: \"redis://127.0.0.1:1\",");
+        let mut catalog = self.catalog.lock().unwrap();
+        let snapshot = catalog.apply(changes_of(&[(file, text.as_str())])).expect("a platform");
+        assert!(snapshot.tenant("acme").unwrap().store.is_some(), "{:?}", catalog.faults());
+        self.live.publish(snapshot);
     }
 
     pub(crate) fn get(&self, token: &str, path: &str) -> RequestBuilder {

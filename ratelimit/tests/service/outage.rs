@@ -176,7 +176,7 @@ async fn s12_a_key_that_is_no_bucket_is_answered_by_the_failure_mode_of_its_tena
 
 /// A service over a real store behind the queue, as `serve` has it.
 async fn real(valkey: &Valkey, keys: Keyspace, deadline: Duration) -> World {
-    let store = RedisStore::start(redis::Client::open(valkey.url()).unwrap(), deadline);
+    let store = RedisStore::start(&valkey.url(), deadline).unwrap();
     assert!(store.ready(PATIENCE).await);
     let store = Batching::before(Arc::new(store), Bounds::default());
     World::over(Arc::new(store), Levels::new(keys), ManualClock::at_us(1_700_000_000_000_000), deadline)
@@ -284,7 +284,7 @@ async fn flood(world: World) -> (usize, u64) {
 async fn s12_a_flood_that_waits_in_vain_is_refused_and_not_let_through_by_open() {
     const DEADLINE: Duration = Duration::from_secs(2);
     let valkey = Valkey::start();
-    let store = RedisStore::start(redis::Client::open(valkey.url()).unwrap(), DEADLINE);
+    let store = RedisStore::start(&valkey.url(), DEADLINE).unwrap();
     assert!(store.ready(PATIENCE).await);
     let queue = Batching::before(Arc::new(Slow(store, Duration::from_millis(150))), Bounds::default());
     let started = std::time::Instant::now();

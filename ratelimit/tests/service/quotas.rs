@@ -103,8 +103,7 @@ async fn the_most_descriptors_with_all_their_levels_are_decided() {
 
 #[tokio::test]
 async fn while_the_store_is_away_a_replica_has_its_share_of_every_quota() {
-    let nobody = redis::Client::open("redis+unix:///nonexistent/socket").unwrap();
-    let store = RedisStore::start(nobody, Duration::from_secs(20));
+    let store = RedisStore::start("redis+unix:///nonexistent/socket", Duration::from_secs(20)).unwrap();
     let clock = ManualClock::at_us(1_700_000_000 * SECOND);
     let world = World::over(Arc::new(store), Levels::new(own_keys()), clock, Duration::from_secs(20));
     assert_eq!(world.admitted_of(5, &[of("hooli")]).await, 2, "half of five, of two replicas");

@@ -104,7 +104,7 @@ async fn a_store_that_takes_no_writes_is_not_there() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     // A replica, as after a fail-over that nobody told us of. Its primary need not exist.
     let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query_async(&mut connection).await.unwrap();
-    let store = RedisStore::start(client, Duration::from_secs(20));
+    let store = RedisStore::start(&valkey.url(), Duration::from_secs(20)).unwrap();
     assert!(!store.ready(Duration::from_millis(300)).await);
     let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut connection).await.unwrap();
     assert!(store.ready(Duration::from_secs(30)).await);
@@ -112,8 +112,7 @@ async fn a_store_that_takes_no_writes_is_not_there() {
 
 #[tokio::test]
 async fn nobody_there_is_an_error_at_once() {
-    let client = redis::Client::open("redis+unix:///nonexistent/socket").unwrap();
-    let store = RedisStore::start(client, Duration::from_secs(20));
+    let store = RedisStore::start("redis+unix:///nonexistent/socket", Duration::from_secs(20)).unwrap();
     assert!(!store.ready(Duration::from_millis(1)).await);
     assert!(store.decide_each(None, &[]).await.is_ok(), "an empty batch asks nobody");
     let charge = Charge::new().hold(Scope::Tenant, own_keys().unresolved(), Bucket::token(RateLimit::per_minute(1, 1.0)), 1);
@@ -125,7 +124,7 @@ async fn what_a_store_that_takes_no_writes_did_not_count_is_told_again() {
     let valkey = Valkey::start();
     let client = redis::Client::open(valkey.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let [store, teller] = [(); 2].map(|()| RedisStore::start(client.clone(), Duration::from_secs(20)));
+    let [store, teller] = [(); 2].map(|()| RedisStore::start(&valkey.url(), Duration::from_secs(20)).unwrap());
     assert!(store.ready(Duration::from_secs(30)).await && teller.ready(Duration::from_secs(30)).await);
     let (keys, acme) = (own_keys(), "acme".parse::<TenantUid>().unwrap());
     let once = Bucket::token(RateLimit::per_minute(1, 1.0));

@@ -134,7 +134,7 @@ async fn a_service_whose_clock_is_wrong_asks_again_and_charges_once() {
     let day_us = 24 * 3_600_000_000_i64;
     for skew in [-400 * day_us, -40 * day_us, -day_us, day_us, 40 * day_us, 400 * day_us] {
         let clock = ManualClock::at_us(SystemClock.now_us().saturating_add_signed(skew));
-        let wrong = RedisStore::start(server.client(), Duration::from_secs(20)).with_clock(Arc::new(clock));
+        let wrong = server.cold_store().with_clock(Arc::new(clock));
         assert!(wrong.ready(Duration::from_secs(30)).await);
         for (first, second) in [(&wrong, &right), (&right, &wrong)] {
             while !used_up_for_both(first, second).await {}

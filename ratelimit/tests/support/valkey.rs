@@ -130,9 +130,14 @@ impl Server {
         redis::Client::open(self.url.as_str()).expect("a store's address")
     }
 
+    /// Our store on it, which begins to connect.
+    pub(crate) fn cold_store(&self) -> RedisStore {
+        RedisStore::start(&self.url, Duration::from_secs(20)).expect("a store's address")
+    }
+
     /// Our store on it, connected. The deadline is a guard against hanging, not a measure.
     pub(crate) async fn store(&self) -> RedisStore {
-        let store = RedisStore::start(self.client(), Duration::from_secs(20));
+        let store = self.cold_store();
         assert!(store.ready(Duration::from_secs(30)).await, "the store cannot be reached");
         store
     }

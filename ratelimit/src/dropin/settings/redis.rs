@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use secrecy::SecretString;
 
 use super::variables::Variables;
+use crate::store::redis::address::{AddressError, StoreAddress, StorePlace};
 
 /// One store.
 #[derive(Debug, Clone)]
@@ -64,6 +64,9 @@ pub struct StoreTls {
     /// public authority would be the store.
     pub any_name: bool,
 }
+
+/// What is wrong with a URL.
+const URL: &str = "is a URL, but not redis://, rediss:// or redis+unix:// with what they take";
 
 /// REDIS_TIMEOUT where it is not set, or 0.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -215,7 +218,7 @@ impl Place {
     fn of(text: &str, unix: bool) -> Result<Self, &'static str> {
         let text = text.trim();
         if text.contains("://") {
-            return Self::of_url(text.into_connection_info().map_err(|_| "is a URL, but not redis://, rediss:// or redis+unix://")?);
+            return Self::of_url(text.parse());
         }
         let endpoint = if text.starts_with('/') || (unix && !text.is_empty()) {
             Endpoint::Unix(text.into())
@@ -230,23 +233,17 @@ impl Place {
         Ok(Self { endpoint, tls: false, user: None, password: None, database: 0 })
     }
 
-    fn of_url(info: ConnectionInfo) -> Result<Self, &'static str> {
-        let (endpoint, tls) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => (Endpoint::Tcp(host.clone(), *port), false),
-            ConnectionAddr::TcpTls { insecure: true, .. } => {
-                return Err("#insecure is not taken: name its authority with REDIS_TLS_CACERT");
-            }
-            ConnectionAddr::TcpTls { host, port, .. } => (Endpoint::Tcp(host.clone(), *port), true),
-            ConnectionAddr::Unix(path) => (Endpoint::Unix(path.clone()), false),
-            _ => return Err("is a URL, but not redis://, rediss:// or redis+unix://"),
+    fn of_url(address: Result<StoreAddress, AddressError>) -> Result<Self, &'static str> {
+        let address = address.map_err(|why| match why {
+            AddressError::Fragment => "#insecure is not taken: name its authority with REDIS_TLS_CACERT",
+            _ => URL,
+        })?;
+        let endpoint = match address.place {
+            StorePlace::Host(node) => Endpoint::Tcp(node.host.to_string(), node.port),
+            StorePlace::Unix(path) => Endpoint::Unix(path),
+            StorePlace::Sentinel { .. } | StorePlace::Cluster(_) => return Err(URL),
         };
-        let settings = info.redis_settings();
-        Ok(Self {
-            endpoint,
-            tls,
-            user: settings.username().map(str::to_owned),
-            password: settings.password().map(SecretString::from),
-            database: settings.db(),
-        })
+        let (user, password) = (address.login.user, address.login.password);
+        Ok(Self { endpoint, tls: address.tls, user, password, database: address.database })
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use futures::future::join_all;
-use redis::{AsyncConnectionConfig, Cmd, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
@@ -143,7 +143,7 @@ impl Shared {
         if links.len() >= NODES {
             return None;
         }
-        let link = Arc::new(Link::start(Route::Node(self.dialer.client(node).ok()?), &format!("{} {node}", self.name)));
+        let link = Arc::new(Link::start(Route::Node(self.dialer.node(node)), &format!("{} {node}", self.name)));
         links.insert(node.clone(), Arc::clone(&link));
         Some(link)
     }
@@ -200,10 +200,7 @@ impl Shared {
         let linked = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(node).and_then(|link| link.handle());
         let mut connection: MultiplexedConnection = match linked {
             Some(connection) => connection,
-            None => {
-                let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-                self.dialer.client(node)?.get_multiplexed_async_connection_with_config(&config).await?
-            }
+            None => self.dialer.node(node).connect(PATIENCE).await?,
         };
         redis::pipe().cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await
     }

@@ -1,31 +1,48 @@
 //! How the nodes of one store are spoken to: who we are to them, and TLS. One dialer serves every node that a store turns out to have.
 
-use std::path::Path;
+mod bounded;
+mod tls;
 
-use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, RedisError, TlsCertificates,
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
-use secrecy::ExposeSecret as _;
 
+use futures::{FutureExt as _, future::select_ok};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use secrecy::ExposeSecret as _;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use self::bounded::Bounded;
+pub use self::tls::TlsFiles;
 use super::address::{HostPort, Login};
 
-/// The PEM files of TLS: what the store's certificate must chain to (the system's authorities if absent), and our own certificate.
-#[derive(Clone, Default)]
-pub struct TlsFiles {
-    /// The authority.
-    pub ca: Option<Vec<u8>>,
-    /// Our certificate and its private key.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
-    /// Whether the store's certificate may bear any name, as long as it chains to the authority (stores that are reached by address).
-    pub any_name: bool,
-}
-
-/// Makes clients of nodes.
+/// Makes nodes that can be connected to.
 #[derive(Clone)]
 pub(super) struct Dialer {
     settings: RedisConnectionInfo,
-    /// An address whose TLS parameters are read from the files once. Absent: plaintext.
-    tls: Option<ConnectionAddr>,
+    /// Absent: plaintext.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// A server, and how to speak to it.
+pub(super) struct Node {
+    place: Place,
+    dialer: Dialer,
+}
+
+enum Place {
+    Host(HostPort),
+    Socket(PathBuf),
 }
 
 impl Dialer {
@@ -33,7 +50,7 @@ impl Dialer {
     ///
     /// # Errors
     /// When they are not what they should be.
-    pub(super) fn new(login: &Login, database: i64, tls: Option<&TlsFiles>) -> Result<Self, RedisError> {
+    pub(super) fn new(login: &Login, database: i64, tls: Option<&TlsFiles>) -> Result<Self, tls::Unusable> {
         let mut settings = RedisConnectionInfo::default().set_db(database);
         if let Some(user) = &login.user {
             settings = settings.set_username(user);
@@ -41,41 +58,65 @@ impl Dialer {
         if let Some(password) = &login.password {
             settings = settings.set_password(password.expose_secret());
         }
-        let tls = tls.map(template).transpose()?;
+        let tls = tls.map(TlsFiles::config).transpose()?.map(Arc::new);
         Ok(Self { settings, tls })
     }
 
-    /// A client of a node.
-    pub(super) fn client(&self, node: &HostPort) -> Result<Client, RedisError> {
-        let (host, port) = (node.host.to_string(), node.port);
-        let addr = match &self.tls {
-            Some(ConnectionAddr::TcpTls { tls_params, .. }) => {
-                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        self.open(addr)
+    /// A node at an address.
+    pub(super) fn node(&self, node: &HostPort) -> Node {
+        Node { place: Place::Host(node.clone()), dialer: self.clone() }
     }
 
-    /// A client of a server on a unix socket.
-    pub(super) fn socket(&self, path: &Path) -> Result<Client, RedisError> {
-        self.open(ConnectionAddr::Unix(path.to_owned()))
-    }
-
-    fn open(&self, addr: ConnectionAddr) -> Result<Client, RedisError> {
-        let info: ConnectionInfo = ("nowhere", 0).into_connection_info()?;
-        Client::open(info.set_addr(addr).set_redis_settings(self.settings.clone()))
+    /// A server on a unix socket.
+    pub(super) fn socket(&self, path: &Path) -> Node {
+        Node { place: Place::Socket(path.to_owned()), dialer: self.clone() }
     }
 }
 
-fn template(files: &TlsFiles) -> Result<ConnectionAddr, RedisError> {
-    let addr = ConnectionAddr::TcpTls { host: "nowhere".to_owned(), port: 0, insecure: false, tls_params: None };
-    let info = ("nowhere", 0).into_connection_info()?.set_addr(addr);
-    let client_tls = files.identity.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
-    let client = Client::build_with_tls(info, TlsCertificates { client_tls, root_cert: files.ca.clone() })?;
-    let mut addr = client.get_connection_info().addr().clone();
-    if files.any_name {
-        addr.set_danger_accept_invalid_hostnames(true);
+impl Node {
+    /// Connects and says who we are. Connecting, and each answer after that, may take so long.
+    pub(super) async fn connect(&self, within: Duration) -> Result<MultiplexedConnection, RedisError> {
+        let connecting = async {
+            match &self.place {
+                Place::Socket(path) => self.speak(UnixStream::connect(path).await?, within).await,
+                Place::Host(node) => {
+                    let stream = reach(node).await?;
+                    match &self.dialer.tls {
+                        None => self.speak(stream, within).await,
+                        Some(tls) => {
+                            let name = ServerName::try_from(node.host.to_string());
+                            let name = name.map_err(|_| RedisError::from((ErrorKind::InvalidClientConfig, "no name for a certificate")))?;
+                            self.speak(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?, within).await
+                        }
+                    }
+                }
+            }
+        };
+        timeout(within, connecting).await.unwrap_or_else(|_| Err((ErrorKind::Io, "connecting takes too long").into()))
     }
-    Ok(addr)
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        within: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(within));
+        let opened = MultiplexedConnection::new_with_config(&self.dialer.settings, Bounded::new(stream), config).await;
+        let (connection, driver) = opened?;
+        // It ends once nobody holds the connection any more, or the stream fails.
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+}
+
+/// The first of a host's addresses that takes us.
+async fn reach(node: &HostPort) -> Result<TcpStream, RedisError> {
+    let addresses: Vec<SocketAddr> = lookup_host((&*node.host, node.port)).await?.collect();
+    if addresses.is_empty() {
+        return Err((ErrorKind::Io, "the host has no address").into());
+    }
+    let (stream, _) = select_ok(addresses.into_iter().map(|address| TcpStream::connect(address).boxed())).await?;
+    // A batch is one write, and whoever waits for it must not wait for an acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

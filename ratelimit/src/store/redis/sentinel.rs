@@ -7,12 +7,12 @@
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
+use redis::{ErrorKind, RedisError, aio::MultiplexedConnection};
 use tokio::time::{sleep, timeout};
 
 use super::{
     address::{AddressError, HostPort},
-    dial::Dialer,
+    dial::{Dialer, Node},
 };
 
 /// How long a sentinel may take. Those that hang hold up a reconnect for so long.
@@ -23,22 +23,22 @@ const WATCH: Duration = Duration::from_secs(1);
 
 /// Those that know the primary.
 pub(super) struct Sentinels {
-    sentinels: Vec<Client>,
+    sentinels: Vec<Node>,
     name: Arc<str>,
     nodes: Dialer,
 }
 
 impl Sentinels {
-    /// The sentinels, each a client with a login of its own, of a primary whose nodes are reached by `nodes`.
-    pub(super) fn new(sentinels: Vec<Client>, name: Arc<str>, nodes: Dialer) -> Self {
+    /// The sentinels, with a login of their own, of a primary whose nodes are reached by `nodes`.
+    pub(super) fn new(sentinels: Vec<Node>, name: Arc<str>, nodes: Dialer) -> Self {
         Self { sentinels, name, nodes }
     }
 
-    /// The primary, and a client of it.
-    pub(super) async fn primary(&self) -> Result<(HostPort, Client), RedisError> {
+    /// The primary, and how it is connected to.
+    pub(super) async fn primary(&self) -> Result<(HostPort, Node), RedisError> {
         let primary = self.named().await?;
-        let client = self.nodes.client(&primary)?;
-        Ok((primary, client))
+        let node = self.nodes.node(&primary);
+        Ok((primary, node))
     }
 
     /// Returns once the sentinels name another primary than this.
@@ -68,9 +68,8 @@ impl Sentinels {
 }
 
 /// What one sentinel says: the epoch of the last fail-over that it knows of, and the primary.
-async fn ask(sentinel: &Client, name: &str) -> Result<(u64, HostPort), RedisError> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-    let mut connection = sentinel.get_multiplexed_async_connection_with_config(&config).await?;
+async fn ask(sentinel: &Node, name: &str) -> Result<(u64, HostPort), RedisError> {
+    let mut connection = sentinel.connect(PATIENCE).await?;
     let told: HashMap<String, String> = redis::cmd("SENTINEL").arg("MASTER").arg(name).query_async(&mut connection).await?;
     let field = |name: &str| told.get(name).map(String::as_str).unwrap_or_default();
     let primary = HostPort::of(field("ip"), field("port"));

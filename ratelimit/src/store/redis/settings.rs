@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::RedisError;
-
 use super::{
     Reach, RedisStore,
     address::{Login, StoreAddress, StorePlace},
@@ -71,14 +69,13 @@ impl StoreSettings {
         let unstated = TlsFiles::default();
         let tls = address.tls.then(|| self.tls.as_ref().unwrap_or(&unstated));
         let nodes = Dialer::new(&address.login, address.database, tls).map_err(|_| SettingsError::Files)?;
-        let unusable = |_: RedisError| SettingsError::Address;
         let route = match &address.place {
-            StorePlace::Host(node) => Route::Server(nodes.client(node).map_err(unusable)?),
-            StorePlace::Unix(path) => Route::Server(nodes.socket(path).map_err(unusable)?),
+            StorePlace::Host(node) => Route::Server(nodes.node(node)),
+            StorePlace::Unix(path) => Route::Server(nodes.socket(path)),
             StorePlace::Sentinel { sentinels, primary } => {
                 let dialer = Dialer::new(&self.sentinel, 0, tls).map_err(|_| SettingsError::Files)?;
-                let clients = sentinels.iter().map(|one| dialer.client(one)).collect::<Result<_, _>>().map_err(unusable)?;
-                Route::Sentinels(Sentinels::new(clients, primary.clone(), nodes))
+                let sentinels = sentinels.iter().map(|one| dialer.node(one)).collect();
+                Route::Sentinels(Sentinels::new(sentinels, primary.clone(), nodes))
             }
             StorePlace::Cluster(seeds) => {
                 let reach = Reach::Cluster(Cluster::start(nodes, seeds.clone(), &self.name));

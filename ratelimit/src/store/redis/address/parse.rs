@@ -1,6 +1,6 @@
 //! Reads addresses.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
@@ -80,6 +80,13 @@ pub(super) fn host_port(text: &str, default: u16) -> Result<HostPort, AddressErr
     };
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     if host.is_empty() || host.len() > 255 || !host.chars().all(named) || host == "0.0.0.0" || host == "::" {
+        return Err(AddressError::Host);
+    }
+    // What resolvers read as an address in another spelling (127.1, 0x7f.0.0.1) would be a second name of one server (S17).
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let (digits, base): (&str, u32) = last.strip_prefix("0x").map_or((last.as_str(), 10), |hex| (hex, 16));
+    let is_number = digits.chars().all(|c| c.is_digit(base));
+    if is_number && !host.contains(':') && host.parse::<Ipv4Addr>().is_err() {
         return Err(AddressError::Host);
     }
     let port = match port {
@@ -174,6 +181,10 @@ mod tests {
             ("redis://:hunter2@host:port", AddressError::Host),
             ("redis://:hunter2@", AddressError::Host),
             ("redis://hunter2:0", AddressError::Host),
+            ("redis://:hunter2@127.1", AddressError::Host),
+            ("redis://:hunter2@0x7f.0.0.1", AddressError::Host),
+            ("redis://:hunter2@2130706433", AddressError::Host),
+            ("redis://:hunter2@0177.0.0.1", AddressError::Host),
             ("redis://a,b", AddressError::Host),
             ("redis://hunter2/x", AddressError::Database),
             ("redis-cluster://hunter2/1", AddressError::Database),

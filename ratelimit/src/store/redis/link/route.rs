@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bulkhead_tenancy::limit::{Rate, RateLimit};
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
+use redis::{ErrorKind, RedisError, ServerErrorKind, aio::MultiplexedConnection};
 
 use super::super::{
     address::HostPort,
+    dial::Node,
     script,
     sentinel::{self, Sentinels},
     wire::Batch,
@@ -31,11 +32,11 @@ const PROBE: RateLimit = RateLimit { rate: Rate { requests: 1_000, period_us: 1_
 /// What a link connects to.
 pub(in crate::store::redis) enum Route {
     /// Always the same server.
-    Server(Client),
+    Server(Node),
     /// Whoever the sentinels name.
     Sentinels(Sentinels),
     /// A node of a cluster: it says of the probe that it is another node's, and that is as good an answer.
-    Node(Client),
+    Node(Node),
 }
 
 impl Route {
@@ -49,20 +50,20 @@ impl Route {
 
     async fn probed(&self) -> Result<(MultiplexedConnection, Option<HostPort>), RedisError> {
         match self {
-            Self::Server(client) => {
-                let mut connection = open(client).await?;
+            Self::Server(node) => {
+                let mut connection = node.connect(CONNECT).await?;
                 probe(&mut connection).await?;
                 Ok((connection, None))
             }
             Self::Sentinels(sentinels) => {
-                let (primary, client) = sentinels.primary().await?;
-                let mut connection = open(&client).await?;
+                let (primary, node) = sentinels.primary().await?;
+                let mut connection = node.connect(CONNECT).await?;
                 sentinel::verify(&mut connection).await?;
                 probe(&mut connection).await?;
                 Ok((connection, Some(primary)))
             }
-            Self::Node(client) => {
-                let mut connection = open(client).await?;
+            Self::Node(node) => {
+                let mut connection = node.connect(CONNECT).await?;
                 match probe(&mut connection).await {
                     Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) => Ok((connection, None)),
                     Err(error) => Err(error),
@@ -80,11 +81,6 @@ impl Route {
         };
         sentinel::replaced(watched).await;
     }
-}
-
-async fn open(client: &Client) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(CONNECT));
-    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 async fn probe(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
