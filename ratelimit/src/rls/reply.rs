@@ -1,7 +1,5 @@
 //! The two answers, written as Envoy reads them. Only `overall_code` decides in Envoy, and UNKNOWN is let through: it cannot be built here (S9).
 
-use std::time::Duration;
-
 use bulkhead_doors::grpc::Sayable;
 use bulkhead_proto::{
     pb::envoy::service::ratelimit::v3::{
@@ -84,7 +82,8 @@ fn statuses(reply: &mut Written, asked: &Asked<'_>, standings: &[Standing]) {
             let Some(one) = answer::tightest(own) else { return };
             status.message(2, |limit| current_limit(limit, one));
             status.number(3, saturated(one.remaining));
-            status.message(4, |left| duration(left, Duration::from_micros(one.reset_us)));
+            // Envoy cuts a fraction off: what is still missing would be told as there.
+            status.message(4, |left| left.number(1, one.reset_us.div_ceil(1_000_000)));
         });
     }
 }
@@ -95,12 +94,6 @@ fn current_limit(limit: &mut Written, one: &Standing) {
     limit.number(1, saturated(requests_per_unit));
     limit.number(2, unit as u32);
     limit.text(3, one.scope.as_str());
-}
-
-/// A `Duration`: 1 seconds, 2 nanos.
-fn duration(written: &mut Written, duration: Duration) {
-    written.number(1, duration.as_secs());
-    written.number(2, duration.subsec_nanos());
 }
 
 /// A `HeaderValue`: 1 key, 2 value.

@@ -204,7 +204,11 @@ async fn s12_a_tenant_whose_own_store_is_away_takes_nobody_elses_bill() {
     *stage.store.away.lock().unwrap() = Some(stage.keys.account(&"u-acme".parse().unwrap()));
     stage.silo();
     let all = stage.see("/metering").await;
-    assert_eq!((tenants(&all), &all["unread"]), (vec![json!("globex")], &json!(["acme"])), "it is named, and not taken for a bill of nothing");
+    assert_eq!(
+        (tenants(&all), &all["unread"]),
+        (vec![json!("globex")], &json!(["acme"])),
+        "it is named, and not taken for a bill of nothing"
+    );
     let csv = stage.get("operator-token", "/metering").header("accept", "text/csv").send().await.unwrap();
     assert_eq!((csv.status().as_u16(), csv.headers()["x-bulkhead-unread"].to_str().unwrap()), (200, "acme"));
     for (token, path) in [("operator-token", "/metering?tenant=acme"), ("acme", "/metering")] {

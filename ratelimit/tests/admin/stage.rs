@@ -233,7 +233,13 @@ impl Stage {
 
     /// Over any store, at the moment of a clock.
     pub(crate) async fn over(store: Box<dyn Store>, clock: ManualClock) -> Self {
-        let store = Arc::new(Staged { store, clock: clock.clone(), broken: Mutex::default(), away: Mutex::default(), late_changes: Mutex::default() });
+        let store = Arc::new(Staged {
+            store,
+            clock: clock.clone(),
+            broken: Mutex::default(),
+            away: Mutex::default(),
+            late_changes: Mutex::default(),
+        });
         let mut catalog = Catalog::new(Arc::new(SystemClock));
         let snapshot = catalog.apply(changes_of(&FILES)).expect("a platform");
         let faults: Vec<String> = catalog.faults().iter().map(ToString::to_string).collect();

@@ -189,6 +189,41 @@ async fn a_configmap_is_followed_wherever_it_is_mounted() {
     }
 }
 
+/// S10: nobody deleted a rule; the folder is only not to be found.
+#[tokio::test]
+async fn what_is_lost_is_no_empty_configuration() {
+    let mut world = World::new();
+    world.write("root/ratelimit/..2026_01/a.yaml", "a");
+    fs::create_dir_all(world.path("root/ratelimit/config")).unwrap();
+    symlink("..2026_01", world.path("root/ratelimit/..data")).unwrap();
+    symlink("../..data/a.yaml", world.path("root/ratelimit/config/a.yaml")).unwrap();
+    world.follow(&[]).await;
+    world.until_domains(&["a"]).await;
+    let errors = |count: usize| move |world: &World| world.errors().len() == count;
+
+    fs::rename(world.path("root/ratelimit/..2026_01"), world.path("gone")).unwrap();
+    world.until(errors(1), "a link that leads nowhere").await;
+    assert_eq!(world.domains(), ["a"]);
+    fs::rename(world.path("gone"), world.path("root/ratelimit/..2026_01")).unwrap();
+    fs::rename(world.path("root/ratelimit/config"), world.path("gone")).unwrap();
+    world.until(errors(2), "no folder of that name").await;
+    assert_eq!(world.domains(), ["a"]);
+    fs::rename(world.path("gone"), world.path("root/ratelimit/config")).unwrap();
+
+    // A link that is deleted, and a folder that holds nothing, are what somebody meant.
+    fs::remove_file(world.path("root/ratelimit/config/a.yaml")).unwrap();
+    world.until_domains(&[]).await;
+    assert_eq!(world.errors().len(), 2);
+
+    let mut misspelt = World::new();
+    misspelt.write("root/ratelimit/config/a.yaml", "a");
+    let root = misspelt.path("root").to_str().unwrap().to_owned();
+    let given = [("RUNTIME_ROOT", root.as_str()), ("RUNTIME_SUBDIRECTORY", "ratelimit"), ("RUNTIME_APPDIRECTORY", "confg")];
+    misspelt._following = Some(follow(&Settings::read(Variables::new(given.to_vec())).unwrap(), &misspelt.live).unwrap());
+    misspelt.until(errors(1), "no folder of that name").await;
+    assert!(misspelt.live.load().is_none());
+}
+
 #[tokio::test]
 async fn one_bad_file_refuses_all_and_the_rules_before_stay() {
     let mut world = World::new();

@@ -42,10 +42,14 @@ pub(super) fn look(runtime: &Runtime) -> Look {
     } else {
         (runtime.root.join(&runtime.subdirectory).join(&runtime.app_directory), String::new())
     };
-    let mut walk = Walk { runtime, prefix, names: 0, bytes: 0, files: Vec::new() };
-    let files = walk.folder(&root, "", 0).map(|()| {
+    let mut walk = Walk { runtime, prefix, is_named: !runtime.watch_root, names: 0, bytes: 0, files: Vec::new() };
+    let files = walk.folder(&root, "", 0).and_then(|()| {
+        if !walk.is_named {
+            // Somebody took it away, or misspelt it: that is no configuration without a rule (S10).
+            return Err(format!("{}: there is no `{}`", root.display(), runtime.app_directory));
+        }
         walk.files.sort_by(|a, b| a.key.cmp(&b.key));
-        walk.files
+        Ok(walk.files)
     });
     Look { files }
 }
@@ -53,6 +57,8 @@ pub(super) fn look(runtime: &Runtime) -> Look {
 struct Walk<'a> {
     runtime: &'a Runtime,
     prefix: String,
+    /// Whether the folder of the configurations, or a file that stands for one in it, is there.
+    is_named: bool,
     names: usize,
     bytes: u64,
     files: Vec<Found>,
@@ -75,6 +81,7 @@ impl Walk<'_> {
                 continue;
             }
             let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+            self.is_named |= key == self.runtime.app_directory || key.starts_with(&self.prefix);
             match fs::metadata(entry.path()) {
                 // A folder whose files could not be meant is not entered. A link to a folder is followed where Kubernetes makes one (an
                 // item `config/basic.yaml` of a ConfigMap is `config -> ..data/config`), and, as in the original, nowhere below.
@@ -86,12 +93,18 @@ impl Walk<'_> {
                 }
                 Ok(found) if found.is_file() && key.starts_with(&self.prefix) => self.file(key, entry.path(), &found)?,
                 Ok(_) => (),
-                // It went between two looks, or is a link that leads nowhere (yet).
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                // It went between two looks; or is a link that leads nowhere, and what it stood for was not deleted by anybody (S10).
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_lost(&entry.path(), &key) => (),
                 Err(error) => return Err(format!("{}: cannot be read: {error}", entry.path().display())),
             }
         }
         Ok(())
+    }
+
+    /// Whether something of ours is still named, and not to be found: looked at once more, because links may have been swapped under the first look.
+    fn is_lost(&self, path: &Path, key: &str) -> bool {
+        let is_ours = key.starts_with(&self.prefix) || self.may_hold(key);
+        is_ours && fs::symlink_metadata(path).is_ok() && fs::metadata(path).is_err()
     }
 
     fn may_hold(&self, key: &str) -> bool {

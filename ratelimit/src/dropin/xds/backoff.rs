@@ -10,6 +10,9 @@ use crate::dropin::settings::Backoff;
 /// However the variables are set, no server is asked more often than this.
 const LEAST: Duration = Duration::from_millis(100);
 
+/// The longest time before a bad update is refused: the one that mends it waits behind.
+const REFUSAL: Duration = Duration::from_secs(5);
+
 /// Waits that double up to a bound, each multiplied by a random number around 1.
 #[derive(Debug)]
 pub(super) struct Waits {
@@ -23,6 +26,11 @@ impl Waits {
         let max = backoff.max.max(LEAST);
         let spread = if backoff.jitter { backoff.random_factor } else { 0.0 };
         Self { next: backoff.initial.clamp(LEAST, max), max, spread }
+    }
+
+    /// Before refusals, one bad update after the other.
+    pub(super) fn before_refusing() -> Self {
+        Self { next: LEAST, max: REFUSAL, spread: 0.0 }
     }
 
     pub(super) fn next(&mut self) -> Duration {

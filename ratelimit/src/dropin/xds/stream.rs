@@ -23,7 +23,7 @@ use tonic::{
     metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue},
 };
 
-use super::{Client, channel, resources};
+use super::{Client, backoff::Waits, channel, resources};
 use crate::dropin::{follow::CannotFollow, live::Live, rules::Configuration, settings::Xds};
 
 /// The most characters of an error that go back to the server.
@@ -41,8 +41,15 @@ pub(super) async fn serve(client: &mut Client, live: &Live) -> Result<(), String
     let mut service = AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(client.settings.max_message_bytes);
     let mut responses = service.stream_aggregated_resources(request).await.map_err(|status| said(&status))?.into_inner();
     tracing::info!(server = %client.settings.server, "following rate limit configurations");
+    let mut refusals = Waits::before_refusing();
     while let Some(response) = responses.message().await.map_err(|status| said(&status))? {
         let answer = judge(client, response, live);
+        if answer.error_detail.is_none() {
+            refusals = Waits::before_refusing();
+        } else {
+            // A server that answers a refusal with the next bad update must not keep us busy with it.
+            tokio::time::sleep(refusals.next()).await;
+        }
         ask.send(answer).await.map_err(|_| "the stream is closed".to_owned())?;
     }
     Ok(())
