@@ -41,8 +41,10 @@ impl Alone {
             Ruling::Open => Some(true),
             Ruling::Unavailable => None,
         };
-        if let (Some(later), Some(admitted)) = (&self.later, admitted) {
-            later.count(charge, admitted, untold);
+        match (&self.later, admitted) {
+            (Some(later), Some(admitted)) => later.count(charge, admitted, untold),
+            (Some(_), None) if !untold => Later::unanswered(charge),
+            _ => {}
         }
         ruling
     }

@@ -59,6 +59,12 @@ impl Later {
         }
     }
 
+    /// Tells of what was refused, and may stand on the bill all the same: the store may have charged and counted it.
+    pub fn unanswered(charge: &Charge) {
+        let parts = charge.parts().iter().filter(|part| part.shape().meter().is_some());
+        unmetered("unanswered", parts.fold(0, |sum, part| sum.saturating_add(part.cost())));
+    }
+
     /// Counts what leases answered in an hour.
     pub fn leased(&self, hour: Hour, tallies: Vec<Tally>) {
         for Tally { meter, admitted, denied } in tallies {

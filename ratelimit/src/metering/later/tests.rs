@@ -158,3 +158,15 @@ async fn an_account_whose_store_is_away_is_left_alone_for_a_second_and_nobody_el
     assert_eq!(later.lock().due(clock.now_us()).iter().map(|(_, meters)| meters.len()).sum::<usize>(), 2);
     drop(store);
 }
+
+#[test]
+fn what_was_refused_and_may_be_on_the_bill_is_told() {
+    let metrics = bulkhead_doors::metrics::Metrics::install().unwrap();
+    let (_, clock, later) = later();
+    let alone = crate::limiter::Alone::new(Arc::new(clock)).billing(Arc::new(later));
+    let closed = crate::limiter::Fallback { mode: bulkhead_tenancy::tenant::StoreFailure::Closed, replicas: 1 };
+    for (cost, untold) in [(2, false), (3, true), (5, false)] {
+        assert!(matches!(alone.rule(&charge("a", cost), closed, untold), crate::limiter::Ruling::Unavailable));
+    }
+    assert!(metrics.render().contains(r#"bulkhead_ratelimit_unmetered_total{why="unanswered"} 7"#), "{}", metrics.render());
+}
