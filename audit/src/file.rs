@@ -89,6 +89,8 @@ struct State {
     stored: u64,
     /// See [`Left`].
     refused_from: Option<u64>,
+    /// Whether the names of its files were made to last, since they were opened.
+    named: bool,
 }
 
 /// Which folder they are in, and which files are open.
@@ -190,7 +192,7 @@ impl Files {
         let end = found.end(on_disk, head, known.map(|left| left.end), genesis);
         let stored = names.bytes(&if found == Recovered::default() { listed } else { folder.files()? });
         let open = Open { folder: Identity::of(&folder)?, data: Identity::of(&data)?, head: Identity::of(&head_file)? };
-        let state = State { open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None };
+        let state = State { open, names, end, first, since_us, bytes: tail.whole, stored, refused_from: None, named: false };
         let mut files = Self { data, head: head_file, state };
         if found != Recovered::default() {
             tracing::error!(stream = files.state.names.stream, found = ?found, "an audit stream did not end as it was left");
@@ -233,9 +235,16 @@ impl Files {
     }
 
     /// Makes what was written last, whatever happens to the machine.
-    pub(crate) fn sync(&self, writing: &Writing) -> io::Result<()> {
+    pub(crate) fn sync(&mut self, region: &Folder, writing: &Writing) -> io::Result<()> {
         writing.disk.sync(&self.data)?;
-        writing.disk.sync(&self.head)
+        writing.disk.sync(&self.head)?;
+        if !self.state.named {
+            // A file that was synced, and whose name was not, is not found again.
+            self.folder(region)?.sync()?;
+            region.sync()?;
+            self.state.named = true;
+        }
+        Ok(())
     }
 
     fn rotate_if_due(&mut self, region: &Folder, writing: &Writing, now_us: u64) -> io::Result<()> {

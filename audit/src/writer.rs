@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -233,9 +234,11 @@ impl Writer {
     /// Of what is written into a stream, what is accepted now.
     fn synced(&mut self, name: &StreamName, items: Vec<Item>) -> Vec<Item> {
         if self.shared.settings.sync == Sync::Each && !items.is_empty() {
-            let synced = match self.streams.get(name).and_then(|stream| stream.files.as_ref()) {
-                Some(files) => files.sync(&self.writing),
-                None => Ok(()),
+            let home = self.home.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let synced = match (home, self.streams.get_mut(name).and_then(|stream| stream.files.as_mut())) {
+                (Some(home), Some(files)) => files.sync(home.folder(), &self.writing),
+                (None, Some(_)) => Err(io::Error::from(io::ErrorKind::NotFound)),
+                (_, None) => Ok(()),
             };
             if let Err(error) = synced {
                 if let Some(stream) = self.streams.get_mut(name) {
