@@ -53,6 +53,15 @@ impl Bucket {
         }
     }
 
+    /// What the store takes to look at it, in token buckets: a sliding window is as many numbers as it has slices.
+    pub(crate) const fn weight(&self) -> usize {
+        match self {
+            Self::Token(_) => 1,
+            Self::Window(_) | Self::Calendar(_) => 2,
+            Self::Sliding(_) => 16,
+        }
+    }
+
     /// Requests that an unused bucket holds. 0: it denies everything.
     #[must_use]
     pub fn capacity(&self) -> u64 {

@@ -332,6 +332,11 @@ impl Charge {
         self.parts().iter().flat_map(|part| part.shape.levels.iter().map(move |level| (level, part.cost)))
     }
 
+    /// What the store takes to decide it, in token buckets ([`Bucket::weight`]).
+    pub(crate) fn weight(&self) -> usize {
+        self.levels().map(|(level, _)| level.bucket.weight()).sum()
+    }
+
     /// Whether no store decides it.
     pub(crate) fn is_oversized(&self) -> bool {
         self.levels().nth(MAX_LEVELS).is_some() || self.parts().len() > MAX_LEVELS

@@ -94,7 +94,12 @@ impl Limiter {
         let decided = tokio::time::timeout(within, self.store.decide(None, &ask)).await;
         let seconds = self.seconds.get_or_init(|| metrics::histogram!("bulkhead_ratelimit_store_seconds"));
         seconds.record(started.elapsed().as_secs_f64());
-        let answer = decided.unwrap_or_else(|_| Err(self.late(charge, started))).map(|answers| answers.into_iter().next());
+        let decided = match decided {
+            // The store's own deadline may end a moment before ours.
+            Err(_) | Ok(Err(StoreError::Late)) => Err(self.late(charge, started)),
+            Ok(decided) => decided,
+        };
+        let answer = decided.map(|answers| answers.into_iter().next());
         let outcome = answer.map(|answer| answer.map(|answer| answer.outcome(charge, 0)));
         match outcome {
             Ok(Some(outcome)) if outcome.verdict() != Verdict::Faulty => Ruling::Exact(outcome),

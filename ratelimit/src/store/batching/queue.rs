@@ -21,6 +21,10 @@ pub(super) const CALL: usize = 1_024;
 /// The most different questions of one call: beyond it a call's cost grows with their number.
 pub(super) const QUESTIONS: usize = 128;
 
+/// The most that the questions of one call may weigh ([`Charge::weight`](crate::charge::Charge::weight)), the last one not counted: a millisecond or two of the store's time. Its quotas are
+/// a tenant's own to state, and a call of nothing but them would take ten times as long, and make everybody late (S12).
+pub(super) const WEIGHT: usize = 768;
+
 /// Calls in flight at a time where few ask, or where more wait than one call holds.
 pub(super) const CALLS: usize = 2;
 
@@ -209,9 +213,10 @@ impl Queue {
     pub fn take(&self) -> Batch {
         let mut groups: Vec<Group> = Vec::new();
         let mut known: HashMap<(usize, u64), usize, RandomState> = HashMap::default();
+        let mut weight = 0;
         let mut waiting = self.lock();
         for _ in 0..CALL {
-            if groups.len() >= QUESTIONS {
+            if groups.len() >= QUESTIONS || weight >= WEIGHT {
                 break;
             }
             let Some(Job { ask, reply }) = waiting.pop() else { break };
@@ -239,6 +244,7 @@ impl Queue {
                     if let Some(same) = same {
                         known.insert(same, groups.len());
                     }
+                    weight += ask.charge.weight();
                     groups.push(Group { ask, members: vec![member] });
                 }
             }

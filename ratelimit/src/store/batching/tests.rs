@@ -8,11 +8,11 @@ use bulkhead_tenancy::{limit::RateLimit, name::TenantUid};
 use tokio::sync::Semaphore;
 
 use super::{
-    queue::{CALLS, CROWD, QUESTIONS},
+    queue::{CALLS, CROWD, QUESTIONS, WEIGHT},
     *,
 };
 use crate::{
-    bucket::Bucket,
+    bucket::{Bucket, Sliding},
     charge::{Charge, Scope},
     key::Keyspace,
     store::away::Away,
@@ -191,6 +191,25 @@ async fn s12_a_tenant_that_waits_behind_a_flood_is_in_the_next_call() {
     drop((acme, globex));
     assert!(batching.queue.take().asks.is_empty(), "nobody waits any more");
     assert_eq!(batching.queue.lock().jobs, 0);
+}
+
+/// A tenant states its quotas itself: a call of nothing but sliding windows would keep the store for ten times as long, and everybody's calls would be late.
+#[tokio::test]
+async fn s12_a_call_holds_no_more_than_the_store_decides_in_a_moment() {
+    let (store, batching) = slow(Bounds::default());
+    let calls = occupy(&store, &batching).await;
+    let uid: TenantUid = "acme".parse().unwrap();
+    let heavy = |number: usize| {
+        let sliding = |kind: &str| (Keyspace::default().quota(&uid, &format!("{kind}/{number}")), Bucket::Sliding(Sliding::new(9, 60_000_000)));
+        let levels = ["hour", "day", "week", "month"].map(sliding);
+        Ask::one(levels.into_iter().fold(Charge::new(), |charge, (key, bucket)| charge.hold(Scope::Tenant, key, bucket, 1)))
+    };
+    let _flood: Vec<_> = (0..QUESTIONS).map(|number| wait(&batching, &heavy(number)).unwrap()).collect();
+    let _other = wait(&batching, &ask("globex")).unwrap();
+    let batch = batching.queue.take();
+    assert_eq!(batch.asks.len(), WEIGHT.div_ceil(heavy(0).charge.weight()) + 1, "and what weighs little besides");
+    assert!(batch.asks.contains(&ask("globex")), "its turn is the next");
+    drop(calls);
 }
 
 #[tokio::test]
