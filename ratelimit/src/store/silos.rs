@@ -213,9 +213,44 @@ impl Ledger for Silos {
 
     async fn metered(&self, account: &Account, hour: Hour) -> Result<Vec<Metered>, StoreError> {
         self.follow();
-        match self.own(account) {
-            None => self.main.ledger().metered(account, hour).await,
-            Some(silo) => silo.store.ledger().metered(account, hour).await,
+        let Some(silo) = self.own(account) else { return self.main.ledger().metered(account, hour).await };
+        // What was counted before the tenant had a store of its own is on its bill, too.
+        let (own, before) = (silo.store.ledger().metered(account, hour).await?, self.main.ledger().metered(account, hour).await?);
+        let mut lines: HashMap<String, (u64, u64)> = HashMap::with_capacity(own.len() + before.len());
+        for Metered { line, admitted, denied } in own.into_iter().chain(before) {
+            let sum = lines.entry(line).or_default();
+            *sum = (sum.0.saturating_add(admitted), sum.1.saturating_add(denied));
         }
+        Ok(lines.into_iter().map(|(line, (admitted, denied))| Metered { line, admitted, denied }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_tenancy::{clock::SystemClock, name::TenantUid};
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn a_tenant_that_moved_into_a_store_of_its_own_takes_its_bill_with_it() {
+        let store = || -> Arc<dyn Store> { Arc::new(MemoryStore::new(Arc::new(SystemClock))) };
+        let (keys, acme, globex) = (Keyspace::default(), "acme".parse::<TenantUid>().unwrap(), "globex".parse::<TenantUid>().unwrap());
+        let silos = Silos::beside(store(), Live::default(), keys.clone(), None, Duration::from_secs(1));
+        let now = Micros(1_700_000_000_000_000);
+        let count = async |tenant: &TenantUid, admitted| {
+            let tally = Tally { meter: keys.meter(tenant, None, None), admitted, denied: 1 };
+            silos.tally(Some(now), &[tally]).await.remove(0).unwrap();
+        };
+        let bill = async |tenant: &TenantUid| {
+            let lines = silos.metered(&keys.account(tenant), Hour::of(now)).await.unwrap();
+            lines.iter().map(|line| (line.admitted, line.denied)).collect::<Vec<_>>()
+        };
+        count(&acme, 3).await;
+        count(&globex, 5).await;
+        let own = Arc::new(Silo { place: Place(1), address: SecretString::from(""), store: store() });
+        silos.own.store(Arc::new(HashMap::from([(keys.account(&acme), own)])));
+        count(&acme, 40).await;
+        assert_eq!((bill(&acme).await, bill(&globex).await), (vec![(43, 2)], vec![(5, 1)]));
     }
 }

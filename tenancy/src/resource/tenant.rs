@@ -121,6 +121,10 @@ fn read_limiter(reader: &mut Reader<'_>) -> Option<(Option<StoreFailure>, Option
 /// The URL of a store: one server, or several behind Sentinel or in a cluster, whose list of hosts only the limiter reads. It may hold a password, so nothing
 /// of it is ever quoted.
 fn parse_store(text: &str) -> Result<SecretString, &'static str> {
+    // What nobody reads would be taken for something that holds: `#insecure`, another protocol.
+    if text.contains(['?', '#']) {
+        return Err("must not have `?` or `#`: a store's URL takes no options");
+    }
     let several = ["redis-sentinel://", "rediss-sentinel://", "redis-cluster://", "rediss-cluster://"];
     if let Some(rest) = several.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         return if rest.is_empty() || rest.starts_with('/') { Err("must name a host") } else { Ok(SecretString::from(text)) };

@@ -200,7 +200,8 @@ async fn s12_a_call_holds_no_more_than_the_store_decides_in_a_moment() {
     let calls = occupy(&store, &batching).await;
     let uid: TenantUid = "acme".parse().unwrap();
     let heavy = |number: usize| {
-        let sliding = |kind: &str| (Keyspace::default().quota(&uid, &format!("{kind}/{number}")), Bucket::Sliding(Sliding::new(9, 60_000_000)));
+        let sliding =
+            |kind: &str| (Keyspace::default().quota(&uid, &format!("{kind}/{number}")), Bucket::Sliding(Sliding::new(9, 60_000_000)));
         let levels = ["hour", "day", "week", "month"].map(sliding);
         Ask::one(levels.into_iter().fold(Charge::new(), |charge, (key, bucket)| charge.hold(Scope::Tenant, key, bucket, 1)))
     };
