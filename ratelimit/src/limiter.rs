@@ -55,6 +55,15 @@ pub enum Ruling {
 }
 
 impl Ruling {
+    /// Whether the request goes on.
+    pub(crate) fn is_admitted(&self) -> bool {
+        match self {
+            Self::Exact(outcome) | Self::Local(outcome) => outcome.verdict() == Verdict::Admitted,
+            Self::Open => true,
+            Self::Unavailable => false,
+        }
+    }
+
     /// The policies in shadow whose limit would have denied what was let through.
     #[must_use]
     pub fn shadowed(&self) -> &[Arc<str>] {
@@ -139,7 +148,12 @@ impl Limiter {
     /// Answers by the failure mode. `untold`: the store has surely not metered this charge.
     fn without_store(&self, charge: &Charge, fallback: Fallback, why: &'static str, untold: bool) -> Ruling {
         failed(why);
-        self.alone.rule(charge, fallback, untold)
+        let ruling = self.alone.rule(charge, fallback, untold);
+        // What may have been charged is not charged again (S24).
+        if untold && ruling.is_admitted() {
+            self.store.passed_without(charge);
+        }
+        ruling
     }
 }
 

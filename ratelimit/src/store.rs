@@ -52,6 +52,9 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// A tenant's failure mode admitted a charge that was not decided: its own place does not answer. What it shares with others is elsewhere, and pays for it all the same.
+    fn passed_without(&self, _charge: &Charge) {}
+
     /// What is held in advance of a charge's payer, and what of it would answer the charge. Where nothing is leased, nothing.
     fn in_hand(&self, _charge: &Charge) -> InHand {
         InHand::default()

@@ -306,6 +306,10 @@ impl Store for Leasing {
         self.desk.store.stood_behind_own(charge, since)
     }
 
+    fn passed_without(&self, charge: &Charge) {
+        self.desk.store.passed_without(charge);
+    }
+
     fn in_hand(&self, charge: &Charge) -> InHand {
         let (desk, now_us) = (&self.desk, self.desk.now_us());
         let requests = desk.books.iter().map(|book| lock(book).held_of(charge.payer(), now_us)).sum();

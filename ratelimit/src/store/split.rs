@@ -149,6 +149,10 @@ impl Split {
         if lent_admitted > 0 {
             used.pool.owe(u64::from(lent_admitted) * used.toll.cost);
         }
+        if reserved == 0 && !used.away && matches!(lent, Some(Err(_))) {
+            // Global has nothing, and nobody can say whether the tenant is inside its guarantee: its failure mode answers for its own place, not for what all share.
+            return Ok(shapes::denied(ask, 0, used.pool.clock_us()));
+        }
         let first = match (paid, lent) {
             (Some(Err(error)), _) | (None, Some(Err(error))) => return Err(error),
             (Some(Ok(paid)), _) => paid,
@@ -194,6 +198,7 @@ impl Split {
             // Not known to have come back, it stays charged: those levels admit less, never more.
             drop(self.store.ledger().adjust(None, &back).await);
         }
+        let spent = used.as_ref().filter(|used| way == Way::Lent && !used.away).map(|used| used.pool.clock_us());
         let undecided = !admitted && used.as_ref().is_some_and(|used| used.away) && !shapes::is_denied_by_own(&ask.charge, &seen);
         if let Some(used) = used {
             match way {
@@ -208,7 +213,8 @@ impl Split {
             }
         }
         match error {
-            Some(error) => Err(error),
+            // As where one place decides.
+            Some(error) => spent.map(|now_us| shapes::denied(ask, 0, now_us)).ok_or(error),
             None if faulty => Ok(Answer::faulty(now_us)),
             // Nobody knows whether global would have let it pass: whoever is not inside its guarantee is answered by its failure mode.
             None if undecided => Err(StoreError::Away),
@@ -304,6 +310,17 @@ impl Store for Split {
         }
         // Whoever waits for the global bucket does not wait for long: it is the tenant's own part that may be late.
         self.store.stood_behind_own(&shapes::apart(charge, Way::Paid), since)
+    }
+
+    fn passed_without(&self, charge: &Charge) {
+        let toll = Toll::of(charge).filter(|toll| toll.cost > 0 && !self.store.is_one() && !self.is_whole(charge));
+        if let Some(toll) = toll {
+            let pool = self.pool(&toll.key, &toll.bucket);
+            // Where nobody knows what global holds, its own outage is what is answered for.
+            if !pool.is_away() {
+                pool.owe(toll.cost);
+            }
+        }
     }
 
     fn ledger(&self) -> &dyn Ledger {

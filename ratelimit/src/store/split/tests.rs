@@ -26,6 +26,8 @@ pub(super) struct Spread {
     store: MemoryStore,
     /// The platform's place is away.
     away: AtomicBool,
+    /// Whose place is away.
+    lost: Mutex<Option<Account>>,
     /// No meter is told anything.
     untold: AtomicBool,
     /// Tokens of the platform's place that were charged, held in advance, given back unused, and held no longer.
@@ -46,6 +48,10 @@ impl Store for Spread {
             let mut places: Vec<Place> = ask.charge.levels().map(|(level, _)| self.place(level.key().account())).collect();
             places.dedup();
             assert_eq!(places.len(), 1, "no decision reaches two places");
+            let lost = self.lost.lock().unwrap().clone();
+            if ask.charge.levels().any(|(level, _)| Some(level.key().account()) == lost.as_ref()) {
+                return Err(StoreError::Away);
+            }
             if self.away.load(Ordering::Relaxed) && ask.charge.levels().any(|(level, _)| *level.key().account() == platform) {
                 return Err(StoreError::Away);
             }
@@ -93,7 +99,13 @@ impl Ledger for Spread {
 
 pub(super) fn spread() -> (Arc<Spread>, Split) {
     let store = MemoryStore::new(Arc::new(ManualClock::at_us(1_700_000_000_000_000)));
-    let spread = Arc::new(Spread { store, away: AtomicBool::new(false), untold: AtomicBool::new(false), global: Mutex::default() });
+    let spread = Arc::new(Spread {
+        store,
+        away: AtomicBool::new(false),
+        lost: Mutex::default(),
+        untold: AtomicBool::new(false),
+        global: Mutex::default(),
+    });
     let split = Split::before(Arc::clone(&spread) as Arc<dyn Places>, Duration::from_secs(20));
     (spread, split)
 }
@@ -201,6 +213,29 @@ async fn parts_in_several_places_are_all_charged_or_none() {
         assert_eq!(ask(&split, both(), 1).await, 0, "poor has nothing left");
     }
     assert_eq!(ask(&split, only(), 10).await, 4, "and rich was given back what it paid");
+}
+
+/// SEMANTICS: every level that applies holds the whole cost. A tenant that runs its own store must not switch off the limit that it shares.
+#[tokio::test]
+async fn a_tenant_whose_own_place_is_away_pays_what_all_share() {
+    let (spread, split) = spread();
+    let charge = |tenant: &str| Charge::of(shape(tenant, 10, 1, 100), 1);
+    *spread.lost.lock().unwrap() = Some(Keyspace::default().account(&uid("acme")));
+    for _ in 0..4 {
+        assert_eq!(split.decide(None, &[Ask::one(charge("acme"))]).await, Err(StoreError::Away));
+        // Its failure mode lets it pass.
+        split.passed_without(&charge("acme"));
+    }
+    let paid = async {
+        while spread.global.lock().unwrap()[0] < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), paid).await.unwrap();
+    let others = ask(&split, charge("globex"), 20).await;
+    assert!((6..=7).contains(&others), "{others} of the six that are left, and its guarantee");
+    let denial = split.decide_each(None, &[charge("acme")]).await.unwrap().remove(0).denial().unwrap();
+    assert_eq!(denial.scope, Scope::Global, "its failure mode is not asked about what all share");
 }
 
 #[tokio::test]
