@@ -15,7 +15,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-pub use self::ledger::{Adjustment, Change, Hour, Ledger, METER_FIELDS, METER_KEPT_MS, Metered, Tally};
+pub use self::ledger::{Adjustment, Change, Hour, Ledger, METER_DAY_FIELDS, METER_FIELDS, METER_KEPT_MS, Metered, Tally};
 use crate::{
     ask::{Answer, Ask},
     charge::Charge,

@@ -98,3 +98,7 @@ pub const METER_KEPT_MS: u64 = 40 * 24 * 3_600_000;
 /// How many amounts (admitted and denied are one each) the meter of a tenant's hour holds under names; what would be one more is counted on the line without
 /// names. A tenant names its subscriptions and APIs itself, up to five million pairs: so much a bill needs nobody, and the store holds it for everybody (S12).
 pub const METER_FIELDS: usize = 20_000;
+
+/// How many such amounts the hours of a day hold under names together: what is kept of a tenant for [`METER_KEPT_MS`] is so bounded to some hundred megabytes of a store
+/// that all share (S12).
+pub const METER_DAY_FIELDS: usize = 100_000;

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bulkhead_tenancy::clock::Clock;
 
-use super::{Adjustment, Change, Hour, Ledger, METER_FIELDS, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
+use super::{Adjustment, Change, Hour, Ledger, METER_DAY_FIELDS, METER_FIELDS, METER_KEPT_MS, Metered, Micros, Store, StoreError, Tally};
 use crate::{
     ask::{Answer, Ask},
     bucket::{Bucket, EXACT},
@@ -51,6 +51,8 @@ struct Kept {
 #[derive(Default, Clone)]
 struct Meters {
     hours: BTreeMap<Hour, OneHour>,
+    /// By day, of each account, how many amounts its hours have got.
+    days: BTreeMap<u64, Keyed<Account, usize>>,
 }
 
 #[derive(Default, Clone)]
@@ -215,25 +217,30 @@ impl Meters {
         if !self.hours.contains_key(&hour) {
             let kept = Hour(hour.0.saturating_sub(METER_KEPT_MS / 3_600_000));
             self.hours = self.hours.split_off(&kept);
+            self.days = self.days.split_off(&(kept.0 / 24));
         }
+        let today = self.days.entry(hour.0 / 24).or_default().entry(meter.account().clone()).or_default();
         let hour = self.hours.entry(hour).or_default();
-        hour.add(meter, |line| &mut line.0, admitted);
-        hour.add(meter, |line| &mut line.1, denied);
+        hour.add(meter, |line| &mut line.0, admitted, today);
+        hour.add(meter, |line| &mut line.1, denied, today);
     }
 }
 
 impl OneHour {
     /// Counts one amount of a line; on the line without names where the meter has no room for one more.
-    fn add(&mut self, meter: &Meter, amount: fn(&mut (u64, u64)) -> &mut u64, costs: u64) {
+    fn add(&mut self, meter: &Meter, amount: fn(&mut (u64, u64)) -> &mut u64, costs: u64, today: &mut usize) {
         if costs == 0 {
             return;
         }
         let mut line = self.lines.get(meter).copied().unwrap_or_default();
         if *amount(&mut line) == 0 {
             let fields = self.fields.entry(meter.account().clone()).or_default();
-            if *fields >= METER_FIELDS && !meter.is_unnamed() {
-                unnamed(costs);
-                return self.add(&meter.unnamed(), amount, costs);
+            if !meter.is_unnamed() {
+                *today += 1;
+                if *fields >= METER_FIELDS || *today > METER_DAY_FIELDS {
+                    unnamed(costs);
+                    return self.add(&meter.unnamed(), amount, costs, today);
+                }
             }
             *fields += 1;
         }

@@ -318,7 +318,7 @@ impl Store for Split {
             let pool = self.pool(&toll.key, &toll.bucket);
             // Where nobody knows what global holds, its own outage is what is answered for.
             if !pool.is_away() {
-                pool.owe(toll.cost);
+                pool.pay(toll.cost);
             }
         }
     }

@@ -170,6 +170,15 @@ impl Pool {
         self.prepaid().give_back(taken);
     }
 
+    /// Something passed that was not decided: it is paid with tokens at hand, which came back from it, or owed.
+    pub(super) fn pay(self: &Arc<Self>, cost: u64) {
+        let (mut open, mut taken) = (1, Taken::NONE);
+        self.take_from_hand(&mut open, cost, &mut taken);
+        if open > 0 {
+            self.owe(cost);
+        }
+    }
+
     /// A guarantee admitted requests that no token stands for: they are charged to the bucket now, which may go into debt for them.
     pub(super) fn owe(self: &Arc<Self>, requests: u64) {
         self.prepaid().owe(requests);

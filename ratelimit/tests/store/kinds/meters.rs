@@ -1,6 +1,6 @@
 //! What was charged and what was told add up at a meter, which holds no more than a bill needs.
 
-use bulkhead_ratelimit::store::METER_FIELDS;
+use bulkhead_ratelimit::store::{METER_DAY_FIELDS, METER_FIELDS};
 
 use super::*;
 
@@ -46,5 +46,34 @@ fn s12_a_meters_hour_has_no_more_lines_than_a_bill_needs() {
         let lines: Vec<_> = lines.iter().map(|line| (line.line.as_str(), line.admitted, line.denied)).collect();
         assert_eq!(lines, [("3:s-7:0:", 3, 1), ("0::0:", 50, 500)], "{name}");
         assert_eq!(metered(&other).len(), 1, "{name}: no other tenant's");
+    }
+}
+
+#[test]
+fn s12_a_meters_day_has_no_more_lines_than_a_store_can_keep() {
+    const HOUR: u64 = 3_600_000_000;
+    let stores = Stores::start();
+    for (name, store) in stores.both() {
+        let keys = own_keys();
+        // The first hours of a day, each with as many lines as it may have.
+        let day = START - START % (24 * HOUR);
+        let hours = METER_DAY_FIELDS / METER_FIELDS;
+        let all: Vec<Tally> = (0..METER_FIELDS)
+            .map(|number| Tally { meter: keys.meter(&uid(0), Some(&format!("s-{number}").parse().unwrap()), None), admitted: 1, denied: 0 })
+            .collect();
+        let told = |hour: u64, tallies: &[Tally]| {
+            let told = stores.runtime.block_on(store.ledger().tally(Some(Micros(day + hour * HOUR)), tallies));
+            told.into_iter().for_each(|told| told.unwrap());
+        };
+        let lines = |hour: u64| {
+            let lines = stores.runtime.block_on(store.ledger().metered(&keys.account(&uid(0)), Hour(day / HOUR + hour))).unwrap();
+            (lines.len(), lines.iter().map(|line| line.admitted).sum::<u64>())
+        };
+        (0..hours as u64).for_each(|hour| told(hour, &all));
+        assert_eq!(lines(hours as u64 - 1), (METER_FIELDS, METER_FIELDS as u64), "{name}");
+        told(hours as u64, &all[..7]);
+        assert_eq!(lines(hours as u64), (1, 7), "{name}: without names");
+        told(24, &all[..7]);
+        assert_eq!(lines(24), (7, 7), "{name}: the next day");
     }
 }

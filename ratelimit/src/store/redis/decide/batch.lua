@@ -3,7 +3,8 @@
 -- The rules are those of ratelimit/src/model.rs and state.rs, and a test holds the two against each other.
 --
 -- KEYS      the distinct accounts of the batch: hashes whose fields are buckets. Each is read once (all twice where one needs what is rare) and written at most once. A meter is the
---           account's name with `:meter:` and the hour after it: the same hash tag, so the same slot of a cluster.
+--           account's name with `:meter:` and the hour after it: the same hash tag, so the same slot of a cluster. How many fields those of a
+--           day have got is counted beside them, at `:metered:` and the day.
 -- ARGV[1]   now, in microseconds since 1970; empty: the store's own TIME. Only tests and simulations give it.
 -- ARGV[2]   the batch, in MessagePack: numbers and texts one after the other, or in one array where they are more than Lua's stack takes. A limit, a
 --           calendar and a shape are named by the place where they begin, counted from 1; accounts, and keys through all accounts, by number.
@@ -38,7 +39,7 @@
 
 local EXACT, SLICES, METER_KEPT_MS, HOLD_US = 9007199254740992, 60, 3456000000, 8000000
 local SWEEP, SWEPT, HOUR_US = 64, 16, 3600000000 -- one write in so many looks at so many fields
-local METER_FIELDS, UNNAMED = 20000, '0::0:' -- what a meter of more fields counts anew is on the line without names
+local METER_FIELDS, METER_DAY, UNNAMED = 20000, 100000, '0::0:' -- what a meter of more fields, in an hour or a day, counts anew is on the line without names
 local WIDE = 64 -- an account of more fields is kept as a table
 local floor, max, min, rep = math.floor, math.max, math.min, string.rep
 local unpack_at, pack, unpack = struct.unpack, struct.pack, unpack

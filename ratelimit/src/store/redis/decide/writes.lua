@@ -86,18 +86,22 @@ end
 
 -- Counts at the meters, one step a line. A meter that something else has overwritten must not take the decisions with it, and what it does not take is told. A store
 -- that takes no writes says so at the first: where nothing was written before, nothing was done in this call, and whoever asked may tell it again.
-local hour = ':meter:' .. floor(now / HOUR_US)
+local hour, day = ':meter:' .. floor(now / HOUR_US), ':metered:' .. floor(now / HOUR_US / 24)
 local lost, unnamed, refused = 0, 0, false
-local function count(meter, line, side, amount)
+local function count(account, line, side, amount)
   if amount > EXACT then amount = EXACT end
+  local meter = account .. hour
   local sum = pcall('HINCRBY', meter, line .. side, amount)
   if sum == amount then
     pcall('PEXPIRE', meter, METER_KEPT_MS)
-    local fields = pcall('HLEN', meter)
-    if type(fields) == 'number' and fields > METER_FIELDS and line ~= UNNAMED then
-      pcall('HDEL', meter, line .. side)
-      unnamed = unnamed + amount
-      return count(meter, UNNAMED, side, amount)
+    if line ~= UNNAMED then
+      local fields, today = pcall('HLEN', meter), pcall('INCR', account .. day)
+      if today == 1 then pcall('EXPIRE', account .. day, 172800) end
+      if type(fields) == 'number' and fields > METER_FIELDS or type(today) == 'number' and today > METER_DAY then
+        pcall('HDEL', meter, line .. side)
+        unnamed = unnamed + amount
+        return count(account, UNNAMED, side, amount)
+      end
     end
   elseif type(sum) == 'table' then
     lost = lost + amount
@@ -112,9 +116,8 @@ p = batch[2]
 while p < batch[3] do
   local admitted, denied, account = batch[p], batch[p + 1], batch[p + 2]
   if account > 0 and admitted + denied > 0 then
-    local meter, line = KEYS[account] .. hour, batch[p + 3]
-    if admitted > 0 then count(meter, line, ':a', admitted) end
-    if denied > 0 then count(meter, line, ':d', denied) end
+    if admitted > 0 then count(KEYS[account], batch[p + 3], ':a', admitted) end
+    if denied > 0 then count(KEYS[account], batch[p + 3], ':d', denied) end
     if refused then return refused end
   end
   p = p + 5 + 2 * batch[p + 4]
