@@ -34,8 +34,8 @@ struct Queue {
 }
 
 /// A request that is served or waits: leaving, it makes room, whatever became of it.
-struct Inside<'q> {
-    queues: &'q Queues,
+struct Inside {
+    queues: Arc<Queues>,
     tenant: TenantName,
     turn: Arc<Semaphore>,
 }
@@ -47,18 +47,18 @@ impl Queues {
     }
 
     /// A place in the queue of a tenant; none if it is full.
-    fn enter(&self, tenant: &TenantName) -> Option<Inside<'_>> {
+    fn enter(self: &Arc<Self>, tenant: &TenantName) -> Option<Inside> {
         let mut queues = self.lock();
         let queue = queues.entry(tenant.clone()).or_insert_with(|| Queue { turn: Arc::new(Semaphore::new(1)), inside: 0 });
         if queue.inside > WAITING {
             return None;
         }
         queue.inside += 1;
-        Some(Inside { queues: self, tenant: tenant.clone(), turn: Arc::clone(&queue.turn) })
+        Some(Inside { queues: Arc::clone(self), tenant: tenant.clone(), turn: Arc::clone(&queue.turn) })
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
         let mut queues = self.queues.lock();
         if let Some(queue) = queues.get_mut(&self.tenant) {
@@ -70,7 +70,8 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Serves a tenant's request when those before it are done; 429 where too many wait.
+/// Serves a tenant's request when those before it are done; 429 where too many wait. What is begun is ended, and keeps its turn until then, also when whoever asked has
+/// hung up: else hang-ups would have as many pages made at a time as they like, and each would leave the store in the middle of an answer.
 pub(super) async fn one_by_one(
     State(queues): State<Arc<Queues>>,
     caller: Option<Extension<Caller>>,
@@ -82,6 +83,10 @@ pub(super) async fn one_by_one(
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response();
     };
     // It is never closed; if it were, nobody would be served.
-    let Ok(_turn) = inside.turn.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    next.run(request).await
+    let Ok(turn) = Arc::clone(&inside.turn).acquire_owned().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let served = tokio::spawn(async move {
+        let (_inside, _turn) = (inside, turn);
+        next.run(request).await
+    });
+    served.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -1,6 +1,11 @@
 //! The admin door answers the bearer of the token, and nobody else.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use bulkhead_doors::fatal::Fatal;
 use sha2::{Digest, Sha256};
@@ -188,4 +193,26 @@ async fn s12_a_tenants_requests_are_served_one_after_the_other() {
         assert_eq!(asked.join_next().await.unwrap().unwrap(), 200);
     }
     assert_eq!(status(house.admin("/whoami").bearer_auth("acme-token")).await, 200, "who left makes room");
+}
+
+#[tokio::test]
+async fn s12_whoever_hangs_up_keeps_the_turn_until_what_was_begun_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenants = dir.path().join("tenants");
+    fs::write(&tenants, line("acme", "acme-token")).unwrap();
+    let house = House::open(&["--admin-tenant-tokens", tenants.to_str().unwrap()]).await;
+    let first = tokio::spawn(house.admin("/held").bearer_auth("acme-token").send());
+    let began = Instant::now();
+    while house.held.load(Ordering::SeqCst) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody came");
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    // What it began goes on: seven wait behind it, and one is too many.
+    let mut asked: JoinSet<u16> = (0..8).map(|_| status(house.admin("/held").bearer_auth("acme-token"))).collect();
+    let refused = tokio::time::timeout(Duration::from_secs(20), asked.join_next()).await.expect("the turn was freed by the hang-up");
+    assert_eq!((refused.unwrap().unwrap(), house.held.load(Ordering::SeqCst)), (429, 1));
+    house.gate.add_permits(8);
+    assert!(asked.join_all().await.into_iter().all(|status| status == 200));
 }

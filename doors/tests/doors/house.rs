@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -81,6 +81,8 @@ pub(crate) struct House {
     pub(crate) ready: Arc<AtomicBool>,
     /// What `/held` of the admin door waits for: a permit a request.
     pub(crate) gate: Arc<Semaphore>,
+    /// How many requests have come to it.
+    pub(crate) held: Arc<AtomicUsize>,
     pub(crate) shutdown: Shutdown,
     pub(crate) ended: tokio::task::JoinHandle<Result<(), Fatal>>,
 }
@@ -98,8 +100,12 @@ impl House {
         let at = doors.addresses().clone();
         let is_ready = Arc::clone(&ready);
         let gate = Arc::new(Semaphore::new(0));
-        let held = Arc::clone(&gate);
-        let held = move || async move { drop(held.acquire().await.map(SemaphorePermit::forget)) };
+        let held = Arc::new(AtomicUsize::new(0));
+        let (passing, came) = (Arc::clone(&gate), Arc::clone(&held));
+        let holding = move || async move {
+            came.fetch_add(1, Ordering::SeqCst);
+            drop(passing.acquire().await.map(SemaphorePermit::forget));
+        };
         let rooms = Rooms {
             methods: vec![Unary::new(LOOK, 4_096, look)],
             grpc: Routes::from(calls),
@@ -108,7 +114,7 @@ impl House {
                 operator: Router::new().route("/explain", get(|| async { Json("explained") })),
                 tenants: Router::new()
                     .route("/whoami", get(|Extension(caller): Extension<Caller>| async move { caller.to_string() }))
-                    .route("/held", get(held)),
+                    .route("/held", get(holding)),
             },
             waits_for: Arc::new(move || (!is_ready.load(Ordering::SeqCst)).then_some("a first snapshot")),
             report: Arc::new(report),
@@ -116,7 +122,7 @@ impl House {
         let metrics = Metrics::with_tenant_series(2).unwrap();
         metrics.tenant_counter("house_total", "Guests.", "verdict").count(None, "allow");
         let ended = tokio::spawn(doors.run(rooms, metrics, shutdown.clone()));
-        Self { at, ready, gate, shutdown, ended }
+        Self { at, ready, gate, held, shutdown, ended }
     }
 
     /// A GET on the health door: status and body.

@@ -196,7 +196,8 @@ impl Split {
         }
         if !back.is_empty() {
             // Not known to have come back, it stays charged: those levels admit less, never more.
-            drop(self.store.ledger().adjust(None, &back).await);
+            let store = Arc::clone(&self.store);
+            ended(async move { drop(store.ledger().adjust(None, &back).await) }).await;
         }
         let spent = used.as_ref().filter(|used| way == Way::Lent && !used.away).map(|used| used.pool.clock_us());
         let undecided = !admitted && used.as_ref().is_some_and(|used| used.away) && !shapes::is_denied_by_own(&ask.charge, &seen);
@@ -234,13 +235,23 @@ impl Split {
         if tallies.is_empty() {
             return;
         }
-        let mut told = self.store.ledger().tally(None, tallies).await.into_iter();
-        for tally in tallies {
-            if told.next().is_none_or(|told| told.is_err()) {
-                unmetered("apart", tally.admitted.saturating_add(tally.denied));
+        let (store, tallies) = (Arc::clone(&self.store), tallies.to_vec());
+        let told = async move {
+            let mut told = store.ledger().tally(None, &tallies).await.into_iter();
+            for tally in &tallies {
+                if told.next().is_none_or(|told| told.is_err()) {
+                    unmetered("apart", tally.admitted.saturating_add(tally.denied));
+                }
             }
-        }
+        };
+        ended(told).await;
     }
+}
+
+/// What follows a decision comes to its end, also when whoever waits for it has gone.
+async fn ended(following: impl Future<Output = ()> + Send + 'static) {
+    // It ends with the runtime at the latest.
+    let _ = tokio::spawn(following).await;
 }
 
 /// Copies whose toll is reserved. Dropped before it is known what became of them (the caller stopped waiting), they are gone: charged, and nobody admitted.

@@ -171,3 +171,20 @@ async fn s12_costs_that_a_meter_does_not_take_are_decided_all_the_same_and_told(
     let lines = store.ledger().metered(&keys.account(&uids[2]), Hour::of(now)).await.unwrap();
     assert_eq!(lines.iter().map(|line| line.admitted).collect::<Vec<_>>(), [7]);
 }
+
+/// Whoever hangs up in the middle of an answer says nothing of the store.
+#[tokio::test]
+async fn s12_calls_that_nobody_waits_for_do_not_make_a_store_look_away() {
+    let server = Server::get();
+    let store = server.store().await;
+    let keys = own_keys();
+    let acme: TenantUid = "acme".parse().unwrap();
+    let charge = Charge::new().hold(Scope::Tenant, keys.tenant(&acme), Bucket::token(RateLimit::per_minute(60, 1.0)), 1);
+    for _ in 0..20 {
+        let account = keys.account(&acme);
+        let mut reading = store.ledger().metered(&account, Hour(1));
+        assert!(futures::poll!(&mut reading).is_pending());
+        drop(reading);
+    }
+    assert!(store.decide_each(None, &[charge]).await.is_ok());
+}

@@ -3,7 +3,10 @@
 //! What is sent twice, and nothing else is: a batch that the store says it did not run, because it does not know the script (NOSCRIPT: it was restarted or its
 //! scripts were flushed). After a late answer, a broken connection or any other error the outcome is unknown, and the batch is never sent again (S12, S24).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 
@@ -54,8 +57,8 @@ impl Link {
     pub(in crate::store::redis) async fn run(&self, command: &Cmd, manner: Manner, deadline: Duration) -> Result<Value, CallError> {
         let connection = self.connection().ok_or(CallError::Store(StoreError::Away))?;
 
-        // Whoever stops waiting for us (a caller's own deadline) must not hide a store that hangs from the breaker.
-        let watch = Watch { link: self, connection: &connection, settled: false };
+        // Whoever stops waiting for us (a caller's own deadline) must not hide a store that hangs from the breaker; nor make one that answers look like it (S12).
+        let watch = Watch { link: self, connection: &connection, late_at: Instant::now() + deadline, settled: false };
         match tokio::time::timeout(deadline, run(connection.handle(), command, manner)).await {
             Ok(Ok(reply)) => {
                 watch.succeeded();
@@ -142,10 +145,11 @@ fn is_away(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || AWAY.contains(&code) || (code == "ERR" && inside())
 }
 
-/// One call under the breaker's eyes. Dropped before it settled, it counts as a failure.
+/// One call under the breaker's eyes. Dropped before it settled, it counts as a failure if the store had its time.
 struct Watch<'l> {
     link: &'l Link,
     connection: &'l Arc<Connection>,
+    late_at: Instant,
     settled: bool,
 }
 
@@ -163,7 +167,7 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.settled && Instant::now() >= self.late_at {
             self.link.failed(self.connection, false);
         }
     }
