@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    io,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -151,19 +150,20 @@ impl Writer {
         for (name, mut items) in turns {
             items.retain(|item| !item.is_given_up());
             self.turn += 1;
-            let outcome = match &home {
-                Ok(home) => self.write_stream(home, &name, items, room, now_us),
+            let home = match &home {
+                Ok(home) => home,
                 Err(refused) => {
                     self.refuse(items, refused);
                     continue;
                 }
             };
-            written.push((name, outcome));
+            let outcome = self.write_stream(home, &name, items, room, now_us);
+            written.push((home, name, outcome));
         }
         self.dirty.store(true, Ordering::Release);
         let mut accepted = Vec::new();
-        for (name, items) in written {
-            accepted.extend(self.synced(&name, items));
+        for (home, name, items) in written {
+            accepted.extend(self.synced(home, &name, items));
             if self.shared.settings.sync == Sync::Each {
                 // Nobody waits for the sync of another's stream.
                 self.accept(std::mem::take(&mut accepted));
@@ -232,13 +232,11 @@ impl Writer {
     }
 
     /// Of what is written into a stream, what is accepted now.
-    fn synced(&mut self, name: &StreamName, items: Vec<Item>) -> Vec<Item> {
+    fn synced(&mut self, home: &Home, name: &StreamName, items: Vec<Item>) -> Vec<Item> {
         if self.shared.settings.sync == Sync::Each && !items.is_empty() {
-            let home = self.home.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let synced = match (home, self.streams.get_mut(name).and_then(|stream| stream.files.as_mut())) {
-                (Some(home), Some(files)) => files.sync(home.folder(), &self.writing),
-                (None, Some(_)) => Err(io::Error::from(io::ErrorKind::NotFound)),
-                (_, None) => Ok(()),
+            let synced = match self.streams.get_mut(name).and_then(|stream| stream.files.as_mut()) {
+                Some(files) => files.sync(home.folder(), &self.writing),
+                None => Ok(()),
             };
             if let Err(error) = synced {
                 if let Some(stream) = self.streams.get_mut(name) {

@@ -132,12 +132,18 @@ impl FromStr for HostName {
                 return Err(HostError::NotLdh);
             }
         }
-        // What ends in a number is an address to a resolver (WHATWG URL, "ends in a number"), in spellings that differ between resolvers.
-        if ends_in_number(text) && text.parse::<Ipv4Addr>().is_err() {
+        if is_odd_address(text) {
             return Err(HostError::OddAddress);
         }
         Ok(Self(Arc::from(text.to_ascii_lowercase())))
     }
+}
+
+/// Whether a resolver may read a text as an IPv4 address that is no strict dotted quad: what ends in a number is one to it (WHATWG URL, "ends in a number"), in
+/// spellings that differ between resolvers, and a second name of the same server.
+#[must_use]
+pub fn is_odd_address(host: &str) -> bool {
+    ends_in_number(host.strip_suffix('.').unwrap_or(host)) && host.parse::<Ipv4Addr>().is_err()
 }
 
 fn ends_in_number(host: &str) -> bool {

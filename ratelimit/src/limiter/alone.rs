@@ -36,15 +36,11 @@ impl Alone {
     #[must_use]
     pub fn rule(&self, charge: &Charge, fallback: Fallback, untold: bool) -> Ruling {
         let ruling = Self::by_mode(charge, fallback, |share| self.shares.decide_one(None, share));
-        let admitted = match &ruling {
-            Ruling::Local(outcome) | Ruling::Exact(outcome) => Some(outcome.verdict() == Verdict::Admitted),
-            Ruling::Open => Some(true),
-            Ruling::Unavailable => None,
-        };
-        match (&self.later, admitted) {
-            (Some(later), Some(admitted)) => later.count(charge, admitted, untold),
-            (Some(_), None) if !untold => Later::unanswered(charge),
-            _ => {}
+        match (&self.later, &ruling) {
+            (None, _) => {}
+            (Some(_), Ruling::Unavailable) if untold => {}
+            (Some(_), Ruling::Unavailable) => Later::unanswered(charge),
+            (Some(later), answered) => later.count(charge, answered.is_admitted(), untold),
         }
         ruling
     }

@@ -1,7 +1,8 @@
 //! Reads addresses.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
+use bulkhead_tenancy::host::is_odd_address;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
@@ -82,11 +83,8 @@ pub(super) fn host_port(text: &str, default: u16) -> Result<HostPort, AddressErr
     if host.is_empty() || host.len() > 255 || !host.chars().all(named) || host == "0.0.0.0" || host == "::" {
         return Err(AddressError::Host);
     }
-    // What resolvers read as an address in another spelling (127.1, 0x7f.0.0.1) would be a second name of one server (S17).
-    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let (digits, base): (&str, u32) = last.strip_prefix("0x").map_or((last.as_str(), 10), |hex| (hex, 16));
-    let is_number = digits.chars().all(|c| c.is_digit(base));
-    if is_number && !host.contains(':') && host.parse::<Ipv4Addr>().is_err() {
+    // 127.1 would be a second name of 127.0.0.1 (S17).
+    if !host.contains(':') && is_odd_address(host) {
         return Err(AddressError::Host);
     }
     let port = match port {

@@ -33,18 +33,20 @@ impl TlsFiles {
     pub(super) fn config(&self) -> Result<ClientConfig, Unusable> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = Arc::new(self.roots()?);
-        let chains = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(|_| Unusable)?;
-        let verifier: Arc<dyn ServerCertVerifier> = if self.any_name { Arc::new(AnyName(chains)) } else { chains };
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| Unusable)?;
-        // It judges as rustls' own does, but for the name where the operator said so.
-        let config = config.dangerous().with_custom_certificate_verifier(verifier);
-        match &self.identity {
-            None => Ok(config.with_no_client_auth()),
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+        let config = config.map_err(|_| Unusable)?.with_root_certificates(Arc::clone(&roots));
+        let mut config = match &self.identity {
+            None => config.with_no_client_auth(),
             Some((chain, key)) => {
                 let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Unusable)?;
-                config.with_client_auth_cert(certificates(chain)?, key).map_err(|_| Unusable)
+                config.with_client_auth_cert(certificates(chain)?, key).map_err(|_| Unusable)?
             }
+        };
+        if self.any_name {
+            let chains = WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(|_| Unusable)?;
+            config.dangerous().set_certificate_verifier(Arc::new(AnyName(chains)));
         }
+        Ok(config)
     }
 
     fn roots(&self) -> Result<RootCertStore, Unusable> {
