@@ -219,7 +219,7 @@ impl Meters {
             self.hours = self.hours.split_off(&kept);
             self.days = self.days.split_off(&(kept.0 / 24));
         }
-        let today = self.days.entry(hour.0 / 24).or_default().entry(meter.account().clone()).or_default();
+        let today = self.days.entry(hour.0 / 24).or_default();
         let hour = self.hours.entry(hour).or_default();
         hour.add(meter, |line| &mut line.0, admitted, today);
         hour.add(meter, |line| &mut line.1, denied, today);
@@ -228,25 +228,29 @@ impl Meters {
 
 impl OneHour {
     /// Counts one amount of a line; on the line without names where the meter has no room for one more.
-    fn add(&mut self, meter: &Meter, amount: fn(&mut (u64, u64)) -> &mut u64, costs: u64, today: &mut usize) {
+    fn add(&mut self, meter: &Meter, amount: fn(&mut (u64, u64)) -> &mut u64, costs: u64, today: &mut Keyed<Account, usize>) {
         if costs == 0 {
             return;
         }
         let mut line = self.lines.get(meter).copied().unwrap_or_default();
         if *amount(&mut line) == 0 {
             let fields = self.fields.entry(meter.account().clone()).or_default();
-            if !meter.is_unnamed() {
-                *today += 1;
-                if *fields >= METER_FIELDS || *today > METER_DAY_FIELDS {
-                    unnamed(costs);
-                    return self.add(&meter.unnamed(), amount, costs, today);
-                }
+            if !meter.is_unnamed() && (*fields >= METER_FIELDS || !has_room(today, meter)) {
+                unnamed(costs);
+                return self.add(&meter.unnamed(), amount, costs, today);
             }
             *fields += 1;
         }
         *amount(&mut line) = amount(&mut line).saturating_add(costs);
         self.lines.insert(meter.clone(), line);
     }
+}
+
+/// Takes room for one amount more of a day, if there is any.
+fn has_room(today: &mut Keyed<Account, usize>, meter: &Meter) -> bool {
+    let taken = today.entry(meter.account().clone()).or_default();
+    *taken += 1;
+    *taken <= METER_DAY_FIELDS
 }
 
 #[async_trait]

@@ -69,7 +69,12 @@ fn s12_a_meters_day_has_no_more_lines_than_a_store_can_keep() {
             let lines = stores.runtime.block_on(store.ledger().metered(&keys.account(&uid(0)), Hour(day / HOUR + hour))).unwrap();
             (lines.len(), lines.iter().map(|line| line.admitted).sum::<u64>())
         };
-        (0..hours as u64).for_each(|hour| told(hour, &all));
+        told(0, &all);
+        // What a full hour does not hold takes nothing of the day, however often it is asked for.
+        let beyond = Tally { meter: keys.meter(&uid(0), Some(&"one-more".parse().unwrap()), None), admitted: 1, denied: 0 };
+        told(0, &vec![beyond; 1_000]);
+        assert_eq!(lines(0), (METER_FIELDS + 1, METER_FIELDS as u64 + 1_000), "{name}");
+        (1..hours as u64).for_each(|hour| told(hour, &all));
         assert_eq!(lines(hours as u64 - 1), (METER_FIELDS, METER_FIELDS as u64), "{name}");
         told(hours as u64, &all[..7]);
         assert_eq!(lines(hours as u64), (1, 7), "{name}: without names");

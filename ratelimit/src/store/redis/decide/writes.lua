@@ -95,9 +95,15 @@ local function count(account, line, side, amount)
   if sum == amount then
     pcall('PEXPIRE', meter, METER_KEPT_MS)
     if line ~= UNNAMED then
-      local fields, today = pcall('HLEN', meter), pcall('INCR', account .. day)
-      if today == 1 then pcall('EXPIRE', account .. day, 172800) end
-      if type(fields) == 'number' and fields > METER_FIELDS or type(today) == 'number' and today > METER_DAY then
+      local fields = pcall('HLEN', meter)
+      local full = type(fields) == 'number' and fields > METER_FIELDS
+      if not full then
+        -- What the hour does not hold takes nothing of the day.
+        local today = pcall('INCR', account .. day)
+        if today == 1 then pcall('EXPIRE', account .. day, 172800) end
+        full = type(today) == 'number' and today > METER_DAY
+      end
+      if full then
         pcall('HDEL', meter, line .. side)
         unnamed = unnamed + amount
         return count(account, UNNAMED, side, amount)
