@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     ask::{Answer, Ask},
-    bucket::Bucket,
+    bucket::{Bucket, Window},
     charge::{Charge, Level, Scope, Shape},
+    key::Keyspace,
     limiter::Ruling,
     model,
     store::{Micros, Store, StoreError},
@@ -65,4 +66,13 @@ pub(crate) fn answer(charge: &Charge, answers: Vec<Answer>) -> Option<Answer> {
 /// As [`Store::decide`]; garbled also if the charge has not one part.
 pub async fn at(store: &dyn Store, now: Option<Micros>, charge: &Charge) -> Result<Answer, StoreError> {
     answer(charge, store.decide(now, &asks(charge)).await?).ok_or(StoreError::Garbled)
+}
+
+/// The moment of a store, which a bucket of nobody tells; nothing is written.
+///
+/// # Errors
+/// As [`Store::decide`].
+pub async fn moment(store: &dyn Store, keys: &Keyspace) -> Result<Micros, StoreError> {
+    let nobody = Charge::new().hold(Scope::Tenant, keys.probe(), Bucket::Window(Window::new(1, 1_000_000)), 0);
+    Ok(Micros(at(store, None, &nobody).await?.now_us))
 }

@@ -10,7 +10,6 @@ mod table;
 use std::{sync::Arc, time::Duration};
 
 use bulkhead_tenancy::{
-    clock::Clock,
     name::TenantUid,
     snapshot::{Live, Snapshot},
     tenant::Tenant,
@@ -21,6 +20,7 @@ use self::{hours::Hours, line::Line};
 use crate::{
     admin::Inside,
     key::{Account, Keyspace},
+    look,
     store::{Hour, Metered, Micros, Store, StoreError},
 };
 
@@ -35,7 +35,6 @@ pub struct Metering {
     live: Live,
     store: Arc<dyn Store>,
     keys: Keyspace,
-    clock: Arc<dyn Clock>,
 }
 
 /// Whose meter is read.
@@ -92,11 +91,13 @@ impl Metering {
     /// Reads the meters of a deployment.
     #[must_use]
     pub fn new(inside: Inside) -> Self {
-        Self { live: inside.live, store: inside.store, keys: inside.keys, clock: inside.clock }
+        Self { live: inside.live, store: inside.store, keys: inside.keys }
     }
 
-    fn now(&self) -> Micros {
-        Micros(self.clock.now_us())
+    /// The moment of the store, whose hours meters are kept by: to a process whose clock is wrong, hours that hold a bill would not have begun, or not be kept
+    /// any more.
+    async fn now(&self) -> Result<Micros, StoreError> {
+        look::moment(self.store.as_ref(), &self.keys).await
     }
 
     fn tenant(&self, tenant: &Tenant) -> Subject {

@@ -12,13 +12,7 @@ use bulkhead_doors::shutdown::Shutdown;
 use http::StatusCode;
 
 use super::{live::Live, settings::Settings};
-use crate::{
-    ask::Ask,
-    bucket::{Bucket, Window},
-    charge::{Charge, Scope},
-    key::Keyspace,
-    store::Store,
-};
+use crate::{key::Keyspace, look, store::Store};
 
 /// How often the store is asked whether it decides, and how long it may take.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -75,9 +69,9 @@ async fn watch(connected: Weak<AtomicBool>, stores: Vec<Arc<dyn Store>>, for_eve
 
 /// Asks each store about a bucket of nobody.
 async fn decide(stores: &[Arc<dyn Store>]) -> bool {
-    let look = [Ask::one(Charge::new().hold(Scope::Tenant, Keyspace::default().probe(), Bucket::Window(Window::new(1, 1_000_000)), 0))];
+    let keys = Keyspace::default();
     for store in stores {
-        if !matches!(tokio::time::timeout(PERIOD, store.decide(None, &look)).await, Ok(Ok(_))) {
+        if !matches!(tokio::time::timeout(PERIOD, look::moment(store.as_ref(), &keys)).await, Ok(Ok(_))) {
             return false;
         }
     }

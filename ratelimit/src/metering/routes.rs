@@ -12,7 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::{Metering, Page, Place, Subject, UNRESOLVED, hours::Hours, table};
-use crate::{admin::Refusal, store::Hour};
+use crate::{
+    admin::Refusal,
+    store::{Hour, StoreError},
+};
 
 /// Lines of one page, unless it is said, and at most. A page ends with a whole hour of a tenant, and may so hold more.
 const PAGE: usize = 1_000;
@@ -61,18 +64,22 @@ pub(crate) async fn read(
         Some(_) => return Err(Refusal::Bad(format!("`limit` must be 1 to {LARGEST_PAGE}"))),
     };
     let subjects = metering.subjects(&caller, &wanted)?;
-    let hours = Hours::read(wanted.from.as_deref(), wanted.to.as_deref(), metering.now()).map_err(Refusal::Bad)?;
+    let now = metering.now().await.map_err(unanswered)?;
+    let hours = Hours::read(wanted.from.as_deref(), wanted.to.as_deref(), now).map_err(Refusal::Bad)?;
     let after = wanted.after.as_deref().map(|text| place(text).ok_or_else(|| Refusal::Bad("`after` is no place of a page".to_owned())));
-    let page = metering.page(subjects, hours, after.transpose()?.as_ref(), limit).await.map_err(|error| {
-        tracing::warn!(error = %error, "the store did not answer the admin door");
-        Refusal::Unavailable("the store does not answer")
-    })?;
+    let page = metering.page(subjects, hours, after.transpose()?.as_ref(), limit).await.map_err(unanswered)?;
     if page.unreadable > 0 {
         tracing::warn!(lines = page.unreadable, "a meter of the store holds lines that are none of ours");
     }
     // The threads that decide do not write it (S12).
     let written = tokio::task::spawn_blocking(move || answer(&wanted, hours, limit, &page, &headers)).await;
     written.map_err(|_| Refusal::Unavailable("the page was not made"))
+}
+
+/// The error says no address and no key (S22).
+fn unanswered(error: StoreError) -> Refusal {
+    tracing::warn!(error = %error, "the store did not answer the admin door");
+    Refusal::Unavailable("the store does not answer")
 }
 
 impl Metering {

@@ -27,6 +27,19 @@ fn bill(answer: &Value, into: &mut BTreeMap<Line, (u64, u64)>) {
     }
 }
 
+/// Hours are the store's: with the process's own clock, a bill would be empty, or refused as too old.
+#[tokio::test]
+async fn a_process_whose_clock_is_wrong_tells_the_bill_all_the_same() {
+    let stage = Stage::memory().await;
+    assert!(stage.ask(descriptor("acme", "s-01", "billing-api", 1)).await.unwrap());
+    let right = stage.see("/metering").await;
+    assert_eq!(right["lines"].as_array().unwrap().len(), 1);
+    for days in [-400, 400] {
+        stage.process.set_us(NOW_US.saturating_add_signed(days * 24 * HOUR_US.cast_signed()));
+        assert_eq!(stage.see("/metering").await, right, "{days} days");
+    }
+}
+
 /// Random traffic over an hour's end: whatever was answered is on the bill, and nothing else.
 async fn every_answer_is_on_the_bill(stage: &Stage) {
     let mut random = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(Default::default()));

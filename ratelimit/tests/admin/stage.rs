@@ -214,7 +214,10 @@ impl Ledger for Staged {
 /// The running service.
 pub(crate) struct Stage {
     pub(crate) rls: Rls,
+    /// The store's.
     pub(crate) clock: ManualClock,
+    /// The process's own.
+    pub(crate) process: ManualClock,
     pub(crate) store: Arc<Staged>,
     pub(crate) keys: Keyspace,
     admin: String,
@@ -233,6 +236,7 @@ impl Stage {
 
     /// Over any store, at the moment of a clock.
     pub(crate) async fn over(store: Box<dyn Store>, clock: ManualClock) -> Self {
+        let process = ManualClock::at_us(NOW_US);
         let store = Arc::new(Staged {
             store,
             clock: clock.clone(),
@@ -274,13 +278,13 @@ impl Stage {
                 keys: keys.clone(),
                 dropin: None,
                 audit: None,
-                clock: Arc::new(clock.clone()),
+                clock: Arc::new(process.clone()),
             }),
             waits_for: Arc::new(|| None),
             report: Arc::new(SnapshotReport::default),
         };
         tokio::spawn(doors.run(rooms, metrics, Shutdown::default()));
-        Self { rls, clock, store, keys, admin, client: reqwest::Client::new(), catalog, live: shown, _tokens: tokens }
+        Self { rls, clock, process, store, keys, admin, client: reqwest::Client::new(), catalog, live: shown, _tokens: tokens }
     }
 
     /// Asks the limiter once: whether it was admitted.
