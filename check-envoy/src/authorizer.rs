@@ -94,8 +94,13 @@ fn routes(config: &Node, manager: &Node, findings: &mut Findings) {
             self::cleared(cleared, "write the one route of contract routing here", findings);
         }
         let contract = |route: &Node| {
-            let names: Vec<_> =
-                route.get("match.headers").map_or(&[][..], View::items).iter().filter_map(|one| one.get("name")?.text()).collect();
+            // One that is not there must not match.
+            let there = |one: &&Node| {
+                let turned = ["invert_match", "treat_missing_header_as_empty"].into_iter().any(|field| holds(one, field));
+                !turned && one.get("present_match").is_none_or(View::is_true)
+            };
+            let headers = route.get("match.headers").map_or(&[][..], View::items);
+            let names: Vec<_> = headers.iter().filter(there).filter_map(|one| one.get("name")?.text()).collect();
             header::ROUTING.iter().all(|name| names.contains(name))
         };
         for route in forwarding.iter().filter(|route| !contract(route)) {

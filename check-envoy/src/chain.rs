@@ -1,10 +1,13 @@
 //! The chain of HTTP filters: which stand in it, in which order, and whether any can change what ours write (S7, S15, S3).
 
+use bulkhead_proto::contract::{DOMAIN, header};
 use bulkhead_tenancy::tree::Node;
 
 use crate::{
-    Findings, authorizer, dump, guard, limiter, processor, routes,
-    view::{View, inner, kind},
+    Findings, answers, authorizer, dump, guard, limiter,
+    names::removes,
+    processor, routes,
+    view::{View, holds, inner, kind},
 };
 
 /// Filters that write no metadata of ours, by type and by name. Whatever is not here may: Lua, Wasm and a second ext_authz were seen to.
@@ -106,16 +109,29 @@ fn chain(manager: &Node, documents: &[&Node], findings: &mut Findings) {
             "take it out of the matcher",
         );
     }
+    let charges =
+        |filter: &&Node| matches!(kind(filter), "RateLimit" | "ratelimit") && !filter.get("typed_config.domain").is_some_and(is_anothers);
+    for second in filters.iter().filter(|filter| matches!(kind(filter), "ExtAuthz" | "ext_authz")).skip(1) {
+        findings.add(second, "S24", "a second ext_authz filter: each request is judged twice, and failures count twice", "leave one");
+    }
+    for second in filters.iter().filter(charges).skip(1) {
+        findings.add(second, "S24", "a second ratelimit filter of our domain: each request is charged twice", "leave one");
+    }
     if !order.is_sorted() {
         findings.add(list, "S15", "our filters stand in another order", "order them ext_authz, ratelimit, ext_proc, router");
     }
     strangers(filters, &order, authorizer, findings);
-    trailers(list, filters, authorizer, findings);
+    trailers(manager, filters, authorizer, findings);
+    answers::judge(manager, filters, findings);
     let guards = guard::judge(filters, authorizer, documents, findings);
     let ours: Vec<&str> = order.iter().filter_map(|at| filters.get(*at)?.get("name")?.text()).collect();
     routes::judge(manager, &ours, findings);
     routes::unguarded(manager, &guards, findings);
     filters.iter().skip(authorizer.unwrap_or(0)).for_each(|filter| routes::rewrites(filter, findings));
+}
+
+fn is_anothers(domain: &Node) -> bool {
+    domain.text() != Some(DOMAIN)
 }
 
 /// One of ours that stands there and does nothing, but where routes switch it on: Envoy Gateway has it so.
@@ -167,20 +183,22 @@ fn strangers(filters: &[Node], ours: &[usize], authorizer: Option<usize>, findin
 }
 
 /// Our names in request trailers, which early mutations do not reach.
-fn trailers(list: &Node, filters: &[Node], authorizer: Option<usize>, findings: &mut Findings) {
+fn trailers(manager: &Node, filters: &[Node], authorizer: Option<usize>, findings: &mut Findings) {
     let before = filters.iter().take(authorizer.unwrap_or(filters.len()));
-    let removes = |filter: &Node| {
+    let cleans = |filter: &&Node| {
         let mutations = filter.get("typed_config.mutations.request_trailers_mutations").map_or(&[][..], View::items);
-        let mut found = false;
-        mutations.iter().for_each(|one| one.each(&mut |node| found |= node.text().is_some_and(|text| text.contains("bulkhead"))));
-        found
+        let removed = |name: &str| mutations.iter().any(|mutation| removes(mutation, name));
+        // An upstream may take the one sign for the other; nothing refuses either in trailers.
+        let mut names = header::IDENTITY.iter().chain(&header::FOREIGN);
+        !holds(filter, "disabled") && names.all(|name| removed(name) && removed(&name.replace('-', "_")))
     };
-    if !before.into_iter().any(removes) {
-        let what = "identity names in HTTP/2 request trailers are not removed";
+    let names: Vec<&str> = before.filter(cleans).filter_map(|filter| filter.get("name")?.text()).collect();
+    routes::silenced(manager, &names, findings);
+    if names.is_empty() {
         findings.add(
-            list,
+            manager.get("http_filters").unwrap_or(manager),
             "S15",
-            what,
+            "identity names in HTTP/2 request trailers are not removed",
             "add the header_mutation filter with request_trailers_mutations before ext_authz, as envoy/envoy.yaml does",
         );
     }

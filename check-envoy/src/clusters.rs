@@ -32,18 +32,55 @@ pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
         // As Envoy dumps them, one by one.
         clusters.extend(node.get("cluster").filter(|cluster| cluster.get("name").is_some()));
         if matches!(kind(node), "ExtAuthz" | "ExternalProcessor" | "RateLimit") {
-            node.get("typed_config").into_iter().for_each(|config| by_google(config, findings));
+            node.get("typed_config").into_iter().for_each(|config| {
+                by_google(config, findings);
+                told(config, findings);
+            });
         }
     });
+    // One that is made of others is reached where they are.
+    let named = |name: &str| clusters.iter().find(|cluster| cluster.get("name").and_then(View::text) == Some(name));
+    let mut next = 0;
+    while let Some(name) = services.get(next) {
+        let of = named(name).and_then(|cluster| cluster.get("cluster_type.typed_config.clusters")).map_or(&[][..], View::items);
+        let others: Vec<&str> = of.iter().filter_map(View::text).filter(|other| !services.contains(other)).collect();
+        services.extend(others);
+        next += 1;
+    }
     for node in clusters {
         let name = node.get("name").and_then(View::text).unwrap_or_default();
         if services.contains(&name) {
             reached(node, findings);
-            node.get("transport_socket").into_iter().for_each(|socket| nameless(socket, findings));
+            sockets(node).into_iter().for_each(|socket| nameless(socket, findings));
             room(node, &["max_requests", "max_pending_requests"], findings);
+            repeated(node, findings);
         }
         if matches!(name, cluster::HTTP | cluster::HTTPS) {
             shared(node, findings);
+        }
+    }
+}
+
+/// Questions that Envoy asks a service of ours twice, by what its cluster says of any request.
+fn repeated(cluster: &Node, findings: &mut Findings) {
+    cluster.each(&mut |node| {
+        for field in ["retry_policy", "request_mirror_policies"] {
+            if let Some(again) = node.get(field) {
+                let what = format!("{field} of a cluster of ours: a question is asked again, and charged or judged twice");
+                findings.add(again, "S24", what, "remove it: ext_authz has its retry_policy in its grpc_service, and ratelimit none");
+            }
+        }
+    });
+}
+
+/// Headers of a question by which Envoy's own router would ask it again, or otherwise than the filter says.
+fn told(config: &Node, findings: &mut Findings) {
+    for service in ["grpc_service", "rate_limit_service.grpc_service"].into_iter().filter_map(|field| config.get(field)) {
+        for header in service.get("initial_metadata").map_or(&[][..], View::items) {
+            let name = header.get("key").and_then(View::text).unwrap_or_default().to_ascii_lowercase();
+            if name.starts_with("x-envoy-") {
+                findings.add(header, "S24", format!("{name} has Envoy ask a service of ours otherwise than the filter says"), "remove it");
+            }
         }
     }
 }
@@ -73,12 +110,27 @@ pub(crate) fn added(cluster: &Node, findings: &mut Findings) {
     room(cluster, &["max_requests", "max_pending_requests"], findings);
 }
 
+/// The sockets that a cluster may be reached by, out of those that they are wrapped in (`tap`, `tcp_stats`, `upstream_proxy_protocol`).
+fn sockets(cluster: &Node) -> Vec<&Node> {
+    let others = cluster.get("transport_socket_matches").map_or(&[][..], View::items).iter().filter_map(|one| one.get("transport_socket"));
+    let innermost = |mut socket| {
+        while let Some(inner) = View::get(socket, "typed_config.transport_socket") {
+            socket = inner;
+        }
+        socket
+    };
+    cluster.get("transport_socket").into_iter().chain(others).map(innermost).collect()
+}
+
 /// In clear text on this machine only.
 fn reached(cluster: &Node, findings: &mut Findings) {
-    let socket = cluster.get("transport_socket").filter(|socket| !matches!(kind(socket), "RawBuffer" | "raw_buffer"));
-    if let Some(socket) = socket {
+    let sockets = sockets(cluster);
+    let (clear, secured): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| matches!(kind(socket), "RawBuffer" | "raw_buffer"));
+    for socket in secured {
         unverified(socket, findings);
         anyone(socket, cluster, findings);
+    }
+    if clear.is_empty() && cluster.get("transport_socket").is_some() {
         return;
     }
     cluster.each(&mut |node| {
@@ -101,7 +153,7 @@ fn unverified(socket: &Node, findings: &mut Findings) {
     let Some(context) = socket.get("typed_config.common_tls_context").or_else(|| socket.get("typed_config")) else { return };
     let accepts_all = BY.iter().filter_map(|by| context.get(by)).any(|by| {
         let mut all = false;
-        by.each(&mut |node| all |= node.get("trust_chain_verification").and_then(View::text) == Some("ACCEPT_UNTRUSTED"));
+        by.each(&mut |node| all |= node.get("trust_chain_verification").is_some_and(|one| one.is_one(("ACCEPT_UNTRUSTED", 1))));
         all
     });
     if kind(socket) == "UpstreamTlsContext" && (accepts_all || !BY.iter().any(|by| context.get(by).is_some())) {
@@ -138,7 +190,7 @@ fn nameless(socket: &Node, findings: &mut Findings) {
 }
 
 fn room(cluster: &Node, bounds: &[&str], findings: &mut Findings) {
-    let usual = |one: &&Node| matches!(one.get("priority").and_then(View::text), None | Some("DEFAULT"));
+    let usual = |one: &&Node| one.get("priority").is_none_or(|one| one.is_one(("DEFAULT", 0)));
     let thresholds = cluster.get("circuit_breakers.thresholds").and_then(|all| all.items().iter().find(usual));
     for bound in bounds {
         if thresholds.and_then(|one| one.get(bound)).and_then(View::number).is_none_or(|most| most <= DEFAULT) {

@@ -14,6 +14,10 @@ use crate::{
     view::{View, holds, kind},
 };
 
+/// Filter state by which Envoy connects to an address of its own, and to a port.
+const HOST: &str = "envoy.upstream.dynamic_host";
+const PORT: &str = "envoy.upstream.dynamic_port";
+
 const MEND: &str = "deny it by an RBAC filter after dynamic_forward_proxy, as envoy/contract-routing.yaml does";
 
 /// Judges the guard of a chain in which ext_authz stands at a place, and gives the names of the filters that it is made of; none where nothing is resolved.
@@ -53,6 +57,7 @@ pub(crate) fn judge<'n>(filters: &'n [Node], authorizer: Option<usize>, document
                 findings.add(sub, "S3", "sub_clusters_config switches the check of resolved addresses off", "use dns_cache_config");
             }
             own(node, &denied, findings);
+            another(node, findings);
         });
     }
     let names = |filter: &'n Node| filter.get("name").and_then(View::text);
@@ -62,14 +67,7 @@ pub(crate) fn judge<'n>(filters: &'n [Node], authorizer: Option<usize>, document
 /// The filter that has Envoy connect to the address that ext-authz judged, `between` ext_authz and the proxy. Of a name that Envoy resolves itself it shows the guard the first
 /// address alone.
 fn pinned<'n>(between: &'n [Node], proxy: &Node, findings: &mut Findings) -> Option<&'n Node> {
-    let told = |filter: &Node| {
-        filter.get("typed_config.on_request_headers").map_or(&[][..], View::items).iter().any(|one| {
-            let text = |path| one.get(path).and_then(View::text).unwrap_or_default();
-            let address = format!("%REQ({})%", header::ADDRESS);
-            text("object_key") == "envoy.upstream.dynamic_host"
-                && text("format_string.text_format_source.inline_string").eq_ignore_ascii_case(&address)
-        })
-    };
+    let told = |filter: &Node| filter.get("typed_config.on_request_headers").map_or(&[][..], View::items).iter().any(tells);
     let pin = between.iter().find(|filter| !holds(filter, "disabled") && told(filter));
     if !holds(proxy, "typed_config.allow_dynamic_host_from_filter_state") || pin.is_none() {
         let what = "Envoy resolves the contracts' hosts itself: of a name with two addresses the guard is shown the first, and the second is connected to";
@@ -83,9 +81,24 @@ fn pinned<'n>(between: &'n [Node], proxy: &Node, findings: &mut Findings) -> Opt
     pin
 }
 
+/// Whether a value of filter state is the address that ext-authz judged, for Envoy to connect to.
+fn tells(value: &Node) -> bool {
+    let text = |path| value.get(path).and_then(View::text).unwrap_or_default();
+    let address = format!("%REQ({})%", header::ADDRESS);
+    text("object_key") == HOST && text("format_string.text_format_source.inline_string").eq_ignore_ascii_case(&address)
+}
+
+/// Another address, or a port, that Envoy connects to in the place of what was judged: the last that was written holds.
+fn another(node: &Node, findings: &mut Findings) {
+    if node.get("object_key").and_then(View::text).is_some_and(|key| matches!(key, HOST | PORT)) && !tells(node) {
+        findings.add(node, "S3", "Envoy connects to another address than ext-authz judged, or to another port", "remove it");
+    }
+}
+
 /// What a filter denies to everybody, whatever else there is to say of the request.
 fn denied(filter: &Node) -> Vec<IpNet> {
-    let Some(rules) = filter.get("typed_config.rules").filter(|rules| rules.get("action").and_then(View::text) == Some("DENY")) else {
+    let Some(rules) = filter.get("typed_config.rules").filter(|rules| rules.get("action").is_some_and(|action| action.is_one(("DENY", 1))))
+    else {
         return Vec::new();
     };
     let Some(Value::Mapping(policies)) = rules.get("policies").map(|policies| &policies.value) else { return Vec::new() };

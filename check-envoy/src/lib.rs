@@ -11,6 +11,7 @@ use bulkhead_tenancy::{
     yaml::{self, Bounds},
 };
 
+mod answers;
 mod authorizer;
 mod chain;
 mod clusters;
@@ -21,16 +22,18 @@ mod guard;
 mod limiter;
 mod listener;
 mod memory;
+mod names;
 mod processor;
 mod routes;
 mod runtime;
+mod typed;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use fragments::Unjudged;
-use view::{View, type_of};
+use view::{View, snake, type_of};
 
 /// One thing that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +78,7 @@ impl Findings {
         document.each(&mut |node| {
             let Value::Mapping(entries) = &node.value else { return };
             let mut seen = BTreeSet::new();
-            for entry in entries.iter().filter(|entry| !seen.insert(&entry.key)) {
+            for entry in entries.iter().filter(|entry| !seen.insert(snake(&entry.key))) {
                 let what = format!("`{}` is there twice: which of the two holds cannot be judged", entry.key);
                 self.0.push(Finding { line: entry.line, rule: "S9", what, mend: "remove one" });
             }
@@ -92,6 +95,16 @@ pub struct Checked {
     pub unjudged: Vec<Unjudged>,
 }
 
+/// Listeners and clusters that a bootstrap has from elsewhere.
+fn dynamic(document: &Node) -> Vec<Unjudged> {
+    let kinds = [
+        ("dynamic_resources.lds_config", "bootstrap, whose listeners come by LDS,"),
+        ("dynamic_resources.cds_config", "bootstrap, whose clusters come by CDS,"),
+    ];
+    let there = |(field, kind): (&str, &str)| document.get(field).map(|at| Unjudged { line: at.line, kind: kind.to_owned() });
+    kinds.into_iter().filter_map(there).collect()
+}
+
 /// Checks a configuration.
 ///
 /// # Errors
@@ -99,10 +112,11 @@ pub struct Checked {
 pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
     let file: Arc<str> = file.into();
     // JSON may be indented by tabs; in YAML none can stand where this would change anything.
-    let (documents, faults) = yaml::documents(&file, &text.replace('\t', " "), Bounds::OPERATOR);
+    let (mut documents, faults) = yaml::documents(&file, &text.replace('\t', " "), Bounds::OPERATOR);
     if !faults.is_empty() {
         return Err(faults);
     }
+    documents.iter_mut().for_each(typed::unwrap);
     let all: Vec<&Node> = documents.iter().collect();
     let mut managers = Vec::new();
     // Clusters have filters, too, behind the router: no chain of a listener.
@@ -124,6 +138,7 @@ pub fn check(file: &str, text: &str) -> Result<Checked, Vec<Fault>> {
             ["rds", "scoped_routes"].into_iter().find_map(|field| manager.get(field)).filter(|_| manager.get("route_config").is_none());
         unjudged.extend(elsewhere.map(|at| Unjudged { line: at.line, kind: "connection manager, whose routes come by RDS,".to_owned() }));
     }
+    unjudged.extend(documents.iter().flat_map(dynamic));
     clusters::judge(&all, &mut findings);
     runtime::judge(&all, &mut findings);
     memory::judge(&all, &mut findings);

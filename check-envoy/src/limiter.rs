@@ -1,5 +1,7 @@
 //! The ratelimit filter: it fails closed (S9), is asked once (S24), in our domain, with descriptors made of metadata alone (S15).
 
+use std::collections::BTreeSet;
+
 use bulkhead_proto::contract::{DOMAIN, METADATA_NAMESPACE, context, descriptor, metadata};
 use bulkhead_tenancy::tree::{Node, Value};
 
@@ -31,6 +33,9 @@ pub(crate) fn judge(filter: &Node, manager: &Node, findings: &mut Findings) {
     }
     if let Some(retry) = config.get("rate_limit_service.grpc_service.retry_policy") {
         findings.add(retry, "S24", "ratelimit is asked again: a retry charges twice", "remove the retry_policy");
+    }
+    if let Some(told) = config.get("enable_x_ratelimit_headers").filter(|told| !told.is_one(("OFF", 0))) {
+        self::told(told, findings);
     }
     if let Some(endless) = config.get("timeout").filter(|timeout| is_endless(timeout)) {
         findings.add(endless, "S9", "ratelimit may take as long as it likes: a hung service holds every request", "set a timeout: 0.1s");
@@ -80,9 +85,15 @@ fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
     if lists.is_empty() {
         findings.add(config, "S15", "no descriptors are made: ratelimit is never asked", LIKE);
     }
+    for second in lists.iter().filter_map(|list| list.items().get(1)) {
+        findings.add(second, "S24", "a second limit of the list: a request is charged once for each", "leave one");
+    }
     for limit in lists.into_iter().flat_map(View::items) {
         if let Some(late) = limit.get("apply_on_stream_done").filter(|late| late.is_true()) {
             findings.add(late, "S9", "apply_on_stream_done: it is charged when all is over, and denies nothing", "remove it");
+        }
+        if let Some(told) = limit.get("x_ratelimit_option").filter(|told| !told.is_one(("UNSPECIFIED", 0)) && !told.is_one(("OFF", 1))) {
+            self::told(told, findings);
         }
         if let Some(key) = limit.get("disable_key") {
             findings.add(key, "S9", "disable_key: a runtime key switches this limit off", "remove it");
@@ -96,6 +107,18 @@ fn descriptors(config: &Node, manager: &Node, findings: &mut Findings) {
         }
         let actions = limit.get("actions").map_or(&[][..], View::items);
         actions.iter().for_each(|action| entry(action, findings));
+        let mut keys = BTreeSet::new();
+        for action in actions {
+            let key = action.get("metadata.descriptor_key").and_then(View::text).unwrap_or_default();
+            if !keys.insert(key) {
+                findings.add(
+                    action,
+                    "S15",
+                    format!("the entry `{key}` is there twice: which of the two pays cannot be judged"),
+                    "remove one",
+                );
+            }
+        }
         let wanted =
             [(descriptor::TENANT, metadata::TENANT), (descriptor::SUBSCRIPTION, metadata::SUBSCRIPTION), (descriptor::API, metadata::API)];
         for (key, from) in wanted {
@@ -127,10 +150,22 @@ fn entry(action: &Node, findings: &mut Findings) {
         return;
     };
     let from = entry.get("metadata_key.key").and_then(View::text);
-    if entry.get("source").and_then(View::text).is_some_and(|source| source != "DYNAMIC") || from != Some(METADATA_NAMESPACE) {
+    if entry.get("source").is_some_and(|source| !source.is_one(("DYNAMIC", 0))) || from != Some(METADATA_NAMESPACE) {
         findings.add(entry, "S15", "an entry is made of other metadata than ext-authz writes", LIKE);
     }
-    if entry.get("default_value").and_then(View::text).is_none_or(str::is_empty) {
-        findings.add(entry, "S15", "an entry has no default_value: Envoy drops the descriptor, and ratelimit is not asked", LIKE);
+    match entry.get("default_value").and_then(View::text) {
+        None | Some("") => {
+            findings.add(entry, "S15", "an entry has no default_value: Envoy drops the descriptor, and ratelimit is not asked", LIKE);
+        }
+        Some(descriptor::UNRESOLVED | descriptor::NONE) => {}
+        Some(_) => {
+            findings.add(entry, "S15", "an entry's default_value may be a tenant's own: it would pay for what is nobody's", LIKE);
+        }
     }
+}
+
+/// Envoy's own headers are told to callers.
+fn told(at: &Node, findings: &mut Findings) {
+    let what = "Envoy writes headers of its own beside ratelimit's, and nobody keeps the global level out of them";
+    findings.add(at, "S22", what, "remove it: ratelimit writes the headers");
 }

@@ -5,6 +5,7 @@ use bulkhead_tenancy::tree::Node;
 
 use crate::{
     Findings,
+    names::removes,
     view::{View, holds},
 };
 
@@ -15,7 +16,7 @@ pub(crate) fn judge(manager: &Node, findings: &mut Findings) {
         }
     }
     let escaped = "path_with_escaped_slashes_action";
-    if manager.get(escaped).and_then(View::text) != Some("REJECT_REQUEST") {
+    if !manager.get(escaped).is_some_and(|action| action.is_one(("REJECT_REQUEST", 2))) {
         findings.add(
             at(manager, escaped),
             "S6",
@@ -39,7 +40,7 @@ pub(crate) fn judge(manager: &Node, findings: &mut Findings) {
 
 fn underscores(manager: &Node, findings: &mut Findings) {
     let field = "common_http_protocol_options.headers_with_underscores_action";
-    if !matches!(manager.get(field).and_then(View::text), Some("REJECT_REQUEST" | "DROP_HEADER")) {
+    if !manager.get(field).is_some_and(|action| action.is_one(("REJECT_REQUEST", 1)) || action.is_one(("DROP_HEADER", 2))) {
         let what = "headers with underscores pass: x_bulkhead_tenant is x-bulkhead-tenant to some servers";
         findings.add(at(manager, field), "S8", what, "set common_http_protocol_options.headers_with_underscores_action: REJECT_REQUEST");
     }
@@ -74,7 +75,7 @@ fn early(manager: &Node, findings: &mut Findings) {
     for name in header::FOREIGN.iter().filter(|name| !removed(name)) {
         findings.add(extensions, "S8", format!("{name} of the client is not removed"), MEND);
     }
-    if removed(header::HOP) {
+    if mutations.iter().any(|mutation| removes(mutation, header::HOP)) {
         findings.add(
             extensions,
             "S24",

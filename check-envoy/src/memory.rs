@@ -21,7 +21,9 @@ pub(crate) fn judge(documents: &[&Node], findings: &mut Findings) {
     dump::in_force(documents, &mut |node| {
         let is_bootstrap = ["static_resources", "dynamic_resources", "overload_manager"].iter().any(|field| node.get(field).is_some());
         bootstraps.extend(is_bootstrap.then_some(node));
+        // At a route, too.
         holds_bodies |= kind(node) == "ExtAuthz" && crate::view::inner(node).get("typed_config.with_request_body").is_some();
+        holds_bodies |= node.get("check_settings.with_request_body").is_some() || kind(node) == "Buffer";
     });
     // What Envoy started with may stand there more than once, as it is dumped: in parts.
     let judged = |bootstrap: &&Node| unbounded(bootstrap.get("overload_manager").unwrap_or(bootstrap));

@@ -38,7 +38,7 @@ pub(crate) fn judge(filter: &Node, findings: &mut Findings) {
             "remove forward_rules",
         );
     }
-    if let Some(cleared) = config.get("route_cache_action").filter(|action| action.text() == Some("CLEAR")) {
+    if let Some(cleared) = config.get("route_cache_action").filter(|action| action.is_one(("CLEAR", 1))) {
         findings.add(cleared, "S1", "routes are matched again after they were judged", "set route_cache_action: RETAIN");
     }
     if let Some(http) = config.get("http_service") {
@@ -52,12 +52,12 @@ pub(crate) fn what_it_reads(config: &Node, findings: &mut Findings) {
         findings.add(open, "S9", "ext_proc fails open: what it should rewrite passes raw", "set failure_mode_allow: false");
     }
     let mode = |field: &str| config.get("processing_mode").and_then(|modes| modes.get(field));
-    if mode("request_header_mode").is_some_and(|mode| !matches!(mode.text(), Some("SEND" | "DEFAULT"))) {
+    if mode("request_header_mode").is_some_and(|mode| !(mode.is_one(("DEFAULT", 0)) || mode.is_one(("SEND", 1)))) {
         let what = "with request_header_mode: SKIP bodies were seen to pass ext_proc raw";
         findings.add(config, "S14", what, "set processing_mode.request_header_mode: SEND");
     }
     for mode in ["request_body_mode", "response_body_mode"].into_iter().filter_map(mode) {
-        if !matches!(mode.text(), Some("BUFFERED" | "NONE" | "STREAMED" | "FULL_DUPLEX_STREAMED")) {
+        if ![("NONE", 0), ("STREAMED", 1), ("BUFFERED", 2), ("FULL_DUPLEX_STREAMED", 4)].into_iter().any(|whole| mode.is_one(whole)) {
             findings.add(mode, "S14", "a body that is too large is shown in part and passes whole", "use BUFFERED");
         }
     }

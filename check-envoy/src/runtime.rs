@@ -1,5 +1,6 @@
 //! What Envoy's runtime switches off without a word in any filter (S9): unless it says otherwise, the ratelimit filter minds `ratelimit.http_filter_enabled` and
-//! `ratelimit.http_filter_enforcing`.
+//! `ratelimit.http_filter_enforcing`, and the
+//! connection manager a key of its own for escaped slashes (S6).
 
 use bulkhead_tenancy::tree::{Node, Value};
 
@@ -23,6 +24,15 @@ fn keys(layer: &Node, above: &str, findings: &mut Findings) {
             if !whole {
                 let what = format!("{key}: the runtime switches ratelimit off for some requests or all");
                 findings.add(&entry.node, "S9", what, "remove it from the runtime");
+            }
+        } else if key == "http_connection_manager.path_with_escaped_slashes_action_enabled" {
+            if entry.node.number() != Some(100) {
+                findings.add(
+                    &entry.node,
+                    "S6",
+                    format!("{key}: the runtime lets paths with escaped slashes pass"),
+                    "remove it from the runtime",
+                );
             }
         } else {
             keys(&entry.node, &key, findings);

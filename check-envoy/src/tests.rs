@@ -2,7 +2,9 @@
 
 use super::{Finding, check};
 
+mod around;
 mod elsewhere;
+mod spellings;
 
 const OWN: &str = include_str!("../../envoy/envoy.yaml");
 const ONE_HOP: &str = include_str!("../../envoy/one-hop.yaml");

@@ -11,8 +11,10 @@ pub(crate) trait View {
     fn text(&self) -> Option<&str>;
     /// A whole number, also written as text (proto-JSON allows both).
     fn number(&self) -> Option<u64>;
-    /// Whether it is `true`; a wrapped value (`{ value: true }`) too.
+    /// Whether it is `true`, in any word that Envoy takes for it; a wrapped value (`{ value: true }`) too.
     fn is_true(&self) -> bool;
+    /// Whether it is this value of an enumeration, by its name in any case or by its number, as Envoy takes both.
+    fn is_one(&self, value: (&str, u64)) -> bool;
     /// Shows this node and everything under it.
     fn each<'n>(&'n self, see: &mut impl FnMut(&'n Node));
 }
@@ -50,8 +52,14 @@ impl View for Node {
     fn is_true(&self) -> bool {
         match &self.value {
             Value::Scalar(Scalar::Bool(value)) => *value,
+            // Envoy reads YAML 1.1, and `"true"` as proto-JSON's readers do.
+            Value::Scalar(Scalar::Text(text)) => ["true", "yes", "on", "y"].iter().any(|word| text.eq_ignore_ascii_case(word)),
             _ => self.get("value").is_some_and(View::is_true),
         }
+    }
+
+    fn is_one(&self, (name, number): (&str, u64)) -> bool {
+        self.text().is_some_and(|text| text.eq_ignore_ascii_case(name)) || self.number() == Some(number)
     }
 
     fn each<'n>(&'n self, see: &mut impl FnMut(&'n Node)) {
@@ -77,6 +85,18 @@ pub(crate) fn is_field(key: &str, name: &str) -> bool {
         rest.next() == Some(letter)
     });
     key == name || (camel && rest.next().is_none())
+}
+
+/// A key as the proto spells it.
+pub(crate) fn snake(key: &str) -> String {
+    let mut snake = String::with_capacity(key.len() + 4);
+    for letter in key.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// Whether a field is `true`.
@@ -134,7 +154,8 @@ pub(crate) fn succeeds(config: &Node) -> Option<&Node> {
     let status = config.get("status_on_error")?;
     // Istio has the bare number.
     let code = status.get("code").unwrap_or(status);
-    let succeeds = code.number().is_some_and(|code| (1..400).contains(&code)) || code.text().is_some_and(|name| BELOW.contains(&name));
+    let succeeds = code.number().is_some_and(|code| (1..400).contains(&code))
+        || code.text().is_some_and(|name| BELOW.iter().any(|below| below.eq_ignore_ascii_case(name)));
     succeeds.then_some(code)
 }
 
