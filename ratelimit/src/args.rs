@@ -83,6 +83,15 @@ pub struct StoreArgs {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "store_tls_cert")]
     pub store_tls_key: Option<PathBuf>,
+    /// The authority that the certificates of tenants' own stores must chain to (PEM) [default: --store-tls-ca]
+    #[arg(long, value_name = "FILE")]
+    pub silo_tls_ca: Option<PathBuf>,
+    /// This service's certificate for tenants' own stores (PEM) [default: --store-tls-cert]
+    #[arg(long, value_name = "FILE", requires = "silo_tls_key")]
+    pub silo_tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "silo_tls_cert")]
+    pub silo_tls_key: Option<PathBuf>,
 }
 
 impl StoreArgs {
@@ -107,7 +116,7 @@ impl StoreArgs {
     /// # Errors
     /// Usage (status 2): a TLS file that cannot be read.
     pub fn with_silos(&self, main: Arc<dyn Store>, live: Live) -> Result<Arc<dyn Store>, Fatal> {
-        let silos = Silos::beside(main, live, Keyspace::default(), self.tls()?, self.deadline());
+        let silos = Silos::beside(main, live, Keyspace::default(), self.silo_tls()?, self.deadline());
         Ok(Arc::new(Split::before(Arc::new(silos), self.deadline())))
     }
 
@@ -141,6 +150,8 @@ impl StoreArgs {
             ("--store-sentinel-password-file", self.store_sentinel_password_file.is_some()),
             ("--store-tls-ca", self.store_tls_ca.is_some()),
             ("--store-tls-cert", self.store_tls_cert.is_some()),
+            ("--silo-tls-ca", self.silo_tls_ca.is_some()),
+            ("--silo-tls-cert", self.silo_tls_cert.is_some()),
         ];
         given.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
@@ -150,11 +161,28 @@ impl StoreArgs {
     }
 
     fn tls(&self) -> Result<Option<TlsFiles>, Fatal> {
-        let read = |flag, file: &Option<PathBuf>| file.as_deref().map(|file| read_bytes(flag, file)).transpose();
-        let ca = read("--store-tls-ca", &self.store_tls_ca)?;
-        let identity = read("--store-tls-cert", &self.store_tls_cert)?.zip(read("--store-tls-key", &self.store_tls_key)?);
-        Ok((ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity, any_name: false }))
+        let ca = read("--store-tls-ca", self.store_tls_ca.as_deref())?;
+        let certificate = read("--store-tls-cert", self.store_tls_cert.as_deref())?;
+        Ok(tls(ca, certificate.zip(read("--store-tls-key", self.store_tls_key.as_deref())?)))
     }
+
+    /// The files for tenants' own stores. Who signs for them may be another than for the platform's, which may speak no TLS at all.
+    fn silo_tls(&self) -> Result<Option<TlsFiles>, Fatal> {
+        let platform = self.tls()?.unwrap_or_default();
+        let ca = read("--silo-tls-ca", self.silo_tls_ca.as_deref())?;
+        let certificate = read("--silo-tls-cert", self.silo_tls_cert.as_deref())?;
+        let identity = certificate.zip(read("--silo-tls-key", self.silo_tls_key.as_deref())?);
+        Ok(tls(ca.or(platform.ca), identity.or(platform.identity)))
+    }
+}
+
+/// A file's bytes, where it is named.
+fn read(flag: &str, file: Option<&Path>) -> Result<Option<Vec<u8>>, Fatal> {
+    file.map(|file| read_bytes(flag, file)).transpose()
+}
+
+fn tls(ca: Option<Vec<u8>>, identity: Option<(Vec<u8>, Vec<u8>)>) -> Option<TlsFiles> {
+    (ca.is_some() || identity.is_some()).then_some(TlsFiles { ca, identity, any_name: false })
 }
 
 /// Puts what flags say of a login in the place of what the address says.
@@ -213,6 +241,9 @@ mod tests {
             store_tls_ca: None,
             store_tls_cert: None,
             store_tls_key: None,
+            silo_tls_ca: None,
+            silo_tls_cert: None,
+            silo_tls_key: None,
         }
     }
 
@@ -261,6 +292,24 @@ mod tests {
         fs::write(&file, "").unwrap();
         let given = StoreArgs { store_tls_ca: Some(file), ..args("redis://host:1") };
         assert_eq!(given.settings().unwrap().open().err(), Some(SettingsError::Plaintext));
+    }
+
+    #[test]
+    fn a_silo_may_have_an_authority_of_its_own_beside_a_platform_store_without_tls() {
+        let directory = tempfile::tempdir().unwrap();
+        let named = |name: &str| {
+            let file = directory.path().join(name);
+            fs::write(&file, name).unwrap();
+            Some(file)
+        };
+        let plain = StoreArgs { silo_tls_ca: named("silo-ca"), ..args("redis://host:1") };
+        assert!(plain.settings().unwrap().tls.is_none());
+        assert_eq!(plain.silo_tls().unwrap().unwrap().ca.as_deref(), Some(&b"silo-ca"[..]));
+        // What is not said of silos is as it is of the platform's.
+        let both = StoreArgs { store_tls_ca: named("ca"), store_tls_cert: named("cert"), store_tls_key: named("key"), ..plain };
+        let silo = both.silo_tls().unwrap().unwrap();
+        assert_eq!((silo.ca.as_deref(), silo.identity), (Some(&b"silo-ca"[..]), Some((b"cert".to_vec(), b"key".to_vec()))));
+        assert_eq!(both.settings().unwrap().tls.unwrap().ca.as_deref(), Some(&b"ca"[..]));
     }
 
     #[test]
