@@ -65,6 +65,9 @@ pub enum Refusal {
     /// What is wrong with the request.
     #[error("{0}")]
     Bad(String),
+    /// A body that cannot be read, with the status that says how: of another type (415), no JSON (400), JSON of another shape (422), too large (413).
+    #[error("{1}")]
+    Unread(StatusCode, String),
     /// The store does not answer, or nothing is loaded yet.
     #[error("{0}")]
     Unavailable(&'static str),
@@ -84,6 +87,7 @@ impl IntoResponse for Refusal {
             Self::NotFound => return StatusCode::NOT_FOUND.into_response(),
             Self::Forbidden => (StatusCode::FORBIDDEN, "urn:bulkhead:operator_only"),
             Self::Bad(_) => (StatusCode::BAD_REQUEST, "urn:bulkhead:bad_request"),
+            Self::Unread(status, _) => (status, "urn:bulkhead:bad_request"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "urn:bulkhead:unavailable"),
         };
         let problem = Problem { r#type, title, status: status.as_u16() };

@@ -138,10 +138,7 @@ pub(crate) async fn change(
         return Err(Refusal::Forbidden);
     }
     // A body that is no JSON is refused by its type: a browser's form has another (S2).
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(why) => return Ok(why.into_response()),
-    };
+    let Json(order) = order.map_err(|why| Refusal::Unread(why.status(), why.body_text()))?;
     let (path, action) = Action::of(&path).ok_or(Refusal::NotFound)?;
     let Found { counter, store, tenant, limit } = find(&counters, &caller, &owner, path, named)?;
     // Whoever asked may hang up: what was begun is ended and recorded all the same.

@@ -78,7 +78,12 @@ async fn what_is_no_change_is_refused_and_changes_nothing() {
         assert_eq!(changed(&stage, path, &body).await.0, status, "{path} {body}");
     }
     let form = stage.bare_post("operator-token", reset).header("content-type", "text/plain").body("{}");
-    assert_eq!(told(form).await.0, 415, "what a browser's form can send (S2)");
+    let (status, problem) = told(form).await;
+    assert_eq!(status, 415, "what a browser's form can send (S2)");
+    assert!(problem.contains("\"status\":415"), "{problem}");
+    let broken = stage.bare_post("operator-token", reset).header("content-type", "application/json").body("{");
+    let (status, problem) = told(broken).await;
+    assert!(status == 400 && problem.contains("urn:bulkhead:bad_request"), "{status} {problem}");
     assert_eq!(stage.see("/counters/acme/subscription/s-01").await["remaining"], 1);
     assert_eq!(stage.see("/counters/changes").await, json!({ "changes": [] }));
 }
